@@ -1,0 +1,26 @@
+"""aftune: alignment fine-tuning (AFT) of language models that reason. The heavy parts load when they are first used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from aftune.records import Candidate, Feedback, Group, Problem
+    from aftune.training import AlignmentConfig, AlignmentTrainer
+
+_HOMES = {
+    "AlignmentConfig": "aftune.training",
+    "AlignmentTrainer": "aftune.training",
+    "Candidate": "aftune.records",
+    "Feedback": "aftune.records",
+    "Group": "aftune.records",
+    "Problem": "aftune.records",
+}
+__all__ = ["AlignmentConfig", "AlignmentTrainer", "Candidate", "Feedback", "Group", "Problem", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'aftune' has no attribute {name!r}")

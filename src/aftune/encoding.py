@@ -1,0 +1,91 @@
+"""From texts to token ids: the one place where prompts and responses are tokenised and joined.
+
+Prompt and response are tokenised apart and joined as ids, so that the boundary between them never depends on the text.
+A complete response ends in one end-of-sequence token, a truncated one in none.
+"""
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from aftune.errors import DataError
+from aftune.records import Candidate, Group, Problem
+
+PLAIN_PROMPT = "Question: {question}\nAnswer:\n"
+
+
+@dataclass(frozen=True)
+class EncodedGroup:
+    """A prompt with its responses as token ids.
+
+    `in_sft[i]`: response i belongs to the VFT loss. `qualities[i]` is None for a response outside the alignment loss.
+    """
+
+    problem_id: str
+    prompt_ids: list[int]
+    response_ids: list[list[int]]
+    in_sft: list[bool]
+    qualities: list[float | None]
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """A prompt's ids, with the beginning-of-sequence token that the tokenizer itself adds and no end-of-sequence token."""
+    ids = list(tokenizer(prompt)["input_ids"])
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+
+
+def encode_response(tokenizer: PreTrainedTokenizerBase, text: str, *, complete: bool = True) -> list[int]:
+    """A response's ids, ended by the end-of-sequence token where it is complete."""
+    ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return [*ids, tokenizer.eos_token_id] if complete else ids
+
+
+def encode_candidate(tokenizer: PreTrainedTokenizerBase, candidate: Candidate) -> list[int]:
+    """The ids that the engine made where they are known, else those of the text."""
+    complete = candidate.finish_reason == "stop"
+    if candidate.token_ids is None:
+        return encode_response(tokenizer, candidate.text, complete=complete)
+    return [*candidate.token_ids, tokenizer.eos_token_id] if complete else list(candidate.token_ids)
+
+
+def encode_group(
+    tokenizer: PreTrainedTokenizerBase, group: Group, prompt: str, *, reference: str | None, reference_is_candidate: bool = False
+) -> EncodedGroup:
+    """A group with its reference response first.
+
+    With `reference_is_candidate` the reference has the best quality of the group (at least 1) in the alignment loss,
+    unless a candidate of the same text is there already. Raises DataError for an empty response.
+    """
+    responses = [encode_candidate(tokenizer, candidate) for candidate in group.candidates]
+    qualities: list[float | None] = list(group.qualities)
+    in_sft = [False] * len(responses)
+    if reference is not None:
+        reference_ids = encode_response(tokenizer, reference)
+        joins = reference_is_candidate and reference_ids not in responses
+        best = max([1.0, *group.qualities])
+        responses, qualities, in_sft = [reference_ids, *responses], [best if joins else None, *qualities], [True, *in_sft]
+    for index, ids in enumerate(responses):
+        if not ids:
+            raise DataError(f"{group.problem.id}: response {index} is empty; label the candidates again to leave it out")
+    return EncodedGroup(group.problem.id, encode_prompt(tokenizer, prompt), responses, in_sft, qualities)
+
+
+def check_lengths(group: EncodedGroup, context: int) -> None:
+    """Raises DataError when a prompt with its longest response does not fit the model's context."""
+    length = len(group.prompt_ids) + max((len(ids) for ids in group.response_ids), default=0)
+    if length > context:
+        raise DataError(
+            f"{group.problem_id}: prompt and response are {length:,} tokens, the model's context is {context:,}; "
+            "remove the problem, set task.skip_too_long=true, or use a model with a longer context"
+        )
+
+
+def too_long(tokenizer: PreTrainedTokenizerBase, problem: Problem, prompt: str, reference: str | None, context: int) -> str | None:
+    """Why a problem does not fit the context, or None: a prompt leaves room for a token, a reference fits whole."""
+    num_prompt = len(encode_prompt(tokenizer, prompt))
+    if num_prompt >= context:
+        return f"{problem.id}: the question is {num_prompt:,} tokens, the model's context is {context:,}"
+    num_reference = len(encode_response(tokenizer, reference)) if reference else 0
+    if num_prompt + num_reference > context:
+        return f"{problem.id}: question and reference are {num_prompt + num_reference:,} tokens, the model's context is {context:,}"
+    return None

@@ -1,0 +1,21 @@
+"""The errors that a user can mend. Each message is one line: the place, what is wrong there, and what to do."""
+
+
+class AftuneError(Exception):
+    """Something failed: data, a model folder, the disk. The command line exits with status 1."""
+
+    exit_status = 1
+
+
+class UsageError(AftuneError):
+    """The command or the recipe is wrong. The command line exits with status 2."""
+
+    exit_status = 2
+
+
+class DataError(AftuneError):
+    """A file or a record is not what it should be; the message starts with `file:line` or the record's id."""
+
+
+class StageError(AftuneError):
+    """A stage cannot run: an earlier stage is missing, or the run directory cannot be used."""

@@ -1,0 +1,1 @@
+"""Measurements: task accuracy, assessment accuracy, and the statistics that say how sure they are."""

@@ -1,0 +1,12 @@
+"""Assessment accuracy (A-Acc): does the model score better candidates above worse ones?"""
+
+from collections.abc import Sequence
+
+
+def assessment_accuracy(scores: Sequence[float], qualities: Sequence[float]) -> float | None:
+    """Share of pairs (i better than j) of one problem with s_i > s_j; None where there is no pair (AFT, section 2).
+
+    Averaging over problems, each with equal weight, is our derivation.
+    """
+    pairs = [(i, j) for i in range(len(scores)) for j in range(len(scores)) if qualities[i] > qualities[j]]
+    return sum(scores[i] > scores[j] for i, j in pairs) / len(pairs) if pairs else None

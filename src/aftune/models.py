@@ -1,0 +1,89 @@
+"""Loading and saving policies: the bundled model, a local folder, or a name on the Hub."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from aftune.errors import DataError
+from aftune.recipe import ModelSection
+
+BUNDLED = "bundled"
+
+
+def resolve(name: str) -> str:
+    """The folder or Hub name behind a recipe's `model.name`; raises DataError for a local path that is no folder."""
+    if name == BUNDLED:
+        return str(resources.files("aftune") / "assets" / "base")
+    if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or Path(name).exists():
+        folder = Path(name).expanduser()
+        if not (folder / "config.json").is_file():
+            raise DataError(f"model.name: {folder} holds no model (config.json is missing); give a folder in Hugging Face format")
+        return str(folder)
+    return name
+
+
+def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model; raises DataError when the folder has none or it has no end-of-sequence token."""
+    source = resolve(name)
+    folder = Path(source)
+    if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise DataError(f"model.name: {folder} has no tokenizer (tokenizer.json is missing); copy the tokenizer's files into it")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise DataError(_not_loaded(name, "tokenizer", error)) from error
+    if tokenizer.eos_token_id is None:
+        raise DataError(
+            f"model.name: the tokenizer of {name} has no end-of-sequence token; set eos_token in its tokenizer_config.json"
+        )
+    return tokenizer
+
+
+def load_model(name: str, section: ModelSection) -> PreTrainedModel:
+    """A causal language model on the wanted device, its weights in the section's precision, in evaluation mode."""
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            resolve(name),
+            dtype=getattr(torch, section.precision),
+            trust_remote_code=section.trust_remote_code,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(_not_loaded(name, "model", error)) from error
+    return model.to(pick_device(section.device)).eval()
+
+
+def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
+    """A model's configuration, or None where it is not on this machine (nothing is downloaded)."""
+    try:
+        return AutoConfig.from_pretrained(resolve(name), trust_remote_code=trust_remote_code, local_files_only=True)
+    except (OSError, ValueError):
+        return None
+
+
+def pick_device(device: str) -> str:
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def context_length(config: Any) -> int:
+    """The longest sequence that a model takes, in tokens."""
+    return int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 2**31)
+
+
+def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """All ids that end a response: the tokenizer's and those of the model's generation configuration."""
+    configured = model.generation_config.eos_token_id
+    extra = configured if isinstance(configured, list) else [] if configured is None else [configured]
+    return sorted({tokenizer.eos_token_id, *extra})
+
+
+def _not_loaded(name: str, what: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    return f"model.name: the {what} of {name!r} could not be loaded ({reason}); give a local folder or check the network"

@@ -1,0 +1,61 @@
+"""What a stage gets to see: the recipe, its own folder, the folders of earlier stages, and the pieces built from the recipe."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from aftune import models, tasks
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.recipe import Recipe, SamplingSection
+from aftune.records import Problem, read_records
+from aftune.sampling import SamplingSettings
+
+
+# The stages have progress bars of their own, and what transformers warns of here (tied heads, file times) is expected.
+transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()
+
+
+@dataclass
+class Context:
+    """Built once for a run; loading is lazy."""
+
+    recipe: Recipe
+    run: RunDirectory
+
+    @cached_property
+    def task(self) -> tasks.Task:
+        return tasks.build(self.recipe.task.name, self.recipe.data, self.recipe.seed)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        section = self.recipe.model
+        return models.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
+
+    def folder(self, stage: str) -> Path:
+        return self.run.folder(stage)
+
+    def policy_folder(self, stage: str) -> str:
+        """Where a stage's model is; `base` is the recipe's."""
+        return self.recipe.model.name if stage == "base" else str(self.folder(stage) / "model")
+
+    def load_policy(self, stage: str) -> PreTrainedModel:
+        return models.load_model(self.policy_folder(stage), self.recipe.model)
+
+    def problems(self, split: str) -> list[Problem]:
+        return read_records(self.folder("prepare") / f"{split}.jsonl", Problem)
+
+    def settings(self, section: SamplingSection, *, greedy: bool = False) -> SamplingSettings:
+        return SamplingSettings(
+            max_new_tokens=section.max_new_tokens,
+            temperature=0.0 if greedy else section.temperature,
+            top_p=section.top_p,
+            top_k=section.top_k,
+        )
+
+
+Summary = dict[str, Any]

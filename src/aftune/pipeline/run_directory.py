@@ -1,0 +1,130 @@
+"""The run directory: one folder a stage, and a manifest that says what made each of them.
+
+A stage's fingerprint is a hash of its settings, its version, the code's version, its input files and the fingerprints of
+the stages that it reads. A finished stage is skipped only while its fingerprint is the same.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import aftune
+from aftune.errors import StageError
+from aftune.recipe import Recipe
+from aftune.records import write_json, write_lines
+
+_LARGE_FILE = 64 * 2**20  # of larger files (weights) the size and both ends are hashed
+
+
+class RunDirectory:
+    """Folders and manifest of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def folder(self, stage: str) -> Path:
+        return self.path / stage
+
+    def prepare(self, recipe: Recipe) -> None:
+        """Makes the directory and writes the resolved recipe; raises StageError where it cannot be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_lines(self.path / "recipe.yaml", [recipe.to_yaml().rstrip()])
+        except OSError as error:
+            raise StageError(
+                f"run_dir: {self.path} cannot be written ({error.strerror}); choose another with run_dir=FOLDER"
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second run out; the system frees the lock when the process ends, however it ends."""
+        with open(self.path / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise StageError(
+                    f"run_dir: another aftune process is using {self.path}; wait for it or choose another folder"
+                ) from error
+            yield
+
+    def manifest(self) -> dict[str, Any]:
+        path = self.path / "manifest.json"
+        if not path.exists():
+            return {"stages": {}}
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StageError(f"{path}: cannot be read ({error}); remove it to run all stages again") from error
+        return manifest if isinstance(manifest, dict) and "stages" in manifest else {"stages": {}}
+
+    def entry(self, stage: str) -> dict[str, Any]:
+        """What the manifest knows of a stage; empty where it never started."""
+        entry: dict[str, Any] = self.manifest()["stages"].get(stage, {})
+        return entry
+
+    def begin(self, stage: str, fingerprint: str, settings: dict[str, Any], seed: int) -> None:
+        """Notes that a stage runs. What an interrupted run with the same fingerprint left stays, all else goes."""
+        entry = self.entry(stage)
+        if entry.get("fingerprint") != fingerprint:
+            shutil.rmtree(self.folder(stage), ignore_errors=True)
+        self.folder(stage).mkdir(parents=True, exist_ok=True)
+        started = {"status": "running", "fingerprint": fingerprint, "seed": seed, "settings": settings, "started": _now()}
+        # A stage that goes on where it stopped keeps the seconds of its earlier attempts.
+        self._update(stage, {**started, "seconds": entry.get("seconds", 0.0) if entry.get("fingerprint") == fingerprint else 0.0})
+
+    def finish(self, stage: str, seconds: float, summary: dict[str, Any]) -> None:
+        entry = self.entry(stage)
+        total = round(entry["seconds"] + seconds, 2)
+        self._update(stage, {**entry, "status": "finished", "finished": _now(), "seconds": total, "summary": summary})
+
+    def interrupted(self, stage: str, seconds: float) -> None:
+        entry = self.entry(stage)
+        self._update(stage, {**entry, "seconds": round(entry["seconds"] + seconds, 2)})
+
+    def _update(self, stage: str, entry: dict[str, Any]) -> None:
+        manifest = self.manifest()
+        manifest["versions"] = versions()
+        manifest["machine"] = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
+        manifest["stages"][stage] = entry
+        write_json(self.path / "manifest.json", manifest)
+
+
+def versions() -> dict[str, str]:
+    return {"aftune": aftune.__version__, **{name: version(name) for name in ("torch", "transformers", "accelerate", "numpy")}}
+
+
+def fingerprint(value: Any) -> str:
+    """A short hash of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def hash_file(path: Path) -> str:
+    """A hash of a file's content; of a very large one, of its size and both ends."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        if size <= _LARGE_FILE:
+            digest.update(file.read())
+        else:
+            digest.update(file.read(2**20))
+            file.seek(-(2**20), os.SEEK_END)
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
+def hash_folder(folder: Path) -> dict[str, str]:
+    """Hashes of the files directly in a folder, by name."""
+    return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,121 @@
+"""Runs stages in order: skips what is finished, goes on where a run stopped, redoes what depends on a changed setting."""
+
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import aftune
+from aftune.errors import StageError
+from aftune.pipeline import stages as registry
+from aftune.pipeline.run_directory import RunDirectory, fingerprint
+from aftune.pipeline.stages import Stage
+from aftune.recipe import Recipe
+
+Status = Literal["finished", "resume", "redo", "new"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would happen to a stage, and why."""
+
+    stage: Stage
+    fingerprint: str
+    settings: dict[str, Any]
+    status: Status
+    reason: str
+
+
+def plan(recipe: Recipe, run: RunDirectory) -> list[Plan]:
+    """The state of every stage of a recipe in its run directory; changes nothing."""
+    plans: list[Plan] = []
+    known: dict[str, Plan] = {}
+    for stage in registry.enabled_stages(recipe):
+        upstream = {name: known[name].fingerprint for name in stage.reads if name in known}
+        settings = stage.settings(recipe) | {"inputs": registry.input_files(stage, recipe)}
+        mark = fingerprint([stage.name, stage.version, aftune.__version__, settings, upstream])
+        entry = run.entry(stage.name)
+        status, reason = _status(
+            entry, mark, settings, [name for name in stage.reads if name in known and known[name].status in ("redo", "new")]
+        )
+        known[stage.name] = Plan(stage, mark, settings, status, reason)
+        plans.append(known[stage.name])
+    return plans
+
+
+def _status(entry: dict[str, Any], mark: str, settings: dict[str, Any], redone: Sequence[str]) -> tuple[Status, str]:
+    if not entry:
+        return "new", ""
+    if entry["fingerprint"] == mark:
+        return ("finished", "") if entry["status"] == "finished" else ("resume", "was interrupted")
+    changes = _differences(entry.get("settings", {}), settings)
+    return "redo", ", ".join(changes) if changes else f"depends on {', '.join(redone)}" if redone else "aftune itself changed"
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [
+            line for key in keys for line in _differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [] if old == new else [f"{prefix}: {old} -> {new}"]
+
+
+def run_stages(recipe: Recipe, only: str | None = None, report: Callable[[str], None] = print) -> dict[str, Any]:
+    """Runs all stages of a recipe, or `only` one, and gives the manifest's entries.
+
+    Raises StageError when a stage is asked for before one that it reads.
+    """
+    from aftune.pipeline.context import Context
+
+    run = RunDirectory(recipe.run_dir)
+    run.prepare(recipe)
+    with run.locked():
+        context = Context(recipe, run)
+        plans = plan(recipe, run)
+        for item in plans:
+            if only is None or item.stage.name == only:
+                _check_inputs(item, plans if only else [])
+                _run_one(context, item, report)
+        entries: dict[str, Any] = run.manifest()["stages"]
+        return entries
+
+
+def _check_inputs(item: Plan, plans: Sequence[Plan]) -> None:
+    for earlier in plans:
+        if earlier.stage.name in item.stage.reads and earlier.status != "finished":
+            why = f" ({earlier.reason})" if earlier.reason else ""
+            raise StageError(
+                f"{item.stage.name}: stage {earlier.stage.name} is not finished with these settings{why}; run it first"
+            )
+
+
+def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
+    stage = item.stage
+    if item.status == "finished":
+        report(f"[dim]{stage.name:<9} finished before, skipped[/dim]")
+        return
+    if item.status in ("redo", "resume"):
+        report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {item.reason}")
+    context.run.begin(stage.name, item.fingerprint, item.settings, context.recipe.seed)
+    module, _, function = stage.run.partition(":")
+    started = time.monotonic()
+    try:
+        summary = getattr(importlib.import_module(f"aftune.pipeline.{module}"), function)(context)
+    except BaseException:
+        context.run.interrupted(stage.name, time.monotonic() - started)
+        raise
+    context.run.finish(stage.name, time.monotonic() - started, summary)
+    seconds = context.run.entry(stage.name)["seconds"]
+    report(f"[bold]{stage.name:<9}[/bold] [green]done[/green] in {seconds:,.1f} s  {_brief(summary)}")
+
+
+def _brief(summary: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key.replace('_', ' ')} {_number(value)}" for key, value in summary.items() if isinstance(value, int | float | str)
+    )
+
+
+def _number(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value

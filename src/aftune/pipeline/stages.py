@@ -1,0 +1,97 @@
+"""The stages in order: what each reads, which settings it depends on, and the function that runs it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aftune.recipe import Recipe
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`version` changes when a stage would make other files from the same settings. `run` names `module:function` below
+    `aftune.pipeline`, imported only when the stage runs. `results` are the files that a later stage reads."""
+
+    name: str
+    version: int
+    reads: tuple[str, ...]
+    run: str
+    settings: Callable[[Recipe], Settings]
+    enabled: Callable[[Recipe], bool] = lambda recipe: True
+
+
+def _section(*names: str) -> Callable[[Recipe], Settings]:
+    def settings(recipe: Recipe) -> Settings:
+        dumped = recipe.model_dump(mode="json")
+        return {name: dumped[name] for name in names}
+
+    return settings
+
+
+def _sample_settings(recipe: Recipe) -> Settings:
+    if recipe.candidates is not None:
+        return _section("data", "candidates")(recipe)
+    return _section("sample", "seed")(recipe)
+
+
+def _control_settings(recipe: Recipe) -> Settings:
+    """The control depends on the shape of the alignment run, not on its loss."""
+    settings = _section("align", "seed")(recipe)
+    for key in ("constraint", "beta", "detach_boundary", "alignment_weight", "sft_weight", "start", "reference_is_candidate"):
+        del settings["align"][key]
+    return settings
+
+
+def _validation_settings(recipe: Recipe) -> Settings:
+    evaluate = recipe.evaluate
+    return {"validation": {"max_new_tokens": evaluate.max_new_tokens, "batch_size": evaluate.batch_size}}
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("prepare", 1, (), "prepare:prepare", _section("seed", "data", "task", "model")),
+    Stage(
+        "sft",
+        1,
+        ("prepare",),
+        "training:sft",
+        lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
+    ),
+    Stage("sample", 1, ("prepare", "sft"), "sample:sample", _sample_settings),
+    Stage("label", 1, ("prepare", "sample"), "label:label", _section("label")),
+    Stage("align", 1, ("prepare", "sft", "label"), "training:align", _section("align", "seed", "model")),
+    Stage("control", 1, ("prepare", "sft"), "training:control", _control_settings, lambda recipe: recipe.control.enabled),
+    Stage(
+        "evaluate",
+        1,
+        ("prepare", "sft", "align", "control"),
+        "evaluate:evaluate",
+        _section("evaluate", "label", "candidates", "seed", "control", "model"),
+    ),
+    Stage("report", 1, ("prepare", "sft", "sample", "label", "align", "control", "evaluate"), "report:report", _section("report")),
+)
+
+
+def enabled_stages(recipe: Recipe) -> list[Stage]:
+    return [stage for stage in STAGES if stage.enabled(recipe)]
+
+
+def by_name(name: str) -> Stage:
+    return next(stage for stage in STAGES if stage.name == name)
+
+
+def input_files(stage: Stage, recipe: Recipe) -> dict[str, str]:
+    """Hashes of the files outside the run directory that a stage reads: data files, and the weights of a local model."""
+    from aftune import models
+    from aftune.pipeline.run_directory import hash_file, hash_folder
+
+    hashes: dict[str, str] = {}
+    if stage.name == "prepare":
+        folder = Path(models.resolve(recipe.model.name))
+        if folder.is_dir():
+            hashes |= {f"model/{name}": value for name, value in hash_folder(folder).items()}
+        if recipe.data is not None and recipe.data.is_dir():
+            hashes |= {f"data/{name}": value for name, value in hash_folder(recipe.data).items()}
+    return hashes

@@ -1,0 +1,166 @@
+"""Stages that train: `sft` (VFT), `align` (AFT) and `control` (VFT for as many steps as AFT)."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers.trainer_callback import PrinterCallback
+
+from aftune.evaluation.accuracy import greedy_accuracy
+from aftune.pipeline.context import Context, Summary
+from aftune.recipe import AlignSection, SftSection, TrainingSection
+from aftune.records import Group, Problem, read_records, write_json
+from aftune.training import AlignmentConfig, AlignmentTrainer
+from aftune.training.progress import RichProgressCallback
+
+
+def sft(context: Context) -> Summary:
+    """VFT from the base model: the epoch with the best validation accuracy is kept."""
+    section = context.recipe.sft
+    validation = context.problems("validation")
+
+    def validate(model: PreTrainedModel) -> dict[str, float]:
+        settings = context.settings(context.recipe.evaluate, greedy=True)
+        batch_size = context.recipe.evaluate.batch_size
+        return {"accuracy": greedy_accuracy(model, context.tokenizer, context.task, validation, settings, batch_size)}
+
+    return _train(context, "sft", "base", section, _without_candidates(context.problems("train")), validate=validate)
+
+
+def align(context: Context) -> Summary:
+    """AFT on the labelled groups, from the VFT or the base model."""
+    section = context.recipe.align
+    groups = read_records(context.folder("label") / "groups.jsonl", Group)
+    return _train(context, "align", "sft" if section.start == "vft" else "base", section, groups)
+
+
+def control(context: Context) -> Summary:
+    """VFT goes on: the steps, batches and learning rates of `align`, without its alignment loss."""
+    section = context.recipe.align.model_copy(update={"alignment_weight": 0.0, "sft_weight": 1.0})
+    return _train(context, "control", "sft", section, _without_candidates(context.problems("train")))
+
+
+def _without_candidates(problems: Sequence[Problem]) -> list[Group]:
+    return [Group(problem=problem, candidates=[], feedback=[]) for problem in problems]
+
+
+def _train(
+    context: Context,
+    stage: str,
+    start: str,
+    section: TrainingSection,
+    groups: Sequence[Group],
+    validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
+) -> Summary:
+    folder = context.folder(stage)
+    set_seed(context.recipe.seed)
+    trainer = AlignmentTrainer(
+        model=context.load_policy(start),
+        args=training_arguments(section, folder / "checkpoints", context, validated=validate is not None),
+        train_dataset=_with_references(context, groups),
+        processing_class=context.tokenizer,
+        validate=validate,
+        callbacks=[RichProgressCallback(stage)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    patience = section.patience if isinstance(section, SftSection) else None
+    if patience is not None:
+        trainer.add_callback(EarlyStoppingCallback(patience))
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
+    save_policy(trainer.model, context.tokenizer, folder / "model")
+    write_json(folder / "log.json", _finite(trainer.state.log_history))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return _summary(trainer)
+
+
+def _with_references(context: Context, groups: Sequence[Group]) -> list[Group]:
+    """Groups whose rationale is what the task wants imitated."""
+    return [
+        group.model_copy(
+            update={"problem": group.problem.model_copy(update={"rationale": context.task.reference_response(group.problem)})}
+        )
+        for group in groups
+    ]
+
+
+def training_arguments(section: TrainingSection, folder: Path, context: Context, *, validated: bool) -> AlignmentConfig:
+    """The trainer's settings from a section of the recipe."""
+    micro = min(section.micro_batch_size, section.batch_size)
+    alignment: dict[str, Any] = {"alignment_weight": 0.0}
+    if isinstance(section, AlignSection):
+        names = ("constraint", "beta", "detach_boundary", "alignment_weight", "sft_weight", "reference_is_candidate")
+        alignment = {name: getattr(section, name) for name in names}
+    selection: dict[str, Any] = {}
+    if validated:
+        selection = {
+            "eval_strategy": "epoch",
+            "load_best_model_at_end": True,
+            "metric_for_best_model": "accuracy",
+            "greater_is_better": True,
+        }
+    recipe = context.recipe
+    return AlignmentConfig(
+        output_dir=str(folder),
+        prompt_template=context.task.prompt_template,
+        learning_rate=section.learning_rate,
+        lr_scheduler_type=section.lr_schedule,
+        warmup_steps=section.warmup_fraction,  # below 1 the Trainer takes it as a share of all steps
+        num_train_epochs=section.num_epochs,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=max(section.batch_size // micro, 1),
+        weight_decay=section.weight_decay,
+        max_grad_norm=section.max_grad_norm,
+        **({"activation_checkpointing": True} if section.gradient_checkpointing else {}),
+        bf16=recipe.model.precision == "bfloat16",
+        use_cpu=recipe.model.device == "cpu",
+        save_strategy="epoch",
+        save_total_limit=1,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=0.02,
+        disable_tqdm=True,
+        seed=recipe.seed,
+        **alignment,
+        **selection,
+    )
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint. One that a kill left half written has no readable trainer state and is removed."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+            return str(checkpoint)
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    return None
+
+
+def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes safetensors and the tokenizer to a folder that any transformers program loads."""
+    partial = _partial(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _partial(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".partial")
+
+
+def _finite(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{key: value for key, value in entry.items() if torch.isfinite(torch.tensor(float(value)))} for entry in history]
+
+
+def _summary(trainer: AlignmentTrainer) -> Summary:
+    state = trainer.state
+    summary: Summary = {"optimizer_steps": state.global_step, "epochs": round(state.epoch or 0.0, 3)}
+    accuracies = [entry["eval_accuracy"] for entry in state.log_history if "eval_accuracy" in entry]
+    if accuracies:
+        summary |= {"validation_accuracy": max(accuracies), "best_epoch": accuracies.index(max(accuracies)) + 1}
+    return summary

@@ -1,0 +1,205 @@
+"""The recipe: one strict, typed section a stage. Unknown keys and wrong values are errors that name file, key and remedy."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aftune.errors import UsageError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: no unknown keys, no silent conversions of texts to numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelSection(Section):
+    """The base model: `bundled`, a local folder in Hugging Face format, or a Hub name."""
+
+    name: str = "bundled"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    trust_remote_code: bool = False
+
+
+class TaskSection(Section):
+    """The questions; splits may be slices (`train[:1000]`, `test[50%:]`)."""
+
+    name: str = "arithmetic"
+    train: str = "train[:1000]"
+    validation: str = "validation[:300]"
+    test: str = "test[:600]"
+    skip_too_long: bool = False
+
+
+class TrainingSection(Section):
+    """What every training stage shares. `batch_size` is problems per optimizer step, `micro_batch_size` per forward pass."""
+
+    learning_rate: Positive = 2e-5
+    lr_schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup_fraction: Fraction = 0.03
+    num_epochs: Positive = 3.0
+    batch_size: Count = 16
+    micro_batch_size: Count = 16
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Positive = 1.0
+    gradient_checkpointing: bool = False
+
+
+class SftSection(TrainingSection):
+    """Vanilla fine-tuning (VFT). Validation accuracy is measured after each epoch, the best epoch's weights are kept, and
+    training ends after `patience` epochs without a better one."""
+
+    patience: Count | None = None
+
+
+class SamplingSection(Section):
+    """How responses are drawn. `batch_size` is sequences generated at once."""
+
+    num_candidates: Count = 6
+    temperature: Positive = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    max_new_tokens: Count = 192
+    batch_size: Count = 256
+
+
+class ImportSection(Section):
+    """Candidates made elsewhere, used instead of sampling; `path` is a file or relative to `data`."""
+
+    format: Literal["gsm8k_solutions"]
+    path: Path
+
+
+class LabelSection(Section):
+    """How candidates are judged. `strict` reads the format that was asked for, `flexible` the last statement of an answer."""
+
+    reading: Literal["strict", "flexible"] = "strict"
+
+
+class AlignSection(TrainingSection):
+    """Alignment fine-tuning (AFT): the VFT loss plus the constrained alignment loss."""
+
+    constraint: Literal["none", "detached", "boundary"] = "boundary"
+    beta: Positive = 0.15
+    detach_boundary: bool = True
+    alignment_weight: Annotated[float, Field(ge=0)] = 1.0
+    sft_weight: Annotated[float, Field(ge=0)] = 1.0
+    start: Literal["vft", "base"] = "vft"
+    reference_is_candidate: bool = True
+
+
+class ControlSection(Section):
+    """The control: VFT goes on for as many optimizer steps as `align` takes, on the same problems in the same order."""
+
+    enabled: bool = True
+
+
+class EvaluateSection(SamplingSection):
+    """Greedy task accuracy, and assessment accuracy on `num_candidates` a problem sampled from the VFT model."""
+
+    num_candidates: Annotated[int, Field(ge=2)] = 8
+
+
+class ReportSection(Section):
+    """The page: how many groups to show in full."""
+
+    num_groups: Annotated[int, Field(ge=0)] = 20
+
+
+class Recipe(Section):
+    """Everything that a run depends on."""
+
+    run_dir: Path
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: Path | None = None
+    model: ModelSection = ModelSection()
+    task: TaskSection = TaskSection()
+    candidates: ImportSection | None = None
+    sft: SftSection = SftSection()
+    sample: SamplingSection = SamplingSection()
+    label: LabelSection = LabelSection()
+    align: AlignSection = AlignSection()
+    control: ControlSection = ControlSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    report: ReportSection = ReportSection()
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe file with `section.key=value` overrides applied.
+
+    Raises UsageError that names the file or the override, the key, what is allowed, and the nearest valid key.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such recipe file; the ready ones are in recipes/") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a text file ({error})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}); correct this line") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected keys and values, found {type(values).__name__}; see recipes/quickstart.yaml")
+    sources = {override.partition("=")[0]: override for override in overrides}
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(item, path, sources) for item in error.errors())) from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"{override!r} is not an override; write section.key=value, for example align.beta=0.2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{override!r}: the value is not valid YAML; put it in quotes") from error
+    for part in parts[:-1]:
+        if not isinstance(values.setdefault(part, {}), dict):
+            raise UsageError(f"{override!r}: {part} is a single value, it has no keys below it")
+        values = values[part]
+    values[parts[-1]] = value
+
+
+def _explain(error: Any, path: Path, sources: dict[str, str]) -> str:
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location)
+    place = f"override {sources[key]!r}" if key in sources else str(path)
+    if error["type"] == "extra_forbidden":
+        allowed = sorted(_keys_at(location[:-1]))
+        near = difflib.get_close_matches(location[-1], allowed, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{place}: unknown key {key!r}; {hint}allowed here: {', '.join(allowed)}"
+    if error["type"] == "missing":
+        return f"{place}: key {key!r} is missing; add it"
+    hint = ""
+    if isinstance(error["input"], str) and error["type"] in ("float_parsing", "float_type", "int_parsing"):
+        hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in error["input"] else ""
+    return f"{place}: {key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    section: Any = Recipe
+    for part in location:
+        annotation = section.model_fields[part].annotation
+        section = next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")), None)
+        if section is None:
+            return []
+    return list(section.model_fields)

@@ -1,0 +1,171 @@
+"""The records that stages hand on, and their JSON Lines files.
+
+Every line carries `schema_version`; a line that does not fit is an error that names `file:line`, never a skipped line.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from aftune.errors import DataError
+
+SCHEMA_VERSION = 1
+
+
+class Record(BaseModel):
+    """Base of all records: unknown fields are errors, and the schema version travels with each line."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+class Problem(Record):
+    """A question with a checkable answer. `rationale` is the reference response, final answer line included."""
+
+    id: str = Field(min_length=1)
+    task: str
+    question: str = Field(min_length=1)
+    gold_answer: str = Field(min_length=1)
+    rationale: str | None = None
+    options: list[str] | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class Candidate(Record):
+    """A response to a problem. `token_ids` has no end-of-sequence token: `finish_reason` tells whether one followed."""
+
+    problem_id: str
+    index: int = Field(ge=0)
+    text: str
+    token_ids: list[int] | None = None
+    finish_reason: Literal["stop", "length"] = "stop"
+    seed: int | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Feedback(Record):
+    """What is known of a candidate's quality: 1 right and 0 wrong, or any finite number of which larger is better."""
+
+    answer: str | None = None
+    quality: float
+    reason: str
+
+    @model_validator(mode="after")
+    def _quality_is_finite(self) -> "Feedback":
+        if not math.isfinite(self.quality):
+            raise ValueError(f"quality is {self.quality}, expected a finite number")
+        return self
+
+
+class Group(Record):
+    """A problem with its labelled candidates; `feedback[i]` belongs to `candidates[i]`."""
+
+    problem: Problem
+    candidates: list[Candidate]
+    feedback: list[Feedback]
+
+    @model_validator(mode="after")
+    def _one_feedback_each(self) -> "Group":
+        if len(self.candidates) != len(self.feedback):
+            raise ValueError(f"{len(self.candidates)} candidates but {len(self.feedback)} feedback entries")
+        return self
+
+    @property
+    def qualities(self) -> list[float]:
+        return [feedback.quality for feedback in self.feedback]
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether any candidate is better than another, so that the group teaches the alignment loss something."""
+        return len(set(self.qualities)) > 1
+
+
+def read_records(path: Path, record_type: type[AnyRecord]) -> list[AnyRecord]:
+    """All records of a JSON Lines file.
+
+    Raises DataError with `file:line` for a line that is no JSON or does not fit, and for a missing or empty file.
+    """
+    records = [parse_record(value, record_type, place) for place, value in read_json_lines(path)]
+    if not records:
+        raise DataError(f"{path}: the file is empty, expected one {record_type.__name__} a line; write it again")
+    return records
+
+
+def parse_record(value: Any, record_type: type[AnyRecord], place: str) -> AnyRecord:
+    """One record from a parsed JSON value; `place` starts the message of the DataError."""
+    try:
+        return record_type.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "record"
+        raise DataError(f"{place}: {record_type.__name__}.{key}: {first['msg']}; correct this line") from error
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """`(file:line, value)` of every line that is not blank.
+
+    Raises DataError for a missing file, for bytes that are not UTF-8 and for a line that is not valid JSON.
+    """
+    try:
+        file = open(path, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the path or run the stage that writes it") from error
+    with file:
+        number = 0
+        try:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield f"{path}:{number}", json.loads(line)
+        except json.JSONDecodeError as error:
+            cut = "" if line.endswith("\n") else ", the line is cut off"
+            raise DataError(f"{path}:{number}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}:{number + 1}: not UTF-8 text; save the file as UTF-8") from error
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Writes a whole file, or nothing: the old file stays until the new one is complete."""
+    write_lines(path, (record.model_dump_json(exclude_none=True) for record in records))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Text lines to a file, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One JSON document to a file, atomically."""
+    write_lines(path, [json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)])
+
+
+def append_records(path: Path, records: Iterable[Record]) -> None:
+    """Adds lines and flushes them to disk, so that a killed run keeps them."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("".join(record.model_dump_json(exclude_none=True) + "\n" for record in records))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def drop_partial_line(path: Path) -> None:
+    """Cuts off a last line that has no newline: what a kill in the middle of an append leaves."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with open(path, "r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)

@@ -1,0 +1,20 @@
+"""The tasks by name. Adding one means adding a file and a line here."""
+
+from pathlib import Path
+
+from aftune.errors import UsageError
+from aftune.tasks.arithmetic import Arithmetic
+from aftune.tasks.base import Task
+from aftune.tasks.gsm8k import Gsm8k
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Gsm8k)}
+
+
+def build(name: str, data: Path | None = None, seed: int = 0) -> Task:
+    """The task of that name, reading its files from `data`; raises UsageError for an unknown name."""
+    if name not in TASKS:
+        raise UsageError(f"task.name: there is no task {name!r}; there are {', '.join(TASKS)}")
+    return TASKS[name](data=data, seed=seed)  # type: ignore[call-arg]
+
+
+__all__ = ["TASKS", "Task", "build"]

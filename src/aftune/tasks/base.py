@@ -1,0 +1,75 @@
+"""What a task is: problems, how they are asked, and when an answer is right. A task knows no tokenizer and no model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from aftune.answers import Reading
+from aftune.errors import DataError, UsageError
+from aftune.records import Feedback, Problem
+from aftune.tasks import splits
+
+
+class Task(ABC):
+    """One benchmark. `version` changes when its prompts or verdicts change."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    split_names: ClassVar[tuple[str, ...]]
+    prompt_template: ClassVar[str] = "Question: {question}\nAnswer:\n"
+
+    @abstractmethod
+    def split_size(self, split: str) -> int:
+        """Number of problems in a split."""
+
+    @abstractmethod
+    def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
+        """Problems `start` to `stop` (exclusive) of a split; raises DataError with the place of a bad record."""
+
+    @abstractmethod
+    def extract(self, text: str, reading: Reading) -> str | None:
+        """The final answer that a response gives, or None where it gives none."""
+
+    @abstractmethod
+    def is_right(self, answer: str, problem: Problem) -> bool:
+        """Whether an extracted answer equals the gold one."""
+
+    def load(self, split_slice: str) -> list[Problem]:
+        """The problems of a slice such as `train[:1000]`.
+
+        Raises UsageError for an unknown split and DataError for a slice without problems or a problem without answer.
+        """
+        wanted = splits.parse(split_slice)
+        if wanted.split not in self.split_names:
+            raise UsageError(f"task {self.name} has no split {wanted.split!r}; it has {', '.join(self.split_names)}")
+        start, stop = wanted.bounds(self.split_size(wanted.split))
+        problems = list(self.problems(wanted.split, start, stop))
+        if not problems:
+            raise DataError(f"task {self.name}: {split_slice} holds no problems; choose a slice that does")
+        return problems
+
+    def prompt(self, problem: Problem) -> str:
+        """The text that a response follows."""
+        return self.prompt_template.format(question=problem.question)
+
+    def reference_response(self, problem: Problem) -> str | None:
+        """The response that fine-tuning imitates."""
+        return problem.rationale
+
+    def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
+        """Whether a response is right: quality 1 or 0, with the answer that was read and the reason."""
+        answer = self.extract(text, reading)
+        if answer is None:
+            return Feedback(answer=None, quality=0.0, reason="no answer")
+        right = self.is_right(answer, problem)
+        return Feedback(answer=answer, quality=float(right), reason="matched" if right else "different")
+
+
+def data_folder(task: str, data: Path | None) -> Path | None:
+    """The folder with a task's files, checked; None means: load from the Hub."""
+    if data is None:
+        return None
+    if not data.is_dir():
+        raise DataError(f"data: {data} is not a folder; give the folder that holds the files of task {task}")
+    return data

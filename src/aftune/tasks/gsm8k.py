@@ -1,0 +1,81 @@
+"""GSM8K: grade-school mathematics (Cobbe et al. 2021), from its original JSON Lines files or from the Hub.
+
+The calculator annotations `<<48/2=24>>` are taken out of the references: they are markup, not part of the reasoning.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aftune.answers import Reading, extract_number, numbers_equal, parse_number
+from aftune.errors import AftuneError, DataError
+from aftune.records import Problem, read_json_lines
+from aftune.tasks.base import Task, data_folder
+
+_ANNOTATION = re.compile(r"<<[^<>]*>>")
+
+
+class Gsm8k(Task):
+    """Reads `train.jsonl` and `test.jsonl` of a folder, or `openai/gsm8k` when no folder is given."""
+
+    name = "gsm8k"
+    version = 1
+    split_names = ("train", "test")
+
+    def __init__(self, data: Path | None = None, seed: int = 0) -> None:
+        self.data = data_folder(self.name, data)
+
+    @cached_property
+    def _rows(self) -> dict[str, list[tuple[str, Any]]]:
+        return {}
+
+    def _split_rows(self, split: str) -> list[tuple[str, Any]]:
+        if split not in self._rows:
+            if self.data is not None:
+                path = self.data / f"{split}.jsonl"
+                self._rows[split] = list(read_json_lines(path))
+                if not self._rows[split]:
+                    raise DataError(f"{path}: the file is empty, expected one question a line; get it again")
+            else:
+                self._rows[split] = _hub_rows(split)
+        return self._rows[split]
+
+    def split_size(self, split: str) -> int:
+        return len(self._split_rows(split))
+
+    def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
+        for index, (place, row) in enumerate(self._split_rows(split)[start:stop], start):
+            yield parse_row(row, place, f"gsm8k/{split}/{index}")
+
+    def extract(self, text: str, reading: Reading) -> str | None:
+        return extract_number(text, reading)
+
+    def is_right(self, answer: str, problem: Problem) -> bool:
+        return numbers_equal(answer, problem.gold_answer)
+
+
+def parse_row(row: Any, place: str, problem_id: str) -> Problem:
+    """A problem from one record of the original files; raises DataError that names `place`."""
+    if not isinstance(row, dict) or not isinstance(row.get("question"), str) or not isinstance(row.get("answer"), str):
+        raise DataError(f'{place}: expected an object with the texts "question" and "answer"; correct this line')
+    rationale = _ANNOTATION.sub("", row["answer"]).strip()
+    gold = extract_number(rationale, "strict")
+    if gold is None or parse_number(gold) is None:
+        raise DataError(f'{place}: no gold answer: "answer" has no number after "####"; add it or remove this line')
+    if not row["question"].strip():
+        raise DataError(f'{place}: "question" is empty; correct or remove this line')
+    return Problem(id=problem_id, task="gsm8k", question=row["question"].strip(), gold_answer=gold, rationale=rationale)
+
+
+def _hub_rows(split: str) -> list[tuple[str, Any]]:
+    try:
+        import datasets
+    except ImportError as error:
+        raise AftuneError(
+            "task gsm8k: no data folder given and the Hub needs the datasets package; "
+            "give data=FOLDER with train.jsonl and test.jsonl, or pip install 'aftune[hub]'"
+        ) from error
+    rows = datasets.load_dataset("openai/gsm8k", "main", split=split)
+    return [(f"openai/gsm8k:{split}:{index}", row) for index, row in enumerate(rows)]

@@ -1,0 +1,37 @@
+"""Slices of splits in the notation of Hugging Face datasets: `train`, `train[:1000]`, `test[50%:]`, `train[-200:]`."""
+
+import re
+from dataclasses import dataclass
+
+from aftune.errors import UsageError
+
+_SLICE = re.compile(r"(?P<split>\w+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
+
+
+@dataclass(frozen=True)
+class SplitSlice:
+    """A split's name and the bounds as written, before the split's size is known."""
+
+    split: str
+    start: str | None
+    stop: str | None
+
+    def bounds(self, size: int) -> tuple[int, int]:
+        """First and last-but-one index in a split of `size` records; percentages round down."""
+        start, stop = (_resolve(bound, size, default) for bound, default in ((self.start, 0), (self.stop, size)))
+        return start, max(start, stop)
+
+
+def parse(text: str) -> SplitSlice:
+    """Raises UsageError when the text is not a split or a slice of one."""
+    match = _SLICE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not a split; write for example train, train[:1000], train[-200:] or test[50%:]")
+    return SplitSlice(match["split"], match["start"], match["stop"])
+
+
+def _resolve(bound: str | None, size: int, default: int) -> int:
+    if bound is None:
+        return default
+    value = int(bound[:-1]) * size // 100 if bound.endswith("%") else int(bound)
+    return min(max(value + size if value < 0 else value, 0), size)

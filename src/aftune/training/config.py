@@ -1,0 +1,41 @@
+"""Settings of an alignment training run."""
+
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+
+from aftune.encoding import PLAIN_PROMPT
+
+
+@dataclass
+class AlignmentConfig(TrainingArguments):
+    """`transformers.TrainingArguments` and the alignment loss; batch sizes count groups, not sequences.
+
+    loss: a name from `aftune.losses`; its options are constraint, beta (nats per token) and detach_boundary.
+    alignment_weight, sft_weight: factors of the two losses; the paper has none, that is 1 and 1. With alignment_weight 0
+    candidates are not computed at all, and training is plain VFT.
+    reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
+    prompt_template: how a question is asked, `{question}` stands for it.
+    """
+
+    output_dir: str | None = field(default="aftune-output")
+    loss: str = "aft"
+    constraint: str = "boundary"
+    beta: float = 0.15
+    detach_boundary: bool = True
+    alignment_weight: float = 1.0
+    sft_weight: float = 1.0
+    reference_is_candidate: bool = True
+    prompt_template: str = PLAIN_PROMPT
+
+    remove_unused_columns: bool = False
+    ddp_find_unused_parameters: bool | None = False
+    report_to: None | str | list[str] = "none"
+    logging_steps: float = 10
+    save_strategy: str = "no"
+
+    def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            self.dataloader_pin_memory = False  # torch warns otherwise
+        super().__post_init__()

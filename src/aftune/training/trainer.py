@@ -1,0 +1,147 @@
+"""The trainer: a `transformers.Trainer` whose loss is the VFT loss plus the alignment loss.
+
+Both losses are sums divided by counts over the whole optimizer step and all processes (groups for the alignment loss,
+reference tokens for the VFT loss), so that 1 x 8 groups and 8 x 1 groups give the same gradient.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+from aftune import losses
+from aftune.encoding import EncodedGroup, check_lengths, encode_group
+from aftune.errors import UsageError
+from aftune.models import context_length
+from aftune.records import Group
+from aftune.scoring import GroupBatch, collate, response_logprobs
+from aftune.training.config import AlignmentConfig
+
+
+class AlignmentTrainer(Trainer):
+    """Trains a causal LM on groups.
+
+    train_dataset: a list of `Group`, or of `EncodedGroup` where the caller has tokenised them.
+    validate: measures the model at each evaluation and returns metrics by name; without it, evaluation gives the loss on
+    `eval_dataset`.
+    Raises DataError for a group that does not fit the model's context, UsageError for DataParallel, which would tear groups.
+    """
+
+    # Our loss is divided by counts over the whole optimizer step: the Trainer must not divide it again.
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: AlignmentConfig,
+        train_dataset: Sequence[Group] | Sequence[EncodedGroup],
+        processing_class: PreTrainedTokenizerBase,
+        eval_dataset: Sequence[Group] | Sequence[EncodedGroup] | None = None,
+        validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if args.n_gpu > 1:
+            raise UsageError("several GPUs in one process would tear groups apart; start with torchrun or accelerate launch")
+        self.alignment_loss = losses.build(
+            args.loss, constraint=args.constraint, beta=args.beta, detach_boundary=args.detach_boundary
+        )
+        self.validate = validate
+        self._pending_metrics: list[dict[str, Tensor]] = []
+
+        def encoded(groups: Sequence[Group] | Sequence[EncodedGroup] | None) -> list[EncodedGroup] | None:
+            if groups is None:
+                return None
+            return [
+                group if isinstance(group, EncodedGroup) else encode_for_training(group, args, processing_class) for group in groups
+            ]
+
+        train_groups = encoded(train_dataset)
+        for group in train_groups or ():
+            check_lengths(group, context_length(model.config))
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=cast(Any, train_groups),
+            eval_dataset=cast(Any, encoded(eval_dataset if eval_dataset is not None or validate is None else [])),
+            processing_class=processing_class,
+            data_collator=cast(Any, collate),
+            **kwargs,
+        )
+
+    def _get_num_items_in_batch(self, batch_samples: list[GroupBatch], device: torch.device) -> Tensor:
+        """Groups and VFT tokens of the whole optimizer step over all processes: [2], float32."""
+        counts = torch.zeros(2, device=device)
+        for batch in batch_samples:
+            counts += torch.stack([torch.tensor(len(batch["input_ids"])), batch["response_lengths"][batch["in_sft"]].sum()]).to(
+                device
+            )
+        return self.accelerator.reduce(counts, "sum")
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
+    ) -> Any:
+        args = cast(AlignmentConfig, self.args)
+        batch = cast(GroupBatch, inputs)
+        counts = num_items_in_batch if torch.is_tensor(num_items_in_batch) else self._get_num_items_in_batch([batch], args.device)
+        num_groups, num_sft_tokens = counts.clamp(min=1)
+        logprobs = response_logprobs(model, batch)
+        sft_loss = -logprobs.sums_P_G[batch["in_sft"]].sum() / num_sft_tokens
+        loss = args.sft_weight * sft_loss
+        metrics = {"sft_loss": sft_loss.detach() * self.accelerator.num_processes}
+        if args.alignment_weight:
+            outputs = self.alignment_loss(
+                losses.LossInputs(logprobs.scores_P_G, logprobs.sums_P_G, batch["qualities"], batch["in_alignment"])
+            )
+            alignment_loss = outputs.losses_P.sum() / num_groups
+            loss = loss + args.alignment_weight * alignment_loss
+            metrics |= {"alignment_loss": alignment_loss.detach() * self.accelerator.num_processes, **outputs.metrics}
+        if model.training:
+            self._pending_metrics.append(metrics)
+        # Gradients are averaged over processes, the counts are global.
+        loss = loss * self.accelerator.num_processes
+        return (loss, {}) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the losses and scores since the last log: losses summed over an optimizer step, the rest averaged."""
+        if "loss" in logs and self._pending_metrics:
+            steps = max(len(self._pending_metrics) / self.args.gradient_accumulation_steps, 1)
+            for name in self._pending_metrics[-1]:
+                values = torch.stack([metrics[name].float() for metrics in self._pending_metrics if name in metrics])
+                mean = values.nansum() / steps if name.endswith("_loss") else values.nanmean()
+                if torch.isfinite(mean):
+                    logs[name] = mean.item()
+            self._pending_metrics.clear()
+        super().log(logs, start_time)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The metrics of `validate`, with the prefix `eval_`; the loss on `eval_dataset` without it."""
+        if self.validate is None:
+            return super().evaluate(*args, **kwargs)
+        model = self.accelerator.unwrap_model(self.model)
+        model.eval()
+        metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
+        """The loss only: full logits of all candidates would not fit."""
+        with torch.no_grad():
+            loss = self.compute_loss(model, self._prepare_inputs(inputs))
+        return loss.detach(), None, None
+
+
+def encode_for_training(group: Group, args: AlignmentConfig, tokenizer: PreTrainedTokenizerBase) -> EncodedGroup:
+    """A group as the trainer sees it: without its candidates where the alignment loss has no weight."""
+    if not args.alignment_weight:
+        group = Group(problem=group.problem, candidates=[], feedback=[])
+    prompt = args.prompt_template.format(question=group.problem.question)
+    return encode_group(
+        tokenizer,
+        group,
+        prompt,
+        reference=group.problem.rationale,
+        reference_is_candidate=args.reference_is_candidate and bool(args.alignment_weight),
+    )
