@@ -101,7 +101,7 @@ def make_tokenizer(seed: int, vocab_size: int) -> PreTrainedTokenizerFast:
     )
 
 
-class Blocks(torch.utils.data.Dataset):
+class Blocks(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
     """Documents joined end to end and cut into rows of equal length."""
 
     def __init__(self, ids: np.ndarray, length: int) -> None:

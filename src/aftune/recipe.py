@@ -136,6 +136,12 @@ class Recipe(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
+def bundled_recipe(name: str) -> Path:
+    """A recipe that came with the package; in a source checkout, that of the top-level folder."""
+    installed = Path(__file__).parent / "recipes" / name
+    return installed if installed.exists() else Path(__file__).parents[2] / "recipes" / name
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe file with `section.key=value` overrides applied.
 

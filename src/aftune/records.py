@@ -14,14 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from aftune.errors import DataError
 
-SCHEMA_VERSION = 1
-
 
 class Record(BaseModel):
     """Base of all records: unknown fields are errors, and the schema version travels with each line."""
 
     model_config = ConfigDict(extra="forbid")
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -114,21 +112,19 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
     Raises DataError for a missing file, for bytes that are not UTF-8 and for a line that is not valid JSON.
     """
+    number, line = 0, ""
     try:
-        file = open(path, encoding="utf-8")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the path or run the stage that writes it") from error
-    with file:
-        number = 0
-        try:
+        with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield f"{path}:{number}", json.loads(line)
-        except json.JSONDecodeError as error:
-            cut = "" if line.endswith("\n") else ", the line is cut off"
-            raise DataError(f"{path}:{number}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}:{number + 1}: not UTF-8 text; save the file as UTF-8") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the path or run the stage that writes it") from error
+    except json.JSONDecodeError as error:
+        cut = "" if line.endswith("\n") else ", the line is cut off"
+        raise DataError(f"{path}:{number}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}:{number + 1}: not UTF-8 text; save the file as UTF-8") from error
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

@@ -14,7 +14,6 @@ from aftune.recipe import Recipe, SamplingSection
 from aftune.records import Problem, read_records
 from aftune.sampling import SamplingSettings
 
-
 # The stages have progress bars of their own, and what transformers warns of here (tied heads, file times) is expected.
 transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()

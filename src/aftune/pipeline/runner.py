@@ -117,5 +117,7 @@ def _brief(summary: dict[str, Any]) -> str:
     )
 
 
-def _number(value: float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aftune import models
+from aftune.pipeline.run_directory import hash_folder
 from aftune.recipe import Recipe
 
 Settings = dict[str, Any]
@@ -13,7 +15,7 @@ Settings = dict[str, Any]
 @dataclass(frozen=True)
 class Stage:
     """`version` changes when a stage would make other files from the same settings. `run` names `module:function` below
-    `aftune.pipeline`, imported only when the stage runs. `results` are the files that a later stage reads."""
+    `aftune.pipeline`, imported only when the stage runs."""
 
     name: str
     version: int
@@ -83,15 +85,13 @@ def by_name(name: str) -> Stage:
 
 
 def input_files(stage: Stage, recipe: Recipe) -> dict[str, str]:
-    """Hashes of the files outside the run directory that a stage reads: data files, and the weights of a local model."""
-    from aftune import models
-    from aftune.pipeline.run_directory import hash_file, hash_folder
-
-    hashes: dict[str, str] = {}
-    if stage.name == "prepare":
-        folder = Path(models.resolve(recipe.model.name))
-        if folder.is_dir():
-            hashes |= {f"model/{name}": value for name, value in hash_folder(folder).items()}
-        if recipe.data is not None and recipe.data.is_dir():
-            hashes |= {f"data/{name}": value for name, value in hash_folder(recipe.data).items()}
-    return hashes
+    """Hashes of the files outside the run directory that a run reads: data files, and those of a local model folder."""
+    if stage.reads:
+        return {}
+    folders = {"model": Path(models.resolve(recipe.model.name)), "data": recipe.data}
+    return {
+        f"{kind}/{name}": value
+        for kind, folder in folders.items()
+        if folder is not None and folder.is_dir()
+        for name, value in hash_folder(folder).items()
+    }

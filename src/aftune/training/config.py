@@ -31,7 +31,7 @@ class AlignmentConfig(TrainingArguments):
 
     remove_unused_columns: bool = False
     ddp_find_unused_parameters: bool | None = False
-    report_to: None | str | list[str] = "none"
+    report_to: str | list[str] | None = "none"
     logging_steps: float = 10
     save_strategy: str = "no"
 

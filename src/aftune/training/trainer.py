@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl
 
 from aftune import losses
 from aftune.encoding import EncodedGroup, check_lengths, encode_group
@@ -77,7 +77,7 @@ class AlignmentTrainer(Trainer):
             counts += torch.stack([torch.tensor(len(batch["input_ids"])), batch["response_lengths"][batch["in_sft"]].sum()]).to(
                 device
             )
-        return self.accelerator.reduce(counts, "sum")
+        return cast(Tensor, self.accelerator.reduce(counts, "sum"))
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
@@ -118,12 +118,12 @@ class AlignmentTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The metrics of `validate`, with the prefix `eval_`; the loss on `eval_dataset` without it."""
         if self.validate is None:
-            return super().evaluate(*args, **kwargs)
+            return cast(dict[str, float], super().evaluate(*args, **kwargs))
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
         metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:

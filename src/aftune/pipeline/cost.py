@@ -1,0 +1,128 @@
+"""What a run would cost, before anything is loaded: tokens and floating-point operations by stage, and a rough time.
+
+Estimates: 6 FLOPs a parameter and token for training, 2 for a forward pass; lengths as given in the recipe where nothing
+is known of the data. The time takes a matrix product measured here and assumes the share of it that small batches reach.
+"""
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from aftune import models
+from aftune.errors import AftuneError
+from aftune.recipe import Recipe
+from aftune.tasks import Task, build, splits
+
+_UTILISATION = 0.3  # of the measured matrix product; training and generation of the bundled model reach 0.1 to 0.4
+_SAMPLE_SIZE = 64  # problems looked at for their lengths
+_ASSUMED_TOKENS = (150, 150)  # prompt, response
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """Tokens through the model (millions) and the operations they take (10^12)."""
+
+    stage: str
+    what: str
+    num_tokens: float
+    teraflops: float
+
+
+def num_parameters(recipe: Recipe) -> float | None:
+    """Parameters of the base model, from its configuration if it is here, else from its name (`...-1.5B`), else None."""
+    section = recipe.model
+    config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    if config is not None:
+        from transformers import AutoModelForCausalLM
+
+        with torch.device("meta"):
+            return float(AutoModelForCausalLM.from_config(config).num_parameters())
+    match = re.search(r"(\d+(?:\.\d+)?)\s*([bBmM])(?![a-zA-Z])", section.name)
+    return float(match[1]) * (1e9 if match[2] in "bB" else 1e6) if match else None
+
+
+def estimate(recipe: Recipe) -> list[StageCost]:
+    """The costs of the stages that compute."""
+    parameters = num_parameters(recipe) or 0.0
+    task = _task(recipe)
+    num_train, num_validation, num_test = (
+        _num_problems(task, getattr(recipe.task, name)) for name in ("train", "validation", "test")
+    )
+    prompt, response = _mean_lengths(recipe, task)
+    k, k_test = (1 if recipe.candidates else recipe.sample.num_candidates), recipe.evaluate.num_candidates
+    num_policies = 4 if recipe.control.enabled else 3
+    row = prompt + response
+
+    def cost(stage: str, what: str, tokens: float, flops_per_parameter: int) -> StageCost:
+        return StageCost(stage, what, tokens / 1e6, tokens * parameters * flops_per_parameter / 1e12)
+
+    epochs, align_epochs = recipe.sft.num_epochs, recipe.align.num_epochs
+    costs = [
+        cost("sft", f"{num_train:,} references x {epochs:g} epochs", num_train * row * epochs, 6),
+        cost("sft", f"{num_validation:,} greedy responses x {epochs:g} epochs", num_validation * row * epochs, 2),
+        cost("sample", f"{num_train:,} problems x {k} candidates", 0 if recipe.candidates else num_train * k * row, 2),
+        cost(
+            "align", f"{num_train:,} groups of up to {k + 1} x {align_epochs:g} epochs", num_train * (k + 1) * row * align_epochs, 6
+        ),
+        cost("control", f"{num_train:,} references x {align_epochs:g} epochs", num_train * row * align_epochs, 6),
+        cost(
+            "evaluate",
+            f"{num_test:,} problems x ({k_test} candidates + {num_policies} models)",
+            num_test * row * (k_test + num_policies * (k_test + 1)),
+            2,
+        ),
+    ]
+    return [item for item in costs if item.stage != "control" or recipe.control.enabled]
+
+
+def measured_teraflops(device: str, dtype: torch.dtype) -> float:
+    """10^12 operations a second of a matrix product here."""
+    size = 4096 if device == "cuda" else 768
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(4):
+        started = time.perf_counter()
+        (a @ a).sum().item()
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best / 1e12
+
+
+def estimated_seconds(costs: list[StageCost], recipe: Recipe) -> float:
+    """A rough time for all stages on this machine."""
+    device = models.pick_device(recipe.model.device)
+    rate = measured_teraflops(device, getattr(torch, recipe.model.precision))
+    return sum(item.teraflops for item in costs) / (rate * _UTILISATION)
+
+
+def _task(recipe: Recipe) -> Task | None:
+    """The task, or None where its data is not here (nothing is downloaded for an estimate)."""
+    if recipe.data is None and recipe.task.name != "arithmetic":
+        return None
+    return build(recipe.task.name, recipe.data, recipe.seed)
+
+
+def _num_problems(task: Task | None, split_slice: str) -> int:
+    wanted = splits.parse(split_slice)
+    size = task.split_size(wanted.split) if task else 10_000
+    start, stop = wanted.bounds(size)
+    return stop - start
+
+
+def _mean_lengths(recipe: Recipe, task: Task | None) -> tuple[float, float]:
+    """Mean tokens of prompts and reference responses, from a few problems where data and tokenizer are here."""
+    folder_is_here = models.load_config(recipe.model.name) is not None
+    if task is None or not folder_is_here:
+        return _ASSUMED_TOKENS
+    try:
+        tokenizer: Any = models.load_tokenizer(recipe.model.name)
+        wanted = splits.parse(recipe.task.train)
+        start, stop = wanted.bounds(task.split_size(wanted.split))
+        problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))
+    except AftuneError:
+        return _ASSUMED_TOKENS
+    prompts = [len(tokenizer(task.prompt(problem))["input_ids"]) for problem in problems]
+    responses = [len(tokenizer(task.reference_response(problem) or "")["input_ids"]) for problem in problems]
+    return sum(prompts) / len(prompts), sum(responses) / len(responses)

@@ -1,0 +1,95 @@
+"""What a run prints: the plan of a dry run and the table of results."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from aftune.pipeline import cost, runner
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.recipe import Recipe
+
+_NAMES = {"base": "base", "vft": "VFT (best epoch)", "vft_same_steps": "VFT, same steps as AFT", "aligned": "AFT (aligned)"}
+_WHAT = {"finished": "finished, would be skipped", "resume": "would go on", "redo": "would run again", "new": "would run"}
+
+
+def print_plan(recipe: Recipe, console: Console) -> None:
+    """The resolved recipe, the state of each stage and an estimate of the cost."""
+    console.print(Syntax(recipe.to_yaml().rstrip(), "yaml", background_color="default"))
+    plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
+    for heading in ("stage", "what would happen", "why"):
+        plans.add_column(heading)
+    for item in runner.plan(recipe, RunDirectory(recipe.run_dir)):
+        plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
+    console.print(plans)
+    costs = cost.estimate(recipe)
+    table = Table(title="Estimated cost", title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage")
+    table.add_column("work")
+    table.add_column("million tokens", justify="right")
+    table.add_column("TFLOPs", justify="right")
+    for row in costs:
+        table.add_row(row.stage, row.what, f"{row.num_tokens:,.2f}", f"{row.teraflops:,.1f}")
+    console.print()
+    console.print(table)
+    parameters = cost.num_parameters(recipe)
+    if parameters is None:
+        console.print("The model is not on this machine and its name tells no size: operations are not known.")
+    else:
+        seconds = cost.estimated_seconds(costs, recipe)
+        console.print(f"{parameters:,.0f} parameters; roughly {_duration(seconds)} on this machine. Nothing was run or written.")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
+
+
+def print_results(recipe: Recipe, console: Console) -> None:
+    """The models of a run beside each other, and how the aligned one compares."""
+    metrics = json.loads((recipe.run_dir / "metrics.json").read_text(encoding="utf-8"))
+    table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left")
+    table.add_column("model")
+    for heading in ("accuracy", "95 % interval", "assessment accuracy", "95 % interval", "score right", "score wrong"):
+        table.add_column(heading, justify="right")
+    for name, result in metrics["results"].items():
+        table.add_row(
+            _NAMES.get(name, name),
+            _percent(result["accuracy"]),
+            _interval(result["accuracy_ci95"]),
+            _percent(result["assessment_accuracy"]),
+            _interval(result["assessment_accuracy_ci95"]),
+            _score(result["score_positive"]),
+            _score(result["score_negative"]),
+        )
+    console.print()
+    console.print(table)
+    first = next(iter(metrics["results"].values()))
+    console.print(
+        f"accuracy: greedy, {first['num_problems']} held-out problems; assessment accuracy: pairs of right and wrong candidates "
+        f"of {first['num_assessed_problems']} of them; scores: nats per token",
+        style="dim",
+    )
+    for name, comparison in metrics["comparisons"].items():
+        other = _NAMES[name.removeprefix("aligned_vs_")]
+        low, high = (100 * bound for bound in comparison["ci95"])
+        difference = 100 * comparison["difference"]
+        console.print(
+            f"AFT - {other}: {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})"
+        )
+    console.print(f"report: [bold]{recipe.run_dir / 'report.html'}[/bold]")
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _interval(bounds: Any) -> str:
+    return "-" if bounds is None else f"{100 * bounds[0]:.1f} - {100 * bounds[1]:.1f}"
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
