@@ -1,20 +1,16 @@
 """Turns whatever went wrong into one line for the user."""
 
 import errno
-import shutil
-from pathlib import Path
 
 from aftune.errors import AftuneError
-
-_FULL = 2**20  # bytes
 
 
 def diagnose(error: Exception) -> AftuneError:
     """An error of ours as it is; of the system or a library, with its place and the remedy where they are known."""
     if isinstance(error, AftuneError):
         return error
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or _says_full(error):
-        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        place = f"{error.filename}: " if error.filename else ""
         return AftuneError(f"{place}the disk is full; free some space and run the same command again, finished work is kept")
     if isinstance(error, PermissionError):
         return AftuneError(f"{error.filename}: permission denied; change the permissions or choose another place")
@@ -26,11 +22,3 @@ def diagnose(error: Exception) -> AftuneError:
         )
     text = " ".join(str(error).split())[:300]
     return AftuneError(f"{type(error).__name__}: {text}; this looks like a bug in aftune, run again with --debug to see where")
-
-
-def _says_full(error: Exception) -> bool:
-    """torch and safetensors report a full disk in words of their own, or only as a failed write."""
-    text = str(error).lower()
-    if "no space left" in text or "os error 28" in text:
-        return True
-    return "write" in text and shutil.disk_usage(Path.cwd()).free < _FULL

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.errors import DataError
@@ -42,16 +43,20 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     return tokenizer
 
 
-def load_model(name: str, section: ModelSection) -> PreTrainedModel:
-    """A causal language model on the wanted device, its weights in the section's precision, in evaluation mode."""
+def load_model(name: str, section: ModelSection, *, to_train: bool = False) -> PreTrainedModel:
+    """A causal language model on the wanted device, in evaluation mode.
+
+    Its weights have the section's precision; to train they are always float32, since small updates are lost in bfloat16.
+    """
+    dtype = torch.float32 if to_train else getattr(torch, section.precision)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             resolve(name),
-            dtype=getattr(torch, section.precision),
+            dtype=dtype,
             trust_remote_code=section.trust_remote_code,
             use_safetensors=True,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise DataError(_not_loaded(name, "model", error)) from error
     return model.to(pick_device(section.device)).eval()
 

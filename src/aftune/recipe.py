@@ -13,12 +13,13 @@ from aftune.errors import UsageError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+FilePath = Annotated[Path, Field(strict=False)]  # written as text
 
 
 class Section(BaseModel):
     """Base of all sections: no unknown keys, no silent conversions of texts to numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelSection(Section):
@@ -76,7 +77,7 @@ class ImportSection(Section):
     """Candidates made elsewhere, used instead of sampling; `path` is a file or relative to `data`."""
 
     format: Literal["gsm8k_solutions"]
-    path: Path
+    path: FilePath
 
 
 class LabelSection(Section):
@@ -118,9 +119,9 @@ class ReportSection(Section):
 class Recipe(Section):
     """Everything that a run depends on."""
 
-    run_dir: Path
+    run_dir: FilePath
     seed: Annotated[int, Field(ge=0)] = 0
-    data: Path | None = None
+    data: FilePath | None = None
     model: ModelSection = ModelSection()
     task: TaskSection = TaskSection()
     candidates: ImportSection | None = None
@@ -187,7 +188,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _explain(error: Any, path: Path, sources: dict[str, str]) -> str:
     location = [str(part) for part in error["loc"]]
     key = ".".join(location)
-    place = f"override {sources[key]!r}" if key in sources else str(path)
+    override = next((text for name, text in sources.items() if f"{name}.".startswith(f"{key}.")), None)
+    place = f"override {override!r}" if override else str(path)
     if error["type"] == "extra_forbidden":
         allowed = sorted(_keys_at(location[:-1]))
         near = difflib.get_close_matches(location[-1], allowed, n=1, cutoff=0.5)
@@ -196,7 +198,7 @@ def _explain(error: Any, path: Path, sources: dict[str, str]) -> str:
     if error["type"] == "missing":
         return f"{place}: key {key!r} is missing; add it"
     hint = ""
-    if isinstance(error["input"], str) and error["type"] in ("float_parsing", "float_type", "int_parsing"):
+    if isinstance(error["input"], str) and error["type"] in ("float_type", "int_type"):
         hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in error["input"] else ""
     return f"{place}: {key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
 

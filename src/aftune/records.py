@@ -112,19 +112,21 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
     Raises DataError for a missing file, for bytes that are not UTF-8 and for a line that is not valid JSON.
     """
-    number, line = 0, ""
+    number, line = 0, b""
     try:
-        with open(path, encoding="utf-8") as file:
+        # Lines are decoded one by one: a text file is decoded in blocks, and an error would name the wrong line.
+        with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield f"{path}:{number}", json.loads(line)
+                text = line.decode("utf-8").rstrip("\r\n")
+                if text.strip():
+                    yield f"{path}:{number}", json.loads(text)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path or run the stage that writes it") from error
     except json.JSONDecodeError as error:
-        cut = "" if line.endswith("\n") else ", the line is cut off"
+        cut = "" if line.endswith(b"\n") else ", the line is cut off"
         raise DataError(f"{path}:{number}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}:{number + 1}: not UTF-8 text; save the file as UTF-8") from error
+        raise DataError(f"{path}:{number}: not UTF-8 text; save the file as UTF-8") from error
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

@@ -23,13 +23,13 @@ def extract_number(text: str, reading: str) -> str | None:
     if markers:
         return _number_of_line(text[markers[-1].end() :])
     numbers = _NUMBER.findall(text[-2000:])
-    return numbers[-1] if numbers else None
+    return numbers[-1].strip() if numbers else None
 
 
 def _number_of_line(tail: str) -> str | None:
     lines = tail.strip().splitlines()
     match = _NUMBER.search(lines[0][:_MAX_ANSWER_CHARACTERS]) if lines else None
-    return match.group() if match else None
+    return match.group().strip() if match else None
 
 
 def parse_number(text: str) -> Decimal | None:

@@ -10,12 +10,12 @@ LOSSES: dict[str, Callable[..., Loss]] = {"aft": AftLoss}
 
 
 def build(name: str, **options: object) -> Loss:
-    """The loss of that name with its options set; raises UsageError for an unknown name or option."""
+    """The loss of that name with its options set; raises UsageError for an unknown name, option or value."""
     if name not in LOSSES:
         raise UsageError(f"there is no loss {name!r}; there are {', '.join(LOSSES)}")
     try:
         return LOSSES[name](**options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(f"loss {name}: {error}") from error
 
 

@@ -14,7 +14,7 @@ import torch
 from aftune import models
 from aftune.errors import AftuneError
 from aftune.recipe import Recipe
-from aftune.tasks import Task, build, splits
+from aftune.tasks import TASKS, Task, build, splits
 
 _UTILISATION = 0.3  # of the measured matrix product; training and generation of the bundled model reach 0.1 to 0.4
 _SAMPLE_SIZE = 64  # problems looked at for their lengths
@@ -49,7 +49,7 @@ def estimate(recipe: Recipe) -> list[StageCost]:
     parameters = num_parameters(recipe) or 0.0
     task = _task(recipe)
     num_train, num_validation, num_test = (
-        _num_problems(task, getattr(recipe.task, name)) for name in ("train", "validation", "test")
+        _num_problems(recipe.task.name, task, getattr(recipe.task, split)) for split in ("train", "validation", "test")
     )
     prompt, response = _mean_lengths(recipe, task)
     k, k_test = (1 if recipe.candidates else recipe.sample.num_candidates), recipe.evaluate.num_candidates
@@ -104,9 +104,9 @@ def _task(recipe: Recipe) -> Task | None:
     return build(recipe.task.name, recipe.data, recipe.seed)
 
 
-def _num_problems(task: Task | None, split_slice: str) -> int:
+def _num_problems(name: str, task: Task | None, split_slice: str) -> int:
     wanted = splits.parse(split_slice)
-    size = task.split_size(wanted.split) if task else 10_000
+    size = task.split_size(wanted.split) if task else TASKS[name].published_sizes[wanted.split]
     start, stop = wanted.bounds(size)
     return stop - start
 

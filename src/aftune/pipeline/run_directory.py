@@ -23,6 +23,7 @@ from aftune.recipe import Recipe
 from aftune.records import write_json, write_lines
 
 _LARGE_FILE = 64 * 2**20  # of larger files (weights) the size and both ends are hashed
+_FULL = 2**18  # bytes
 
 
 class RunDirectory:
@@ -55,6 +56,10 @@ class RunDirectory:
                     f"run_dir: another aftune process is using {self.path}; wait for it or choose another folder"
                 ) from error
             yield
+
+    def is_full(self) -> bool:
+        """Whether the disk has less room than a stage's smallest file may need."""
+        return shutil.disk_usage(self.path).free < _FULL
 
     def manifest(self) -> dict[str, Any]:
         path = self.path / "manifest.json"

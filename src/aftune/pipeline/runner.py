@@ -1,5 +1,6 @@
 """Runs stages in order: skips what is finished, goes on where a run stopped, redoes what depends on a changed setting."""
 
+import contextlib
 import importlib
 import time
 from collections.abc import Callable, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import aftune
-from aftune.errors import StageError
+from aftune.errors import AftuneError, StageError
 from aftune.pipeline import stages as registry
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
 from aftune.pipeline.stages import Stage
@@ -103,8 +104,14 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
     started = time.monotonic()
     try:
         summary = getattr(importlib.import_module(f"aftune.pipeline.{module}"), function)(context)
-    except BaseException:
-        context.run.interrupted(stage.name, time.monotonic() - started)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            context.run.interrupted(stage.name, time.monotonic() - started)
+        # torch and safetensors report a full disk in words of their own, so the disk is asked.
+        if isinstance(error, Exception) and not isinstance(error, AftuneError) and context.run.is_full():
+            raise StageError(
+                f"run_dir: the disk of {context.run.path} is full; free some space and run again, finished work is kept"
+            ) from error
         raise
     context.run.finish(stage.name, time.monotonic() - started, summary)
     seconds = context.run.entry(stage.name)["seconds"]

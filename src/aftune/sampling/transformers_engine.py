@@ -45,7 +45,9 @@ class TransformersEngine:
     def complete(self, prompts: Sequence[list[int]], seeds: Sequence[int], settings: SamplingSettings) -> list[Completion]:
         """One completion a prompt, cut where the model's context ends."""
         longest = max(map(len, prompts))
-        max_new_tokens = max(1, min(settings.max_new_tokens, context_length(self.model.config) - longest))
+        context = context_length(self.model.config)
+        room_N = [max(1, min(settings.max_new_tokens, context - len(prompt))) for prompt in prompts]
+        max_new_tokens = min(room_N)
         ids_N_T = torch.tensor([[self.pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
         mask_N_T = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
         device = self.model.device
@@ -62,7 +64,14 @@ class TransformersEngine:
             pad_token_id=self.pad_id,
             use_cache=True,
         )
-        return [self._completion(row) for row in output[:, longest:].tolist()]
+        completions = [self._completion(row) for row in output[:, longest:].tolist()]
+        # What the batch's longest prompt cut short is made again without it: a completion depends on its own prompt only.
+        cut = [i for i, c in enumerate(completions) if c.finish_reason == "length" and room_N[i] > max_new_tokens]
+        if cut:
+            whole = self.complete([prompts[i] for i in cut], [seeds[i] for i in cut], settings)
+            for i, completion in zip(cut, whole, strict=True):
+                completions[i] = completion
+        return completions
 
     def _processors(
         self, seeds: Sequence[int], settings: SamplingSettings, max_new_tokens: int, longest: int

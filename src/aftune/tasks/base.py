@@ -17,6 +17,7 @@ class Task(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     split_names: ClassVar[tuple[str, ...]]
+    published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
     prompt_template: ClassVar[str] = "Question: {question}\nAnswer:\n"
 
     @abstractmethod

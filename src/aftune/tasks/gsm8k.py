@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from aftune.answers import Reading, extract_number, numbers_equal, parse_number
 from aftune.errors import AftuneError, DataError
@@ -23,6 +23,7 @@ class Gsm8k(Task):
     name = "gsm8k"
     version = 1
     split_names = ("train", "test")
+    published_sizes: ClassVar[dict[str, int]] = {"train": 7473, "test": 1319}
 
     def __init__(self, data: Path | None = None, seed: int = 0) -> None:
         self.data = data_folder(self.name, data)

@@ -49,6 +49,7 @@ class AlignmentTrainer(Trainer):
         )
         self.validate = validate
         self._pending_metrics: list[dict[str, Tensor]] = []
+        self._pending_steps: set[int] = set()
 
         def encoded(groups: Sequence[Group] | Sequence[EncodedGroup] | None) -> list[EncodedGroup] | None:
             if groups is None:
@@ -57,14 +58,14 @@ class AlignmentTrainer(Trainer):
                 group if isinstance(group, EncodedGroup) else encode_for_training(group, args, processing_class) for group in groups
             ]
 
-        train_groups = encoded(train_dataset)
-        for group in train_groups or ():
+        train_groups, eval_groups = encoded(train_dataset), encoded(eval_dataset)
+        for group in (*(train_groups or ()), *(eval_groups or ())):
             check_lengths(group, context_length(model.config))
         super().__init__(
             model=model,
             args=args,
             train_dataset=cast(Any, train_groups),
-            eval_dataset=cast(Any, encoded(eval_dataset if eval_dataset is not None or validate is None else [])),
+            eval_dataset=cast(Any, eval_groups if eval_groups is not None or validate is None else []),
             processing_class=processing_class,
             data_collator=cast(Any, collate),
             **kwargs,
@@ -99,6 +100,7 @@ class AlignmentTrainer(Trainer):
             metrics |= {"alignment_loss": alignment_loss.detach() * self.accelerator.num_processes, **outputs.metrics}
         if model.training:
             self._pending_metrics.append(metrics)
+            self._pending_steps.add(self.state.global_step)
         # Gradients are averaged over processes, the counts are global.
         loss = loss * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
@@ -106,13 +108,14 @@ class AlignmentTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the losses and scores since the last log: losses summed over an optimizer step, the rest averaged."""
         if "loss" in logs and self._pending_metrics:
-            steps = max(len(self._pending_metrics) / self.args.gradient_accumulation_steps, 1)
+            steps = len(self._pending_steps)  # the last step of an epoch may hold fewer batches than the others
             for name in self._pending_metrics[-1]:
                 values = torch.stack([metrics[name].float() for metrics in self._pending_metrics if name in metrics])
                 mean = values.nansum() / steps if name.endswith("_loss") else values.nanmean()
                 if torch.isfinite(mean):
                     logs[name] = mean.item()
             self._pending_metrics.clear()
+            self._pending_steps.clear()
         super().log(logs, start_time)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:

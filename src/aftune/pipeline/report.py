@@ -1,0 +1,53 @@
+"""Stage `report`: `report.html` and `metrics.json` at the top of the run directory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.evaluate import GroupScores
+from aftune.pipeline.stages import enabled_stages
+from aftune.records import Group, read_records, write_json, write_lines
+from aftune.reporting import ReportData, render_page
+from aftune.reporting.reading import choose
+
+
+def report(context: Context) -> Summary:
+    """Writes the page and a copy of the metrics; reads what the stages wrote and runs no model."""
+    data = gather(context)
+    write_json(context.run.path / "metrics.json", data.metrics)
+    page = context.run.path / "report.html"
+    write_lines(page, [render_page(data)])
+    return {"page": str(page), "groups": len(choose(data.groups, context.recipe.report.num_groups))}
+
+
+def gather(context: Context) -> ReportData:
+    """The report's data from the stage folders and the manifest, without this stage itself and without disabled ones."""
+    manifest = context.run.manifest()
+    names = [stage.name for stage in enabled_stages(context.recipe) if stage.name != "report"]
+    evaluated = context.folder("evaluate")
+    metrics = _read_json(evaluated / "metrics.json")
+    return ReportData(
+        recipe=context.recipe,
+        stages={name: manifest["stages"][name] for name in names if name in manifest["stages"]},
+        metrics=metrics,
+        versions=manifest.get("versions", {}),
+        machine=manifest.get("machine", {}),
+        left_out=_read_json(context.folder("prepare") / "left_out.json", missing=[]),
+        logs={
+            name: _read_json(context.folder(name) / "log.json", missing=[]) for name in ("sft", "align", "control") if name in names
+        },
+        groups=read_records(evaluated / "groups.jsonl", Group),
+        scores={name: _scores(evaluated / name) for name in metrics["results"]},
+    )
+
+
+def _scores(folder: Path) -> list[list[float]]:
+    return [row.scores for row in read_records(folder / "scores.jsonl", GroupScores)]
+
+
+def _read_json(path: Path, missing: Any = None) -> Any:
+    """A JSON file of an earlier stage; `missing` where there is none and one is not needed."""
+    if missing is not None and not path.exists():
+        return missing
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,38 @@
+"""What a report is made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aftune.recipe import Recipe
+from aftune.records import Group
+
+LogEntry = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything on the page; the same data gives the same page, byte for byte.
+
+    stages: the manifest's entries of the stages that belong to the run, in their order.
+    versions, machine: as the manifest has them.
+    metrics: the content of `evaluate/metrics.json`.
+    left_out: the problems that `prepare` left out, with split, id and reason.
+    logs: the training log of each stage that trains.
+    groups: the held-out groups, and scores: nats per token by model, for each group in the order of its candidates.
+    """
+
+    recipe: Recipe
+    stages: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Sequence[Mapping[str, str]] = ()
+    logs: Mapping[str, Sequence[LogEntry]] = field(default_factory=dict)
+    groups: Sequence[Group] = ()
+    scores: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+
+    def summary(self, stage: str) -> Mapping[str, Any]:
+        """What a stage said of itself in the manifest; empty where it did not run."""
+        summary: Mapping[str, Any] = self.stages.get(stage, {}).get("summary", {})
+        return summary

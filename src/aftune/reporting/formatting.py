@@ -1,0 +1,71 @@
+"""Numbers and texts as the page shows them."""
+
+from collections.abc import Sequence
+
+MISSING = "–"
+NBSP = "\N{NO-BREAK SPACE}"
+PER_CENT = f"{NBSP}%"
+_MINUS = "\N{MINUS SIGN}"
+
+# Control characters would vanish in a browser or change what is around them; their pictures (U+2400...) show that they are there.
+_VISIBLE_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+
+
+def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
+    """A number with a fixed number of decimals and a true minus sign; no minus before zero."""
+    if value is None:
+        return MISSING
+    text = f"{round(value, decimals) + 0.0:{'+' if sign else ''},.{decimals}f}"
+    return text.replace("-", _MINUS)
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 in per cent."""
+    return MISSING if share is None else f"{number(100 * share, 1)}{PER_CENT}"
+
+
+def percent_interval(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f"{number(100 * interval[0], 1)} to {number(100 * interval[1], 1)}"
+
+
+def points(difference: float) -> str:
+    """The size of a difference of shares, in percentage points."""
+    text = number(100 * abs(difference), 1)
+    return f"{text} point" if text == "1.0" else f"{text} points"
+
+
+def p_value(value: float) -> str:
+    """A p-value, by itself: `= 0.012`, `< 0.001`."""
+    text = "< 0.001" if value < 0.001 else f"= {value:.3f}" if value < 0.1 else f"= {value:.2f}"
+    return text.replace(" ", NBSP)
+
+
+def score(value: float | None, *, sign: bool = False) -> str:
+    """Nats per token. Scores of a tiny model differ in the third decimal."""
+    return number(value, 4, sign=sign)
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """`3.2 s`, `4 min 10 s`, `2 h 5 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def setting(value: object) -> str:
+    """A value of the recipe: `0.0005` and `2e-05` as people write them, switches as yes and no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def visible(text: str) -> str:
+    """Model text with its control characters made visible."""
+    return text.translate(_VISIBLE_CONTROLS)

@@ -1,0 +1,80 @@
+"""What labelling kept and what it left out, and the problems that were left out before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aftune.reporting.formatting import count, percent
+
+# key in the summary of stage `label`, what the page calls it, what it means
+_KEPT = (
+    ("right", "Right", "kept: the final answer is the gold one"),
+    ("wrong", "Wrong", "kept: another final answer"),
+    ("no_answer", "No answer", "kept as wrong: no final answer in the format asked for"),
+)
+_LEFT_OUT = (
+    ("duplicate", "Duplicate", "left out: the same text as an earlier candidate of the problem"),
+    ("truncated", "Truncated", "left out: cut off at the token limit"),
+    ("empty", "Empty", "left out: no text"),
+    ("unknown_problem", "Unknown problem", "left out: belongs to no training problem"),
+)
+_GROUPS = (
+    ("groups_mixed", "Mixed", "right and wrong candidates: these teach the alignment loss"),
+    ("groups_all_right", "All right", "nothing to compare without a wrong candidate"),
+    ("groups_all_wrong", "All wrong", "only the reference, where it joins the candidates, is better"),
+    ("groups_empty", "Empty", "no candidate is left"),
+)
+
+
+@dataclass(frozen=True)
+class CountRow:
+    """`share` is of the table's total, 0 to 1."""
+
+    name: str
+    count: str
+    percent: str
+    share: float
+    meaning: str
+
+
+@dataclass(frozen=True)
+class LabellingTables:
+    candidates: list[CountRow]
+    groups: list[CountRow]
+    total_candidates: str
+    total_groups: str
+    published: str | None
+
+
+def labelling_tables(summary: Mapping[str, Any]) -> LabellingTables | None:
+    """Tables of the label stage's counts; None where it left no summary."""
+    if not summary:
+        return None
+    num_candidates = sum(summary.get(key, 0) for key, _, _ in _KEPT + _LEFT_OUT)
+    num_groups = sum(summary.get(key, 0) for key, _, _ in _GROUPS)
+    return LabellingTables(
+        candidates=_rows(summary, _KEPT + _LEFT_OUT, num_candidates),
+        groups=_rows(summary, _GROUPS, num_groups),
+        total_candidates=count(num_candidates),
+        total_groups=count(num_groups),
+        published=_published(summary),
+    )
+
+
+def _rows(summary: Mapping[str, Any], names: tuple[tuple[str, str, str], ...], total: int) -> list[CountRow]:
+    """Rows of a table; what never happened and is no surprise (an empty text, an unknown problem) is not listed."""
+    rows = []
+    for key, name, meaning in names:
+        value = summary.get(key, 0)
+        if value or key not in ("empty", "unknown_problem", "groups_empty"):
+            share = value / total if total else 0.0
+            rows.append(CountRow(name, count(value), percent(share), share, meaning))
+    return rows
+
+
+def _published(summary: Mapping[str, Any]) -> str | None:
+    """How the verdicts agree with those that came with imported candidates."""
+    total = summary.get("published_verdicts", 0)
+    if not total:
+        return None
+    return f"{count(summary.get('published_agree', 0))} of {count(total)} published verdicts agree with ours."

@@ -1,0 +1,110 @@
+"""The headline: accuracy and assessment accuracy of each model, and what can be told between them."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aftune.reporting.data import ReportData
+from aftune.reporting.formatting import MISSING, NBSP, PER_CENT, count, number, p_value, percent, percent_interval, points, score
+from aftune.reporting.policies import PolicyName, named
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One model in the headline table; intervals are empty where there is none."""
+
+    name: PolicyName
+    accuracy: str
+    accuracy_interval: str
+    assessment: str
+    assessment_interval: str
+    score_right: str
+    score_wrong: str
+    truncated: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Aligned against another model, in words; `told` is 1 above, -1 below, 0 no difference can be told."""
+
+    other: PolicyName
+    told: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class OperationsTable:
+    """Accuracy by number of operations: `rows` has a model and one text for each of `columns`."""
+
+    columns: list[str]
+    rows: list[tuple[PolicyName, list[str]]]
+
+
+def lead(data: ReportData) -> str:
+    """What happened, in one sentence: before and after alignment."""
+    before, after = data.metrics["results"].get("vft"), data.metrics["results"].get("aligned")
+    if before is None or after is None:
+        return ""
+    text = f"Accuracy {percent(before['accuracy'])} before alignment (VFT), {percent(after['accuracy'])} after"
+    assessed = before.get("assessment_accuracy"), after.get("assessment_accuracy")
+    if None in assessed:
+        return f"{text}."
+    return f"{text}; assessment accuracy {percent(assessed[0])} before, {percent(assessed[1])} after."
+
+
+def result_rows(data: ReportData) -> list[ResultRow]:
+    results = data.metrics["results"]
+    return [_row(name, results[name.key]) for name in named(results)]
+
+
+def _row(name: PolicyName, result: Mapping[str, Any]) -> ResultRow:
+    truncated = result.get("num_truncated")
+    return ResultRow(
+        name=name,
+        accuracy=percent(result["accuracy"]),
+        accuracy_interval=percent_interval(result.get("accuracy_ci95")),
+        assessment=percent(result.get("assessment_accuracy")),
+        assessment_interval=percent_interval(result.get("assessment_accuracy_ci95")),
+        score_right=score(result.get("score_positive")),
+        score_wrong=score(result.get("score_negative")),
+        truncated=MISSING if truncated is None else f"{count(truncated)} of {count(result['num_problems'])}",
+    )
+
+
+def comparisons(data: ReportData) -> list[Comparison]:
+    """Aligned minus each of the others, the closest rivals first."""
+    found = data.metrics.get("comparisons", {})
+    keys = [key.removeprefix("aligned_vs_") for key in found]
+    return [_comparison(name, found[f"aligned_vs_{name.key}"]) for name in reversed(named(keys))]
+
+
+def _comparison(other: PolicyName, values: Mapping[str, Any]) -> Comparison:
+    difference, (low, high), p = values["difference"], values["ci95"], values["p_value"]
+    told = 1 if low > 0 else -1 if high < 0 else 0
+    interval = f"95{PER_CENT} interval {number(100 * low, 1)} to {number(100 * high, 1)}, p{NBSP}{p_value(p)}"
+    if told == 0:
+        measured = f"{number(100 * difference, 1, sign=True)} points measured"
+        sentence = f"No difference between aligned and {other.phrase} can be told: {measured} ({interval})."
+    else:
+        side = "above" if told > 0 else "below"
+        sentence = f"Aligned is {points(difference)} {side} {other.phrase} ({interval})."
+        if p > 0.05:
+            sentence += " The interval and the test disagree: a borderline case."
+    return Comparison(other, told, sentence)
+
+
+def operations_table(data: ReportData) -> OperationsTable | None:
+    """None where the task does not count operations."""
+    tables = {key: result.get("accuracy_by_num_operations") or {} for key, result in data.metrics["results"].items()}
+    keys = operation_keys(tables)
+    if not keys:
+        return None
+    sizes = Counter(str(group.problem.metadata.get("num_operations")) for group in data.groups)
+    columns = [f"{key} (n = {count(sizes[key])})" if sizes[key] else key for key in keys]
+    return OperationsTable(columns, [(name, [percent(tables[name.key].get(key)) for key in keys]) for name in named(tables)])
+
+
+def operation_keys(tables: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Numbers of operations in ascending order; JSON has made texts of them."""
+    return sorted({key for table in tables.values() for key in table}, key=lambda key: (len(key), key))

@@ -1,0 +1,81 @@
+"""Fixtures for all tests: a tiny random model, the bundled tokenizer, and the folder of real data where there is one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("aftune", derandomize=True, deadline=None, max_examples=60)
+hypothesis.settings.load_profile("aftune")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Sums in one order, and no thread that waits for another."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of public data sets, named by AFT_DATA_DIR."""
+    folder = os.environ.get("AFT_DATA_DIR")
+    if not folder:
+        pytest.skip("AFT_DATA_DIR is not set: it names the folder with the public data sets (gsm8k/train.jsonl and so on)")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """The tokenizer that ships with the package."""
+    from aftune.models import BUNDLED, load_tokenizer
+
+    return load_tokenizer(BUNDLED)
+
+
+@pytest.fixture(scope="session")
+def make_llama(tokenizer: Any) -> Callable:
+    """Builds a Llama of about 50,000 parameters with random weights that follow from the seed.
+
+    The weights are larger than usual, so that different tokens get clearly different probabilities.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    def build(seed: int = 0, **overrides: object) -> LlamaForCausalLM:
+        settings = {
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 256,
+            "initializer_range": 0.2,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        }
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return LlamaForCausalLM(LlamaConfig(**{**settings, **overrides})).eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def llama(make_llama: Callable[..., Any]):
+    """One tiny model that no test changes."""
+    return make_llama()

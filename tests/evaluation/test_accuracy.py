@@ -1,0 +1,35 @@
+"""Greedy task accuracy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aftune.encoding import encode_prompt
+from aftune.evaluation.accuracy import greedy_accuracy
+from aftune.records import Problem
+from aftune.sampling import SamplingSettings, TransformersEngine
+from aftune.tasks.arithmetic import Arithmetic
+
+
+class Echo(Arithmetic):
+    """A task whose answer is the first letters of the response, whatever a random model says."""
+
+    def extract(self, text: str, reading: str):
+        return text[:5] or None
+
+    def is_right(self, answer: str, problem: Any):
+        return answer == problem.gold_answer
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 16])
+def test_share_of_problems_whose_greedy_response_is_right(make_llama: Callable[..., Any], tokenizer: Any, batch_size: int) -> None:
+    """Two of five gold answers are taken from the model's own greedy responses."""
+    task, model, settings = Echo(), make_llama(seed=5), SamplingSettings(max_new_tokens=6, temperature=0.0)
+    problems = [Problem(id=f"p{n}", task="t", question="x y z" * (5 - n), gold_answer="?") for n in range(5)]
+    for index in (1, 4):
+        prompt = encode_prompt(tokenizer, task.prompt(problems[index]))
+        text = TransformersEngine(model, tokenizer).complete([prompt], [0], settings)[0].text
+        problems[index] = problems[index].model_copy(update={"gold_answer": text[:5]})
+    assert problems[1].gold_answer != problems[4].gold_answer
+    assert greedy_accuracy(model, tokenizer, task, problems, settings, batch_size) == 0.4

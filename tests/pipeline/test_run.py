@@ -1,0 +1,137 @@
+"""Whole runs of a small recipe: reproducible, resumable after SIGKILL in every stage, and redone no more than needed."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_run
+
+from aftune.errors import StageError
+from aftune.pipeline import runner
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.records import Candidate, Group, read_records
+
+DRIVER = Path(small_run.__file__)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    runner.run_stages(small_run.recipe(folder), report=lambda line: None)
+    return folder
+
+
+def figures(run_dir: Path) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
+    return metrics
+
+
+def test_run_leaves_everything_that_the_readme_promises(finished_run: Path) -> None:
+    metrics = figures(finished_run)
+    for name in ("base", "vft", "vft_same_steps", "aligned"):
+        result = metrics["results"][name]
+        assert result["num_problems"] == 12
+        low, high = result["accuracy_ci95"]
+        assert 0 <= low <= result["accuracy"] <= high <= 1
+        assert "assessment_accuracy" in result
+    manifest = json.loads((finished_run / "manifest.json").read_text())
+    stages = ["prepare", "sft", "sample", "label", "align", "control", "evaluate", "report"]
+    assert [name for name, entry in manifest["stages"].items() if entry["status"] == "finished"] == stages
+    assert manifest["versions"]["torch"]
+    assert (finished_run / "report.html").stat().st_size > 10_000
+    assert len(read_records(finished_run / "sample" / "candidates.jsonl", Candidate)) == 24 * 3
+    groups = read_records(finished_run / "label" / "groups.jsonl", Group)
+    counts = manifest["stages"]["label"]["summary"]
+    num_kept = sum(len(group.candidates) for group in groups)
+    assert num_kept + counts.get("truncated", 0) + counts.get("duplicate", 0) + counts.get("empty", 0) == 24 * 3
+    # AFT and its control: same number of steps, same problems a step.
+    summaries = {name: entry["summary"] for name, entry in manifest["stages"].items()}
+    assert summaries["align"]["optimizer_steps"] == summaries["control"]["optimizer_steps"] == 6
+
+
+def test_same_seed_gives_the_same_files_twice(finished_run: Path, tmp_path: Path) -> None:
+    runner.run_stages(small_run.recipe(tmp_path), report=lambda line: None)
+    for name in ("sample/candidates.jsonl", "label/groups.jsonl", "evaluate/aligned/scores.jsonl", "metrics.json"):
+        assert (tmp_path / name).read_bytes() == (finished_run / name).read_bytes(), name
+    logs = [json.loads((folder / "align" / "log.json").read_text()) for folder in (tmp_path, finished_run)]
+    for ours, theirs in zip(*logs, strict=True):
+        assert {k: v for k, v in ours.items() if "runtime" not in k and "per_second" not in k} == {
+            k: v for k, v in theirs.items() if "runtime" not in k and "per_second" not in k
+        }
+
+
+def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished_run: Path, tmp_path: Path) -> None:
+    for stage, calls in small_run.KILL_POINTS:
+        killed = subprocess.run([sys.executable, str(DRIVER), str(tmp_path), stage, str(calls)], check=False, timeout=300)
+        assert killed.returncode == -signal.SIGKILL, f"{stage} was not reached again: the run was not broken off there"
+        assert RunDirectory(tmp_path).entry(stage)["status"] == "running"
+    subprocess.run([sys.executable, str(DRIVER), str(tmp_path), "never", "-"], check=True, timeout=300)
+    assert figures(tmp_path) == figures(finished_run)
+    for name in ("sample/candidates.jsonl", "evaluate/candidates.jsonl", "evaluate/aligned/scores.jsonl"):
+        assert (tmp_path / name).read_bytes() == (finished_run / name).read_bytes(), name
+
+
+def statuses(finished_run: Path, **sections: dict[str, Any]) -> dict[str, str]:
+    plans = runner.plan(small_run.recipe(finished_run, **sections), RunDirectory(finished_run))
+    return {item.stage.name: item.status for item in plans}
+
+
+@pytest.mark.parametrize(
+    ("sections", "redone"),
+    [
+        ({}, set()),
+        ({"report": {"num_groups": 5}}, {"report"}),
+        ({"evaluate": {"num_candidates": 3}}, {"evaluate", "report"}),
+        ({"align": {"beta": 0.3}}, {"align", "evaluate", "report"}),
+        ({"align": {"learning_rate": 0.1}}, {"align", "control", "evaluate", "report"}),
+        ({"sample": {"temperature": 0.7}}, {"sample", "label", "align", "evaluate", "report"}),
+        ({"label": {"reading": "flexible"}}, {"label", "align", "evaluate", "report"}),
+        ({"sft": {"num_epochs": 3}}, {"sft", "sample", "label", "align", "control", "evaluate", "report"}),
+        ({"task": {"test": "test[:13]"}}, {"prepare", "sft", "sample", "label", "align", "control", "evaluate", "report"}),
+    ],
+)
+def test_changed_setting_redoes_exactly_what_depends_on_it(
+    finished_run: Path, sections: dict[str, dict[str, Any]], redone: set[str]
+) -> None:
+    assert {name for name, status in statuses(finished_run, **sections).items() if status != "finished"} == redone
+
+
+def test_plan_says_which_setting_changed(finished_run: Path) -> None:
+    plans = runner.plan(small_run.recipe(finished_run, align={"beta": 0.3}), RunDirectory(finished_run))
+    reasons = {item.stage.name: item.reason for item in plans if item.status == "redo"}
+    assert reasons == {"align": "align.beta: 0.15 -> 0.3", "evaluate": "depends on align", "report": "depends on align, evaluate"}
+
+
+def test_second_run_skips_everything(finished_run: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    before = (finished_run / "manifest.json").read_bytes()
+    runner.run_stages(small_run.recipe(finished_run), report=lines.append)
+    assert all("skipped" in line for line in lines)
+    assert len(lines) == 8
+    assert (finished_run / "manifest.json").read_bytes() == before
+
+
+def test_redone_stage_replaces_its_folder_and_its_dependants(finished_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished_run, copy)
+    lines: list[str] = []
+    runner.run_stages(small_run.recipe(copy, evaluate={"num_candidates": 3}), report=lines.append)
+    assert sum("skipped" in line for line in lines) == 6
+    assert len(read_records(copy / "evaluate" / "candidates.jsonl", Candidate)) == 12 * 3
+    assert figures(copy)["results"]["aligned"]["accuracy"] == figures(finished_run)["results"]["aligned"]["accuracy"]
+
+
+def test_stage_before_its_inputs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"align: stage prepare is not finished .* run it first"):
+        runner.run_stages(small_run.recipe(tmp_path), only="align", report=lambda line: None)
+
+
+def test_two_runs_in_one_directory_are_refused(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    with run.locked(), pytest.raises(StageError, match="another aftune process is using"):
+        runner.run_stages(small_run.recipe(tmp_path), only="prepare", report=lambda line: None)

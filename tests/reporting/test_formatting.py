@@ -1,0 +1,28 @@
+"""Numbers as the page shows them."""
+
+import pytest
+
+from aftune.reporting import formatting
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (59.9, "59.9 s"), (59.97, "1 min 0 s"), (250.4, "4 min 10 s"), (7500.0, "2 h 5 min")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert formatting.duration(seconds) == text
+
+
+def test_numbers_have_a_true_minus_and_no_minus_zero() -> None:
+    assert formatting.score(-0.02134) == "−0.0213"
+    assert formatting.score(-0.00001) == "0.0000"
+    assert formatting.score(0.5, sign=True) == "+0.5000"
+    assert formatting.score(None) == formatting.percent(None) == "–"
+
+
+@pytest.mark.parametrize(("value", "text"), [(1e-9, "< 0.001"), (0.0123, "= 0.012"), (0.184, "= 0.18"), (1.0, "= 1.00")])
+def test_p_value(value: float, text: str) -> None:
+    assert formatting.p_value(value).replace(formatting.NBSP, " ") == text
+
+
+def test_controls_become_visible_and_lines_stay() -> None:
+    assert formatting.visible("a\x00\x1b\r\n\tb") == "a\u2400\u241b\u240d\n\tb"

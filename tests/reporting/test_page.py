@@ -1,0 +1,220 @@
+"""The page as a whole: what it shows, that it is one safe file, and that parts may be missing."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+from aftune.recipe import Recipe
+from aftune.records import Group
+from aftune.reporting import LogEntry, ReportData, render_page
+
+ATTACK = " ".join(("<script>alert(1)</script>", "</pre><img src=x onerror=1>", "{{ 7 * 7 }}", "\x1b[31m"))
+_VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Elements(HTMLParser):
+    """Collects tags and text, and checks that tags are closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+
+def plots(page: str) -> list[str]:
+    return re.findall(r'data-plot="([^"]*)"', page)
+
+
+def without(result: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if key not in keys}
+
+
+def test_the_page_shows_the_figures_of_the_run(page: str) -> None:
+    elements = Elements(page)
+    assert elements.open == []
+    for shown in (
+        "arithmetic, bundled base model",
+        "1,000 train, 300 validation, 600 test",
+        "k = 6 a problem, temperature 1",
+        "constraint boundary (BC), beta 0.15 nats per token",
+        "learning rate 2e-05",
+        "1,234 optimizer steps; epoch 2 kept",
+        "aftune 0.1.0, torch 9.8.7",
+        "2026-01-02 03:04",
+        "1 min 31 s",  # 10 + 11 + ... + 16 seconds
+        "Accuracy 55.3 % before alignment (VFT), 60.3 % after; assessment accuracy 68.1 % before, 84.2 % after.",
+        "56.3 to 64.3",
+        "82.2 to 86.2",
+        "7 of 600",
+        "−0.0313",
+        "−0.0567",
+        "412 problems",
+        "100 candidates of 20 training problems",
+        "train/5: the same question is in test",
+        "The weights of epoch 2 of 3 were kept (50.0 %)",
+        "4 of 5 held-out groups",
+    ):
+        assert shown in elements.text, shown
+
+
+def test_every_figure_is_there(page: str) -> None:
+    results = ["accuracy", "assessment_accuracy", "operations"]
+    training = ["sft-loss", "validation", "scores", "shares", "alignment-loss", "vft-loss"]
+    assert plots(page) == [*results, "scores-vft", "scores-aligned", *training]
+
+
+def test_the_same_data_gives_the_same_bytes(data: ReportData, page: str) -> None:
+    assert render_page(data) == page
+    scores = {**data.scores, "aligned": [[score - 0.01 for score in row] for row in data.scores["aligned"]]}
+    assert render_page(replace(data, scores=scores)) != page
+
+
+def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
+    assert "@import" not in page
+    assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", page)
+    for tag, attributes in Elements(page).tags:
+        assert tag not in ("script", "link", "img", "iframe", "object", "embed", "image", "base", "form")
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
+            assert (attributes.get(name) or "#").startswith("#"), (tag, name)
+
+
+def test_references_inside_the_page_are_whole_and_unique(page: str) -> None:
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', page)) | set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
+
+
+def test_texts_cannot_become_markup(data: ReportData) -> None:
+    group, attack = data.groups[0], ATTACK
+    problem = group.problem.model_copy(
+        update={"question": attack, "rationale": attack, "gold_answer": attack, "id": attack, "options": [attack]}
+    )
+    candidates = [candidate.model_copy(update={"text": attack}) for candidate in group.candidates]
+    feedback = [item.model_copy(update={"answer": attack, "reason": attack}) for item in group.feedback]
+    hostile = replace(
+        data,
+        groups=[Group(problem=problem, candidates=candidates, feedback=feedback), *data.groups[1:]],
+        left_out=[{"split": attack, "id": attack, "reason": attack}],
+        recipe=Recipe.model_validate({"run_dir": attack, "model": {"name": attack}, "task": {"name": attack}}),
+        versions={attack: attack},
+    )
+    harmless = group.model_copy(update={"problem": group.problem.model_copy(update={"options": ["x"]})})
+    expected = replace(data, groups=[harmless, *data.groups[1:]])
+    elements = Elements(render_page(hostile))
+    assert [tag for tag, _ in elements.tags] == [tag for tag, _ in Elements(render_page(expected)).tags]
+    assert elements.texts.count(attack.replace("\x1b", "\N{SYMBOL FOR ESCAPE}")) >= len(candidates) + 3
+
+
+def test_white_space_of_candidates_is_kept(page: str) -> None:
+    assert '<div class="text">Candidate 0.0\n  indented</div>' in page
+    assert re.search(r"\.text \{[^}]*white-space: pre-wrap", page)
+
+
+def test_the_page_fits_a_phone_and_the_dark(page: str) -> None:
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert page.count("<table>") == len(re.findall(r'<div class="table[^"]*"><table>', page))
+    assert not re.search(r"<svg[^>]* width=", page)
+    used = set(re.findall(r"var\((--[\w-]+)\)", page))
+    light, dark = (set(re.findall(r"(--[\w-]+):", block)) for block in re.findall(r":root \{([^}]*)\}", page))
+    assert used <= light
+    assert light == dark
+
+
+def test_figures_have_no_fixed_colours(page: str) -> None:
+    figures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert figures
+    assert [colour for figure in figures for colour in re.findall(r"(?:fill|stroke): (#\w+)", figure)] == []
+
+
+def test_without_control(data: ReportData) -> None:
+    metrics = dict(data.metrics)
+    metrics["results"] = without(metrics["results"], "vft_same_steps")
+    metrics["comparisons"] = without(metrics["comparisons"], "aligned_vs_vft_same_steps")
+    recipe = data.recipe.model_copy(update={"control": data.recipe.control.model_copy(update={"enabled": False})})
+    page = render_page(
+        replace(
+            data,
+            recipe=recipe,
+            metrics=metrics,
+            stages=without(dict(data.stages), "control"),
+            logs=without(dict(data.logs), "control"),
+        )
+    )
+    assert "same steps" not in page
+    assert "same number of optimizer steps" not in page
+    assert "5.0 points above VFT" in page
+
+
+def test_without_mixed_groups(data: ReportData) -> None:
+    metrics = dict(data.metrics)
+    nothing = {"assessment_accuracy": None, "assessment_accuracy_ci95": None, "num_assessed_problems": 0, "score_positive": None}
+    metrics["results"] = {name: {**result, **nothing, "score_negative": None} for name, result in metrics["results"].items()}
+    page = render_page(
+        replace(data, metrics=metrics, groups=data.groups[1:3], scores={name: rows[1:3] for name, rows in data.scores.items()})
+    )
+    assert "assessment_accuracy" not in plots(page)
+    assert "there is none in this run" in page
+    assert "2 of 2 held-out groups" in page
+    assert "None" not in Elements(page).text.replace("None:", "")
+
+
+def test_without_anything_that_may_be_missing(data: ReportData) -> None:
+    results = {
+        name: without(result, "accuracy_by_num_operations", "num_truncated", "accuracy_ci95")
+        for name, result in data.metrics["results"].items()
+    }
+    bare = ReportData(recipe=data.recipe, stages={}, metrics={"results": results, "comparisons": {}})
+    elements = Elements(render_page(bare))
+    assert elements.open == []
+    assert plots(render_page(bare)) == ["accuracy", "assessment_accuracy"]
+    for shown in (
+        "no scored held-out candidates",
+        "no training log",
+        "no groups to show",
+        "no counts of this stage",
+        "None: every problem",
+    ):
+        assert shown in elements.text
+
+
+def test_without_validation_and_without_labelled_scores(data: ReportData) -> None:
+    logs: dict[str, list[LogEntry]] = {
+        "sft": [entry for entry in data.logs["sft"] if "eval_accuracy" not in entry],
+        "align": [{"sft_loss": 0.1, "step": 1}],
+    }
+    assert plots(render_page(replace(data, logs=logs)))[-2:] == ["sft-loss", "vft-loss"]
+
+
+def test_only_empty_groups(data: ReportData) -> None:
+    page = render_page(replace(data, groups=[data.groups[3]], scores={"vft": [[]], "aligned": [[]]}))
+    assert "scores-vft" not in plots(page)
+    assert "no groups to show" in page
+
+
+def test_imported_candidates_are_called_so(data: ReportData) -> None:
+    recipe = Recipe.model_validate({"run_dir": "x", "candidates": {"format": "gsm8k_solutions", "path": "solutions.jsonl"}})
+    text = Elements(render_page(replace(data, recipe=recipe))).text
+    assert "imported from solutions.jsonl" in text
+    assert "sampled from VFT" not in text

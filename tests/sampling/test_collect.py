@@ -1,0 +1,143 @@
+"""Candidates on disk: the same file however often the work is broken off."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftune.records import Candidate, Problem, read_records
+from aftune.sampling import SamplingSettings, TransformersEngine
+from aftune.sampling.collect import collect_candidates
+from aftune.seeds import derive_seed
+
+PROBLEMS = [
+    Problem(id=f"p{n}", task="t", question=question, gold_answer="1")
+    for n, question in enumerate(
+        ["How many?", "Tom has 3 apples and 4 pears. How many é?", "2+2", "A b c d", "Zoe finds 12 shells."]
+    )
+]
+NUM_CANDIDATES = 3
+BATCH_SIZE = 4  # 15 candidates: three whole batches and one of three
+SETTINGS = SamplingSettings(max_new_tokens=10, temperature=0.9)
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture(scope="module")
+def engine(make_llama: Callable[..., Any], tokenizer: Any) -> TransformersEngine:
+    return TransformersEngine(make_llama(seed=5), tokenizer)
+
+
+def collect(engine: TransformersEngine, path: Path, problems: list[Problem] = PROBLEMS, seed: int = 7) -> list[Candidate]:
+    return collect_candidates(
+        engine,
+        problems,
+        lambda problem: f"Question: {problem.question}\n",
+        SETTINGS,
+        num_candidates=NUM_CANDIDATES,
+        batch_size=BATCH_SIZE,
+        seed=seed,
+        path=path,
+        title="test",
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(engine: TransformersEngine, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[Candidate]]:
+    path = tmp_path_factory.mktemp("unbroken") / "candidates.jsonl"
+    candidates = collect(engine, path)
+    return path.read_bytes(), candidates
+
+
+def test_candidates_come_in_the_order_of_the_problems(unbroken: tuple[bytes, list[Candidate]]) -> None:
+    _, candidates = unbroken
+    assert [(c.problem_id, c.index) for c in candidates] == [(f"p{n}", index) for n in range(5) for index in range(3)]
+    assert [c.seed for c in candidates] == [derive_seed(7, f"p{n}", index) for n in range(5) for index in range(3)]
+    assert len({tuple(c.token_ids or ()) for c in candidates}) > 10
+    assert candidates[0].settings == {"temperature": 0.9, "top_p": 1.0, "top_k": 0}
+
+
+def test_a_candidate_is_what_the_engine_makes_of_its_prompt_and_seed(
+    engine: TransformersEngine, tokenizer: Any, unbroken: tuple[bytes, list[Candidate]]
+) -> None:
+    _, candidates = unbroken
+    for candidate in candidates[::4]:
+        question = next(p.question for p in PROBLEMS if p.id == candidate.problem_id)
+        prompt = tokenizer(f"Question: {question}\n")["input_ids"]
+        completion = engine.complete([prompt], [candidate.seed], SETTINGS)[0]
+        assert (candidate.token_ids, candidate.text, candidate.finish_reason) == (
+            completion.token_ids,
+            completion.text,
+            completion.finish_reason,
+        )
+
+
+def test_file_cut_at_any_byte_is_completed_to_the_same_bytes(
+    engine: TransformersEngine, tmp_path: Path, unbroken: tuple[bytes, list[Candidate]]
+) -> None:
+    content, candidates = unbroken
+    ends = [position + 1 for position, byte in enumerate(content) if byte == ord("\n")]
+    assert len(ends) == 15
+    positions = {0, 1, 100, len(content) - 1, len(content), *ends[::3], ends[3] - 1, ends[3] + 1, ends[12] + 5}
+    path = tmp_path / "candidates.jsonl"
+    for position in sorted(positions | set(range(37, len(content), len(content) // 7))):
+        path.write_bytes(content[:position])
+        assert collect(engine, path) == candidates
+        assert path.read_bytes() == content, f"cut at byte {position}"
+
+
+def test_killed_between_batches_keeps_what_was_done(
+    engine: TransformersEngine, tmp_path: Path, unbroken: tuple[bytes, list[Candidate]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, candidates = unbroken
+    path = tmp_path / "candidates.jsonl"
+    complete, calls = engine.complete, []
+
+    def dies_at_third(prompts: Any, seeds: Any, settings: dict[str, Any]):
+        calls.append(len(prompts))
+        if len(calls) == 3:
+            raise KilledError
+        return complete(prompts, seeds, settings)
+
+    monkeypatch.setattr(engine, "complete", dies_at_third)
+    with pytest.raises(KilledError):
+        collect(engine, path)
+    assert len(read_records(path, Candidate)) == 8
+    assert content.startswith(path.read_bytes())
+    assert collect(engine, path) == candidates
+    assert path.read_bytes() == content
+    assert calls == [4, 4, 4, 4, 3]  # the third batch once more, the first two never again
+
+
+def test_finished_file_is_not_touched(
+    engine: TransformersEngine, tmp_path: Path, unbroken: tuple[bytes, list[Candidate]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, candidates = unbroken
+    path = tmp_path / "candidates.jsonl"
+    path.write_bytes(content)
+
+    def never(*args):
+        raise AssertionError("nothing is left to complete")
+
+    monkeypatch.setattr(engine, "complete", never)
+    assert collect(engine, path) == candidates
+    assert path.read_bytes() == content
+
+
+def test_another_seed_gives_other_candidates(
+    engine: TransformersEngine, tmp_path: Path, unbroken: tuple[bytes, list[Candidate]]
+) -> None:
+    _, candidates = unbroken
+    others = collect(engine, tmp_path / "candidates.jsonl", seed=8)
+    assert sum(a.token_ids != b.token_ids for a, b in zip(candidates, others, strict=True)) > 10
+
+
+def test_a_candidate_does_not_depend_on_the_other_problems(
+    engine: TransformersEngine, tmp_path: Path, unbroken: tuple[bytes, list[Candidate]]
+) -> None:
+    _, candidates = unbroken
+    alone = collect(engine, tmp_path / "candidates.jsonl", problems=PROBLEMS[1:2])
+    assert alone == candidates[3:6]

@@ -1,0 +1,87 @@
+"""A recipe that runs all stages in seconds, and a driver that runs it and kills itself at a given moment.
+
+python small_run.py RUN_DIR KILL_AT        KILL_AT is a point below, or `never`
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aftune.pipeline import run_directory
+from aftune.pipeline.runner import run_stages
+from aftune.recipe import Recipe
+from aftune.sampling import collect
+from aftune.training import AlignmentTrainer
+
+SETTINGS: dict[str, Any] = {
+    "task": {"train": "train[:24]", "validation": "validation[:6]", "test": "test[:12]"},
+    "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8, "micro_batch_size": 4},
+    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 16},
+    "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8, "micro_batch_size": 4},
+    "evaluate": {"num_candidates": 2, "max_new_tokens": 64, "batch_size": 8},
+    "report": {"num_groups": 3},
+}
+
+# The stage, and how many batches or optimizer steps it had done when it was killed; None: just before it was marked finished.
+KILL_POINTS: tuple[tuple[str, int | None], ...] = (
+    ("prepare", None),
+    ("sft", 1),
+    ("sft", 8),
+    ("sft", None),
+    ("sample", 2),
+    ("label", None),
+    ("align", 7),
+    ("control", 8),
+    ("evaluate", 1),
+    ("evaluate", 4),
+    ("report", None),
+)
+
+
+def recipe(run_dir: Path, **sections: dict[str, Any]) -> Recipe:
+    merged = {name: SETTINGS.get(name, {}) | sections.get(name, {}) for name in {*SETTINGS, *sections}}
+    return Recipe.model_validate({"run_dir": str(run_dir), **merged})
+
+
+def _killing(function: Callable[..., Any], stage: str, calls: int | None, run: Callable[[], str]) -> Callable[..., Any]:
+    """The function, except that its `calls`-th call within the stage kills the process after its work is done."""
+    count = 0
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal count
+        result = function(*args, **kwargs)
+        if run() == stage:
+            count += 1
+            if count == calls:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return wrapper
+
+
+def main(run_dir: Path, stage: str, calls: int | None) -> None:
+    current = [""]
+    begin, finish = run_directory.RunDirectory.begin, run_directory.RunDirectory.finish
+
+    def noting_begin(self: Any, name: str, *args: Any) -> None:
+        current[0] = name
+        begin(self, name, *args)
+
+    def killing_finish(self: Any, name: str, *args: Any) -> None:
+        if name == stage and calls is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        finish(self, name, *args)
+
+    run_directory.RunDirectory.begin = noting_begin  # type: ignore[method-assign]
+    run_directory.RunDirectory.finish = killing_finish  # type: ignore[method-assign]
+    patched = _killing(AlignmentTrainer.training_step, stage, calls, lambda: current[0])
+    AlignmentTrainer.training_step = patched  # type: ignore[method-assign]
+    collect.append_records = _killing(collect.append_records, stage, calls, lambda: current[0])  # type: ignore[attr-defined]
+    run_stages(recipe(run_dir), report=lambda line: None)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if sys.argv[3].isdigit() else None)

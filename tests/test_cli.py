@@ -1,0 +1,163 @@
+"""The command line as a user meets it: exit statuses, one-line errors, nothing lost."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from small_run import SETTINGS
+
+ROOT = Path(__file__).parents[1]
+
+
+def aftune(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "aftune.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=300)
+
+
+def one_line_error(result: subprocess.CompletedProcess[str], status: int) -> str:
+    """The message, after checking that it is one line without a traceback."""
+    assert result.returncode == status, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("aftune: error: ")
+    return lines[0]
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"run_dir": str(tmp_path / "run"), **SETTINGS}))
+    return path
+
+
+def test_help_does_not_import_torch(tmp_path: Path) -> None:
+    program = "import sys; from typer.testing import CliRunner; from aftune.cli import app; " + (
+        "r = CliRunner().invoke(app, ['--help']); assert r.exit_code == 0 and 'quickstart' in r.output; "
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules or 'pydantic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False, cwd=tmp_path).returncode == 0
+
+
+def test_dry_run_prints_the_plan_and_touches_nothing(recipe_file: Path, tmp_path: Path) -> None:
+    result = aftune("run", recipe_file, "align.beta=0.25", "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "beta: 0.25" in result.stdout
+    assert "24 groups of up to 4 x 2 epochs" in result.stdout
+    assert sorted(tmp_path.iterdir()) == [recipe_file]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "recipes").glob("*.yaml")))
+def test_every_shipped_recipe_passes_a_dry_run(name: str, tmp_path: Path) -> None:
+    result = aftune("run", ROOT / "recipes" / name, "--dry-run", cwd=tmp_path, HF_HUB_OFFLINE="1")
+    assert result.returncode == 0, result.stderr
+    assert "Estimated cost" in result.stdout
+    assert not list(tmp_path.iterdir())
+    command = f"aftune run recipes/{name}"
+    head = (ROOT / "recipes" / name).read_text().partition("run_dir:")[0]
+    assert command in head or "aftune quickstart" in head
+
+
+def test_unknown_key_names_the_nearest(recipe_file: Path, tmp_path: Path) -> None:
+    message = one_line_error(aftune("run", recipe_file, "align.constrain=none", cwd=tmp_path), 2)
+    assert "unknown key 'align.constrain'; did you mean 'constraint'?" in message
+
+
+def test_wrong_value_names_what_is_allowed(recipe_file: Path, tmp_path: Path) -> None:
+    message = one_line_error(aftune("run", recipe_file, "align.constraint=hard", cwd=tmp_path), 2)
+    assert "align.constraint is 'hard'" in message
+    assert "'none', 'detached' or 'boundary'" in message
+
+
+def test_missing_recipe_is_a_usage_error(tmp_path: Path) -> None:
+    assert "no-such.yaml: no such recipe file" in one_line_error(aftune("run", "no-such.yaml", cwd=tmp_path), 2)
+
+
+def test_traceback_with_debug_only(tmp_path: Path) -> None:
+    assert "Traceback" in aftune("run", "no-such.yaml", "--debug", cwd=tmp_path).stderr
+
+
+def gsm8k_run(tmp_path: Path, lines: list[str], *overrides: str) -> subprocess.CompletedProcess[str]:
+    """Stage `prepare` on a GSM8K folder whose training file has these lines."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train.jsonl").write_text("".join(lines))
+    good = json.dumps({"question": "What is 3 + 4?", "answer": "3+4=7\n#### 7"}) + "\n"
+    (data / "test.jsonl").write_text(good)
+    recipe = tmp_path / "gsm8k.yaml"
+    task = {"name": "gsm8k", "train": "train[1:]", "validation": "train[:1]", "test": "test"}
+    recipe.write_text(yaml.safe_dump({"run_dir": str(tmp_path / "run"), "data": str(data), "task": task}))
+    return aftune("prepare", recipe, *overrides, cwd=tmp_path)
+
+
+def gsm8k_line(number: int, **changes: str) -> str:
+    row = {"question": f"What is {number} + 1?", "answer": f"{number}+1={number + 1}\n#### {number + 1}"}
+    return json.dumps(row | changes) + "\n"
+
+
+def test_empty_data_file(tmp_path: Path) -> None:
+    message = one_line_error(gsm8k_run(tmp_path, []), 1)
+    assert "train.jsonl: the file is empty" in message
+
+
+def test_truncated_line(tmp_path: Path) -> None:
+    message = one_line_error(gsm8k_run(tmp_path, [gsm8k_line(1), gsm8k_line(2), gsm8k_line(3)[:30]]), 1)
+    assert "train.jsonl:3: not valid JSON" in message
+    assert "cut off" in message
+
+
+def test_problem_without_gold_answer(tmp_path: Path) -> None:
+    message = one_line_error(gsm8k_run(tmp_path, [gsm8k_line(1), gsm8k_line(2, answer="no idea")]), 1)
+    assert 'train.jsonl:2: no gold answer: "answer" has no number after "####"' in message
+
+
+def test_question_longer_than_the_context(tmp_path: Path) -> None:
+    lines = [gsm8k_line(1), gsm8k_line(2), gsm8k_line(3, question="why " * 2000)]
+    message = one_line_error(gsm8k_run(tmp_path, lines), 1)
+    assert "gsm8k/train/2: the question is " in message
+    assert "the model's context is 1,024" in message
+    assert "task.skip_too_long=true" in message
+
+
+def test_too_long_question_is_listed_when_left_out(tmp_path: Path) -> None:
+    lines = [gsm8k_line(1), gsm8k_line(2), gsm8k_line(3, question="why " * 2000)]
+    result = gsm8k_run(tmp_path, lines, "task.skip_too_long=true")
+    assert result.returncode == 0, result.stderr
+    assert "left out 1" in result.stdout
+    left_out = json.loads((tmp_path / "run" / "prepare" / "left_out.json").read_text())
+    assert [row["id"] for row in left_out] == ["gsm8k/train/2"]
+
+
+def test_missing_data_folder(recipe_file: Path, tmp_path: Path) -> None:
+    result = aftune("prepare", recipe_file, "task.name=gsm8k", "task.validation=train", "data=nowhere", cwd=tmp_path)
+    assert "data: nowhere is not a folder" in one_line_error(result, 1)
+
+
+def test_model_folder_without_tokenizer(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(ROOT / "src" / "aftune" / "assets" / "base" / name, folder / name)
+    message = one_line_error(aftune("prepare", recipe_file, f"model.name={folder}", cwd=tmp_path), 1)
+    assert f"model.name: {folder} has no tokenizer" in message
+
+
+def test_folder_that_is_no_model(recipe_file: Path, tmp_path: Path) -> None:
+    message = one_line_error(aftune("prepare", recipe_file, f"model.name={tmp_path}", cwd=tmp_path), 1)
+    assert "holds no model (config.json is missing)" in message
+
+
+def test_run_directory_that_cannot_be_written(recipe_file: Path, tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    message = one_line_error(aftune("prepare", recipe_file, f"run_dir={blocker}/run", cwd=tmp_path), 1)
+    assert f"run_dir: {blocker}/run cannot be written" in message
+    assert "choose another" in message
+
+
+def test_stage_without_its_inputs(recipe_file: Path, tmp_path: Path) -> None:
+    assert "run it first" in one_line_error(aftune("label", recipe_file, cwd=tmp_path), 1)

@@ -1,0 +1,174 @@
+"""Recipes: what is accepted, and what an error says."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftune.errors import UsageError
+from aftune.recipe import Recipe, load_recipe
+
+RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    """Loads a recipe from text."""
+
+    def run(text: str, *overrides: str) -> Recipe:
+        path = tmp_path / "r.yaml"
+        path.write_text(text)
+        return load_recipe(path, overrides)
+
+    return run
+
+
+@pytest.fixture
+def complaint(load: Callable[..., Any]):
+    """The one-line message of the UsageError that a recipe gives, without the folder."""
+
+    def run(text: str, *overrides: str) -> str:
+        with pytest.raises(UsageError) as caught:
+            load(text, *overrides)
+        message = str(caught.value)
+        assert "\n" not in message
+        return message[message.find("r.yaml") :] if "r.yaml" in message else message
+
+    return run
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_ready_recipes_load(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.run_dir == Path("runs") / path.stem
+    assert load_recipe(path, ["seed=7", "align.beta=0.5"]).align.beta == 0.5
+
+
+def test_there_are_ready_recipes() -> None:
+    assert "quickstart" in [path.stem for path in RECIPES]
+
+
+def test_values_and_defaults(load: Callable[..., Any]) -> None:
+    recipe = load("run_dir: x\nsft: {learning_rate: 1.0e-4, num_epochs: 2}\nalign: {constraint: none}\n")
+    assert recipe.run_dir == Path("x")
+    assert recipe.sft.learning_rate == 1e-4
+    assert recipe.sft.num_epochs == 2.0
+    assert recipe.align.constraint == "none"
+    assert (recipe.align.beta, recipe.seed, recipe.data, recipe.candidates) == (0.15, 0, None, None)
+
+
+def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
+    recipe = load(
+        "run_dir: a/b\ndata: d\nseed: 3\ncandidates: {format: gsm8k_solutions, path: f.jsonl}\nsft: {patience: 2}\n",
+        "align.beta=0.25",
+    )
+    assert load(recipe.to_yaml()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("aling: {beta: 1.0}", "r.yaml: unknown key 'aling'; did you mean 'align'? allowed here: align, candidates,"),
+        (
+            "align: {betta: 1.0}",
+            "r.yaml: unknown key 'align.betta'; did you mean 'beta'? allowed here: alignment_weight, batch_size,",
+        ),
+        ("sft: {beta: 1.0}", "r.yaml: unknown key 'sft.beta'; did you mean"),
+        ("task: {xqzw: 1}", "r.yaml: unknown key 'task.xqzw'; allowed here: name, skip_too_long, test, train, validation"),
+        (
+            "candidates: {format: gsm8k_solutions, path: f, kind: 1}",
+            "r.yaml: unknown key 'candidates.kind'; allowed here: format, path",
+        ),
+        ("candidates: {path: f}", "r.yaml: key 'candidates.format' is missing"),
+    ],
+)
+def test_unknown_keys(complaint: Callable[..., str], text: str, message: str) -> None:
+    said = complaint(f"run_dir: x\n{text}\n")
+    if message.endswith("did you mean"):
+        message = message.removesuffix(" did you mean")
+    assert said.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("align: {constraint: fence}", "align.constraint is 'fence': input should be 'none', 'detached' or 'boundary'"),
+        ("align: {beta: 0}", "align.beta is 0: input should be greater than 0"),
+        ("sample: {top_p: 1.5}", "sample.top_p is 1.5: input should be less than or equal to 1"),
+        ("sample: {num_candidates: 2.5}", "sample.num_candidates is 2.5: "),
+        ("sample: {num_candidates: '8'}", "sample.num_candidates is '8': input should be a valid integer"),
+        ("evaluate: {num_candidates: 1}", "evaluate.num_candidates is 1: input should be greater than or equal to 2"),
+        ("control: {enabled: 'no'}", "control.enabled is 'no': input should be a valid boolean"),
+        ("sft: {learning_rate: .nan}", "sft.learning_rate is nan: "),
+        ("sft: {learning_rate: true}", "sft.learning_rate is True: input should be a valid number"),
+        ("sft: 3", "sft is 3: "),
+        ("seed: -1", "seed is -1: input should be greater than or equal to 0"),
+    ],
+)
+def test_wrong_values(complaint: Callable[..., str], text: str, message: str) -> None:
+    assert complaint(f"run_dir: x\n{text}\n").startswith(f"r.yaml: {message}")
+
+
+def test_number_that_yaml_reads_as_text(complaint: Callable[..., str]) -> None:
+    said = complaint("run_dir: x\nsft: {learning_rate: 1e-4}\n")
+    assert said == ("r.yaml: sft.learning_rate is '1e-4': input should be a valid number (YAML reads 1e-4 as text: write 1.0e-4)")
+    assert "YAML reads" not in complaint("run_dir: x\nsft: {learning_rate: fast}\n")
+
+
+def test_missing_run_dir(complaint: Callable[..., str]) -> None:
+    assert complaint("seed: 1\n") == "r.yaml: key 'run_dir' is missing; add it"
+
+
+def test_all_mistakes_are_named_at_once(complaint: Callable[..., str]) -> None:
+    said = complaint("run_dir: x\nseed: -1\nalign: {betta: 1.0}\n")
+    assert "seed is -1" in said
+    assert "'align.betta'" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("align.beta=-1", "override 'align.beta=-1': align.beta is -1: input should be greater than 0"),
+        (
+            "align.beta=1e-4",
+            "override 'align.beta=1e-4': align.beta is '1e-4': input should be a valid number (YAML reads 1e-4 as text",
+        ),
+        ("align.betta=1", "override 'align.betta=1': unknown key 'align.betta'; did you mean 'beta'?"),
+        ("aling.beta=1", "override 'aling.beta=1': unknown key 'aling'; did you mean 'align'?"),
+        ("align.beta", "'align.beta' is not an override; write section.key=value"),
+        ("=3", "'=3' is not an override"),
+        ("align..beta=3", "'align..beta=3' is not an override"),
+        ("seed.x=3", "'seed.x=3': seed is a single value, it has no keys below it"),
+        ("align.beta=[1", "'align.beta=[1': the value is not valid YAML; put it in quotes"),
+    ],
+)
+def test_wrong_overrides(complaint: Callable[..., str], override: str, message: str) -> None:
+    assert complaint("run_dir: x\nseed: 1\n", override).startswith(message)
+
+
+def test_overrides_win_and_the_last_one_counts(load: Callable[..., Any]) -> None:
+    recipe = load(
+        "run_dir: x\nalign: {beta: 0.3, num_epochs: 2}\n", "align.beta=0.4", "align.beta=0.5", "sft.patience=null", "data=/d"
+    )
+    assert recipe.align.beta == 0.5
+    assert recipe.align.num_epochs == 2.0
+    assert recipe.sft.patience is None
+    assert recipe.data == Path("/d")
+
+
+def test_files_that_are_no_recipes(complaint: Callable[..., str], tmp_path: Path) -> None:
+    assert complaint("run_dir: x\n\tseed: 1\n").startswith("r.yaml:2: not valid YAML")
+    assert complaint("- a\n- b\n").startswith("r.yaml: expected keys and values, found list")
+    assert complaint("").startswith("r.yaml: expected keys and values, found NoneType")
+    with pytest.raises(UsageError, match=r"nowhere\.yaml: no such recipe file"):
+        load_recipe(tmp_path / "nowhere.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"run_dir: caf\xe9\n")
+    with pytest.raises(UsageError, match=r"latin\.yaml: cannot be read as a text file"):
+        load_recipe(tmp_path / "latin.yaml")
+
+
+def test_a_recipe_cannot_be_changed_in_place(load: Callable[..., Any]) -> None:
+    recipe = load("run_dir: x\n")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.seed = 3

@@ -1,0 +1,335 @@
+"""The trainer: counts that do not depend on batching, exact resuming, and logs that add up."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from aftune import AlignmentConfig, AlignmentTrainer
+from aftune.encoding import EncodedGroup, encode_response
+from aftune.errors import DataError, UsageError
+from aftune.losses import AftLoss, LossInputs
+from aftune.records import Candidate, Feedback, Group, Problem
+from aftune.scoring import score_groups
+
+
+def made_groups(num: int = 16) -> list[EncodedGroup]:
+    """Groups of 1 to 6 responses of 1 to 40 tokens; some without a reference, without pairs, or with nothing but it."""
+    generator = torch.Generator().manual_seed(0)
+
+    def ids(low: int, high: int) -> list[int]:
+        length = int(torch.randint(low, high + 1, (1,), generator=generator))
+        return torch.randint(3, 500, (length,), generator=generator).tolist()
+
+    groups = []
+    for n in range(num):
+        candidates = [[*ids(0, 3 if n % 3 else 40), 2] for _ in range((0, 5, 2, 3, 1)[n % 5])]
+        qualities: list[float | None] = [float((n + g) % 2 if n % 4 else 1) for g in range(len(candidates))]
+        in_sft = [False] * len(candidates)
+        if n % 5 != 3:
+            candidates, qualities, in_sft = [[*ids(1, 25), 2], *candidates], [1.0 if n % 2 else None, *qualities], [True, *in_sft]
+        groups.append(EncodedGroup(f"p{n}", [1, *ids(1, 12)], candidates, in_sft, qualities))
+    return groups
+
+
+GROUPS = made_groups()
+
+
+def trained(model: Any, tokenizer: Any, folder: Path, groups: Any = GROUPS, resume: str | None = None, **settings: Any) -> Any:
+    """A trainer that has trained a copy of the model."""
+    defaults = {
+        "output_dir": str(folder),
+        "max_steps": 6,
+        "per_device_train_batch_size": 8,
+        "learning_rate": 3e-3,
+        "lr_scheduler_type": "linear",
+        "logging_steps": 1,
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "seed": 3,
+    }
+    eval_dataset = settings.pop("eval_dataset", None)
+    validate = settings.pop("validate", None)
+    args = AlignmentConfig(**{**defaults, **settings})
+    trainer = AlignmentTrainer(
+        deepcopy(model), args, train_dataset=groups, processing_class=tokenizer, eval_dataset=eval_dataset, validate=validate
+    )
+    trainer.train(resume_from_checkpoint=resume)
+    return trainer
+
+
+def history(trainer: Any, *names: str) -> list[Any]:
+    """The logged values, the timing of the whole run left out."""
+    return [tuple(entry[name] for name in names) for entry in trainer.state.log_history if all(name in entry for name in names)]
+
+
+def parameters(model: Any) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def step_losses(model: Any, groups: list[EncodedGroup], loss: AftLoss) -> tuple[float, float]:
+    """VFT loss a token and alignment loss a group of one optimizer step, group by group from scores."""
+    nats, num_tokens, alignment = 0.0, 0, 0.0
+    for group in groups:
+        scores = score_groups(model, [group])[0]
+        for score, ids, in_sft in zip(scores, group.response_ids, group.in_sft, strict=True):
+            if in_sft:
+                nats -= score * len(ids)
+                num_tokens += len(ids)
+        judged = [(s, q) for s, q in zip(scores, group.qualities, strict=True) if q is not None]
+        if judged:
+            scores_P_G = torch.tensor([[s for s, _ in judged]])
+            qualities = torch.tensor([[q for _, q in judged]])
+            alignment += loss(
+                LossInputs(scores_P_G, scores_P_G, qualities, torch.ones_like(qualities, dtype=torch.bool))
+            ).loss.item()
+    return nats / num_tokens, alignment / len(groups)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"constraint": "detached", "alignment_weight": 0.5}, {"constraint": "none", "sft_weight": 2.0, "weight_decay": 0.1}],
+)
+def test_one_times_eight_equals_eight_times_one(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    model = make_llama(seed=1)
+    runs = [
+        trained(
+            model,
+            tokenizer,
+            tmp_path,
+            max_steps=4,
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=8 // size,
+            **settings,
+        )
+        for size in ((8, 1) if settings else (8, 1, 2))
+    ]
+    start = parameters(model)
+    reference = parameters(runs[0].model)
+    assert (reference - start).abs().max() > 0.005
+    for run in runs[1:]:
+        assert run.state.global_step == 4
+        torch.testing.assert_close(parameters(run.model), reference, rtol=0, atol=2e-4)
+        for ours, theirs in zip(
+            history(run, "loss", "sft_loss", "alignment_loss", "grad_norm"),
+            history(runs[0], "loss", "sft_loss", "alignment_loss", "grad_norm"),
+            strict=True,
+        ):
+            assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+def test_logged_losses_are_those_of_the_formulas(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    """All groups in one step, learning rate 0: each loss computed from scores of single groups."""
+    model = make_llama(seed=1)
+    run = trained(model, tokenizer, tmp_path, max_steps=1, per_device_train_batch_size=16, learning_rate=0.0, beta=0.4)
+    sft_loss, alignment_loss = step_losses(model, GROUPS, AftLoss("boundary", 0.4))
+    assert sft_loss > 1
+    assert alignment_loss > 0.1
+    assert history(run, "sft_loss", "alignment_loss", "loss")[0] == pytest.approx(
+        (sft_loss, alignment_loss, sft_loss + alignment_loss), rel=1e-5
+    )
+
+
+def test_logged_loss_is_the_weighted_sum_of_its_parts(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    """11 groups in batches of 2, 4 batches a step: the second step of each epoch has 2 batches, the last of them half full."""
+    run = trained(
+        make_llama(seed=1),
+        tokenizer,
+        tmp_path,
+        groups=GROUPS[:11],
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=4,
+        logging_steps=2,
+        sft_weight=0.7,
+        alignment_weight=1.9,
+    )
+    logged = history(run, "loss", "sft_loss", "alignment_loss")
+    assert len(logged) == 3
+    for loss, sft_loss, alignment_loss in logged:
+        assert loss == pytest.approx(0.7 * sft_loss + 1.9 * alignment_loss, rel=1e-4)
+
+
+def test_without_alignment_weight_it_is_the_plain_mean_over_tokens(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    """Cross-entropy of transformers' own loss on the joined sequences, with plain SGD steps by hand."""
+    groups = [g for g in GROUPS if any(g.in_sft)][:8]
+    model = make_llama(seed=2)
+    run = trained(
+        model,
+        tokenizer,
+        tmp_path,
+        groups=groups,
+        max_steps=3,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=4,
+        alignment_weight=0.0,
+        optim="sgd",
+        learning_rate=0.1,
+        lr_scheduler_type="constant",
+        max_grad_norm=0.0,
+    )
+    by_hand = deepcopy(model).train()
+    optimizer = torch.optim.SGD(by_hand.parameters(), lr=0.1)
+    losses = []
+    for _ in range(3):
+        nats, num_tokens = torch.zeros(()), 0
+        for group in groups:
+            reference = group.response_ids[group.in_sft.index(True)]
+            ids = torch.tensor([group.prompt_ids + reference])
+            labels = torch.tensor([[-100] * len(group.prompt_ids) + reference])
+            nats = nats + by_hand(input_ids=ids, labels=labels).loss * len(reference)
+            num_tokens += len(reference)
+        loss = nats / num_tokens
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert [loss for (loss,) in history(run, "loss")] == pytest.approx(losses, rel=1e-5)
+    torch.testing.assert_close(parameters(run.model), parameters(by_hand), rtol=0, atol=1e-5)
+    assert losses[2] < losses[0] - 0.1
+
+
+def test_candidates_are_not_even_encoded_without_alignment_weight(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    run = trained(make_llama(seed=2), tokenizer, tmp_path, groups=text_groups(), max_steps=1, alignment_weight=0.0)
+    assert [group.response_ids for group in run.train_dataset] == [
+        [encode_response(tokenizer, group.problem.rationale)] for group in text_groups()
+    ]
+    assert "alignment_loss" not in run.state.log_history[0]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"save_steps": 4}, {"save_steps": 3, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 3}]
+)
+def test_resumed_equals_unbroken(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, settings: dict[str, Any]) -> None:
+    """With dropout, so that the random states have to come back too."""
+    model = make_llama(seed=4, attention_dropout=0.2)
+    common = {"max_steps": 8, "save_strategy": "steps", **settings}
+    unbroken = trained(model, tokenizer, tmp_path / "unbroken", **common)
+    checkpoint = tmp_path / "unbroken" / f"checkpoint-{settings['save_steps']}"
+    resumed = trained(make_llama(seed=99, attention_dropout=0.2), tokenizer, tmp_path / "resumed", resume=str(checkpoint), **common)
+    names = ("loss", "sft_loss", "alignment_loss", "grad_norm", "learning_rate", "score_better", "score_worse")
+    assert len(history(unbroken, "loss")) == 8
+    assert history(resumed, *names) == history(unbroken, *names)
+    assert torch.equal(parameters(resumed.model), parameters(unbroken.model))
+
+
+def test_same_seed_same_log(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    model = make_llama(seed=4, attention_dropout=0.2)
+    names = ("loss", "sft_loss", "alignment_loss", "grad_norm", "pairs_in_order", "below_boundary")
+    first, second = (trained(model, tokenizer, tmp_path, per_device_train_batch_size=5) for _ in range(2))
+    other = trained(model, tokenizer, tmp_path, per_device_train_batch_size=5, seed=4)
+    assert history(first, *names) == history(second, *names)
+    assert torch.equal(parameters(first.model), parameters(second.model))
+    assert history(first, "loss") != history(other, "loss")
+
+
+def test_training_orders_the_candidates(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    groups = [group for group in GROUPS if len({q for q in group.qualities if q is not None}) > 1]
+    run = trained(
+        make_llama(seed=4), tokenizer, tmp_path, groups=groups, max_steps=30, sft_weight=0.0, learning_rate=1e-3, beta=0.5
+    )
+    shares = [share for (share,) in history(run, "pairs_in_order")]
+    gaps = [better - worse for better, worse in history(run, "score_better", "score_worse")]
+    assert shares[-1] == 1.0
+    assert shares[0] < 0.9
+    assert gaps[-1] > gaps[0] + 0.2
+
+
+def text_groups() -> list[Group]:
+    return [
+        Group(
+            problem=Problem(id=f"p{n}", task="t", question=f"What is {n}+1?", gold_answer=str(n + 1), rationale=f"{n}+1={n + 1}"),
+            candidates=[
+                Candidate(problem_id=f"p{n}", index=0, text=f"It is {n + 1}."),
+                Candidate(problem_id=f"p{n}", index=1, text=f"It is {n}."),
+            ],
+            feedback=[Feedback(quality=1, reason="matched"), Feedback(quality=0, reason="different")],
+        )
+        for n in range(3)
+    ]
+
+
+def test_groups_of_text_are_encoded_with_the_prompt_template(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    run = trained(
+        make_llama(),
+        tokenizer,
+        tmp_path,
+        groups=text_groups(),
+        max_steps=1,
+        prompt_template="Q {question} A ",
+        reference_is_candidate=False,
+    )
+    encoded = run.train_dataset[1]
+    assert tokenizer.decode(encoded.prompt_ids) == "<s>Q What is 1+1? A "
+    assert [tokenizer.decode(ids) for ids in encoded.response_ids] == ["1+1=2</s>", "It is 2.</s>", "It is 1.</s>"]
+    assert encoded.qualities == [None, 1.0, 0.0]
+    assert encoded.in_sft == [True, False, False]
+
+
+def test_reference_joins_the_best_candidates_by_default(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    run = trained(make_llama(), tokenizer, tmp_path, groups=text_groups(), max_steps=1)
+    assert run.train_dataset[1].qualities == [1.0, 1.0, 0.0]
+
+
+def test_loss_on_held_out_groups(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    model = make_llama(seed=1)
+    run = trained(model, tokenizer, tmp_path, max_steps=1, learning_rate=0.0, eval_dataset=GROUPS[:5], per_device_eval_batch_size=5)
+    assert run.evaluate()["eval_loss"] == pytest.approx(sum(step_losses(model, GROUPS[:5], AftLoss())), rel=1e-5)
+
+
+def test_metrics_of_validate_choose_the_best_weights(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    """The second of three epochs is called the best: its weights are the ones that are kept."""
+    seen: list[torch.Tensor] = []
+
+    def validate(model: Any) -> dict[str, float]:
+        assert not model.training
+        seen.append(parameters(model).clone())
+        return {"accuracy": (0.2, 0.6, 0.4)[len(seen) - 1]}
+
+    run = trained(
+        make_llama(),
+        tokenizer,
+        tmp_path,
+        max_steps=-1,
+        num_train_epochs=3,
+        validate=validate,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="accuracy",
+        greater_is_better=True,
+    )
+    assert history(run, "eval_accuracy") == [(0.2,), (0.6,), (0.4,)]
+    assert torch.equal(parameters(run.model), seen[1])
+    assert not torch.equal(seen[1], seen[2])
+
+
+@pytest.mark.parametrize("dataset", ["train_dataset", "eval_dataset"])
+def test_group_longer_than_the_context_is_a_data_error(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, dataset: str
+) -> None:
+    model = make_llama(max_position_embeddings=20)
+    fits = EncodedGroup("fits", [1] * 8, [[5] * 12], [True], [None])
+    long = EncodedGroup("p/long", [1] * 8, [[5], [5] * 13], [True, False], [None, 0.0])
+    datasets: dict[str, Any] = {"train_dataset": [fits], "eval_dataset": [fits]}
+    args = AlignmentConfig(output_dir=str(tmp_path), use_cpu=True)
+    AlignmentTrainer(model, args, processing_class=tokenizer, **datasets)
+    datasets[dataset] = [fits, long]
+    with pytest.raises(DataError, match=r"p/long: prompt and response are 21 tokens, the model's context is 20"):
+        AlignmentTrainer(model, args, processing_class=tokenizer, **datasets)
+
+
+def test_unknown_loss_or_constraint_is_a_usage_error(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    for wrong in ({"loss": "ppo"}, {"constraint": "fence"}, {"beta": -1.0}):
+        with pytest.raises(UsageError, match=str(next(iter(wrong.values())))):
+            AlignmentTrainer(make_llama(), AlignmentConfig(output_dir=str(tmp_path), use_cpu=True, **wrong), GROUPS, tokenizer)
