@@ -79,8 +79,10 @@ def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: 
 
     resolved = load_recipe(path, overrides)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from aftune import summary
+    from aftune import machine, summary
     from aftune.pipeline.runner import run_stages
+
+    machine.keep_freed_memory()
 
     if dry_run:
         summary.print_plan(resolved, console)

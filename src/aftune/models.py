@@ -43,16 +43,18 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     return tokenizer
 
 
-def load_model(name: str, section: ModelSection, *, to_train: bool = False) -> PreTrainedModel:
+def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
     """A causal language model on the wanted device, in evaluation mode.
 
-    Its weights have the section's precision; to train they are always float32, since small updates are lost in bfloat16.
+    Its weights have the section's precision, or with `float32` that: small updates are lost in bfloat16.
     """
-    dtype = torch.float32 if to_train else getattr(torch, section.precision)
+    dtype = torch.float32 if float32 else getattr(torch, section.precision)
+    attention = None if section.attention == "auto" else section.attention
     try:
         model = AutoModelForCausalLM.from_pretrained(
             resolve(name),
             dtype=dtype,
+            attn_implementation=attention,
             trust_remote_code=section.trust_remote_code,
             use_safetensors=True,
         )

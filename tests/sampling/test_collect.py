@@ -112,6 +112,35 @@ def test_killed_between_batches_keeps_what_was_done(
     assert calls == [4, 4, 4, 4, 3]  # the third batch once more, the first two never again
 
 
+def test_work_goes_on_at_the_start_of_a_batch(
+    engine: TransformersEngine, tmp_path: Path, unbroken: tuple[bytes, list[Candidate]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches stay the same, and with them the last bits of every sum: six finished candidates are one batch of four."""
+    content, _ = unbroken
+    path = tmp_path / "candidates.jsonl"
+    path.write_bytes(b"".join(content.splitlines(keepends=True)[:6]))
+    complete, sizes = engine.complete, []
+
+    def counted(prompts: list[list[int]], seeds: list[int], settings: SamplingSettings) -> Any:
+        sizes.append(len(prompts))
+        return complete(prompts, seeds, settings)
+
+    monkeypatch.setattr(engine, "complete", counted)
+    collect(engine, path)
+    assert sizes == [4, 4, 3]
+    assert path.read_bytes() == content
+
+
+def test_longest_prompts_come_first(tmp_path: Path, tokenizer: Any, unbroken: tuple[bytes, list[Candidate]]) -> None:
+    """So that memory runs out in the first batch or never."""
+    path = tmp_path / "candidates.jsonl"
+    path.write_bytes(unbroken[0])
+    lengths = {problem.id: len(tokenizer(f"Question: {problem.question}\n")["input_ids"]) for problem in PROBLEMS}
+    order = [lengths[candidate.problem_id] for candidate in read_records(path, Candidate)]
+    assert order == sorted(order, reverse=True)
+    assert order[0] > order[-1]
+
+
 def test_finished_file_is_not_touched(
     engine: TransformersEngine, tmp_path: Path, unbroken: tuple[bytes, list[Candidate]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

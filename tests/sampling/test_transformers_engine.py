@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 from aftune.sampling import SamplingSettings, TransformersEngine
+from aftune.sampling.transformers_engine import SeededChoice
 
 PROMPTS = [[1, 40, 41, 42], [1, 7], [1, 90, 91, 92, 93, 94, 95, 96, 97], [1, 300, 301]]
 NO_EOS = 999_999
@@ -86,6 +87,15 @@ def test_a_seeded_prompt_gives_the_same_alone_and_in_company(endless: Transforme
     assert together == alone
     assert together == turned
     assert endless.complete(PROMPTS[:1], [12], wanted)[0].token_ids != alone[0]
+
+
+@pytest.mark.parametrize(("uniform", "token"), [(0.0, 1), (0.2499, 1), (0.2501, 3), (0.9999, 3), (1 - 2**-53, 3)])
+def test_choice_inverts_the_cumulative_distribution(uniform: float, token: int) -> None:
+    """Probabilities 0, 1/4, 0, 3/4, 0: tokens of probability 0 are never drawn, not even at the ends."""
+    choice = SeededChoice([0], 1, prompt_length=2, device=torch.device("cpu"))
+    choice.uniforms_N_T = torch.tensor([[uniform]], dtype=torch.float64)
+    scores = torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0]]).log()
+    assert choice(torch.tensor([[1, 5]]), scores).argmax(-1).tolist() == [token]
 
 
 def test_global_random_state_plays_no_part(endless: TransformersEngine) -> None:

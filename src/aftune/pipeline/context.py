@@ -42,8 +42,8 @@ class Context:
         """Where a stage's model is; `base` is the recipe's."""
         return self.recipe.model.name if stage == "base" else str(self.folder(stage) / "model")
 
-    def load_policy(self, stage: str, *, to_train: bool = False) -> PreTrainedModel:
-        return models.load_model(self.policy_folder(stage), self.recipe.model, to_train=to_train)
+    def load_policy(self, stage: str, *, float32: bool = False) -> PreTrainedModel:
+        return models.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
 
     def problems(self, split: str) -> list[Problem]:
         return read_records(self.folder("prepare") / f"{split}.jsonl", Problem)

@@ -59,7 +59,7 @@ def _train(
     folder = context.folder(stage)
     set_seed(context.recipe.seed)
     trainer = AlignmentTrainer(
-        model=context.load_policy(start, to_train=True),
+        model=context.load_policy(start, float32=True),
         args=training_arguments(section, folder / "checkpoints", context, validated=validate is not None),
         train_dataset=_with_references(context, groups),
         processing_class=context.tokenizer,
