@@ -1,27 +1,50 @@
 """The command line as a user meets it: exit statuses, one-line errors, nothing lost."""
 
+import errno
 import json
-import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from aftune.cli import app
+from aftune.errors import UsageError
+from aftune.records import Record
+from aftune.sampling import collect
 from small_run import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 
 
-def aftune(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "aftune.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=300)
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    stdout: str
+    stderr: str
 
 
-def one_line_error(result: subprocess.CompletedProcess[str], status: int) -> str:
+def aftune(*arguments: str | Path) -> Outcome:
+    """The command in this process: importing torch anew for each would take most of the time."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def one_line_error(result: Outcome, status: int) -> str:
     """The message, after checking that it is one line without a traceback."""
-    assert result.returncode == status, result.stderr
+    assert result.status == status, result.stderr
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("aftune: error: ")
@@ -35,17 +58,17 @@ def recipe_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_help_does_not_import_torch(tmp_path: Path) -> None:
+def test_help_does_not_import_torch() -> None:
     program = "import sys; from typer.testing import CliRunner; from aftune.cli import app; " + (
         "r = CliRunner().invoke(app, ['--help']); assert r.exit_code == 0 and 'quickstart' in r.output; "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules or 'pydantic' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", program], check=False, cwd=tmp_path).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
 
 
 def test_dry_run_prints_the_plan_and_touches_nothing(recipe_file: Path, tmp_path: Path) -> None:
-    result = aftune("run", recipe_file, "align.beta=0.25", "--dry-run", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+    result = aftune("run", recipe_file, "align.beta=0.25", "--dry-run")
+    assert result.status == 0, result.stderr
     assert "beta: 0.25" in result.stdout
     assert "24 groups of up to 4 x 2 epochs" in result.stdout
     assert sorted(tmp_path.iterdir()) == [recipe_file]
@@ -53,8 +76,8 @@ def test_dry_run_prints_the_plan_and_touches_nothing(recipe_file: Path, tmp_path
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "recipes").glob("*.yaml")))
 def test_every_shipped_recipe_passes_a_dry_run(name: str, tmp_path: Path) -> None:
-    result = aftune("run", ROOT / "recipes" / name, "--dry-run", cwd=tmp_path, HF_HUB_OFFLINE="1")
-    assert result.returncode == 0, result.stderr
+    result = aftune("run", ROOT / "recipes" / name, "--dry-run")
+    assert result.status == 0, result.stderr
     assert "Estimated cost" in result.stdout
     assert not list(tmp_path.iterdir())
     command = f"aftune run recipes/{name}"
@@ -63,25 +86,35 @@ def test_every_shipped_recipe_passes_a_dry_run(name: str, tmp_path: Path) -> Non
 
 
 def test_unknown_key_names_the_nearest(recipe_file: Path, tmp_path: Path) -> None:
-    message = one_line_error(aftune("run", recipe_file, "align.constrain=none", cwd=tmp_path), 2)
+    message = one_line_error(aftune("run", recipe_file, "align.constrain=none"), 2)
     assert "unknown key 'align.constrain'; did you mean 'constraint'?" in message
 
 
 def test_wrong_value_names_what_is_allowed(recipe_file: Path, tmp_path: Path) -> None:
-    message = one_line_error(aftune("run", recipe_file, "align.constraint=hard", cwd=tmp_path), 2)
+    message = one_line_error(aftune("run", recipe_file, "align.constraint=hard"), 2)
     assert "align.constraint is 'hard'" in message
     assert "'none', 'detached' or 'boundary'" in message
 
 
 def test_missing_recipe_is_a_usage_error(tmp_path: Path) -> None:
-    assert "no-such.yaml: no such recipe file" in one_line_error(aftune("run", "no-such.yaml", cwd=tmp_path), 2)
+    assert "no-such.yaml: no such recipe file" in one_line_error(aftune("run", "no-such.yaml"), 2)
 
 
-def test_traceback_with_debug_only(tmp_path: Path) -> None:
-    assert "Traceback" in aftune("run", "no-such.yaml", "--debug", cwd=tmp_path).stderr
+def test_traceback_with_debug_only() -> None:
+    with pytest.raises(UsageError, match="no such recipe file"):
+        aftune("run", "no-such.yaml", "--debug")
 
 
-def gsm8k_run(tmp_path: Path, lines: list[str], *overrides: str) -> subprocess.CompletedProcess[str]:
+def test_command_of_an_installed_package_ends_with_the_status() -> None:
+    """In a process of its own: what a shell sees."""
+    command = [sys.executable, "-m", "aftune.cli", "run", "no-such.yaml"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr == "aftune: error: no-such.yaml: no such recipe file; the ready ones are in recipes/\n"
+    assert subprocess.run([*command[:3], "no-such-command"], capture_output=True, check=False, timeout=60).returncode == 2
+
+
+def gsm8k_run(tmp_path: Path, lines: list[str], *overrides: str) -> Outcome:
     """Stage `prepare` on a GSM8K folder whose training file has these lines."""
     data = tmp_path / "data"
     data.mkdir()
@@ -91,7 +124,7 @@ def gsm8k_run(tmp_path: Path, lines: list[str], *overrides: str) -> subprocess.C
     recipe = tmp_path / "gsm8k.yaml"
     task = {"name": "gsm8k", "train": "train[1:]", "validation": "train[:1]", "test": "test"}
     recipe.write_text(yaml.safe_dump({"run_dir": str(tmp_path / "run"), "data": str(data), "task": task}))
-    return aftune("prepare", recipe, *overrides, cwd=tmp_path)
+    return aftune("prepare", recipe, *overrides)
 
 
 def gsm8k_line(number: int, **changes: str) -> str:
@@ -126,14 +159,14 @@ def test_question_longer_than_the_context(tmp_path: Path) -> None:
 def test_too_long_question_is_listed_when_left_out(tmp_path: Path) -> None:
     lines = [gsm8k_line(1), gsm8k_line(2), gsm8k_line(3, question="why " * 2000)]
     result = gsm8k_run(tmp_path, lines, "task.skip_too_long=true")
-    assert result.returncode == 0, result.stderr
+    assert result.status == 0, result.stderr
     assert "left out 1" in result.stdout
     left_out = json.loads((tmp_path / "run" / "prepare" / "left_out.json").read_text())
     assert [row["id"] for row in left_out] == ["gsm8k/train/2"]
 
 
 def test_missing_data_folder(recipe_file: Path, tmp_path: Path) -> None:
-    result = aftune("prepare", recipe_file, "task.name=gsm8k", "task.validation=train", "data=nowhere", cwd=tmp_path)
+    result = aftune("prepare", recipe_file, "task.name=gsm8k", "task.validation=train", "data=nowhere")
     assert "data: nowhere is not a folder" in one_line_error(result, 1)
 
 
@@ -142,22 +175,47 @@ def test_model_folder_without_tokenizer(recipe_file: Path, tmp_path: Path) -> No
     folder.mkdir()
     for name in ("config.json", "model.safetensors"):
         shutil.copy(ROOT / "src" / "aftune" / "assets" / "base" / name, folder / name)
-    message = one_line_error(aftune("prepare", recipe_file, f"model.name={folder}", cwd=tmp_path), 1)
+    message = one_line_error(aftune("prepare", recipe_file, f"model.name={folder}"), 1)
     assert f"model.name: {folder} has no tokenizer" in message
 
 
 def test_folder_that_is_no_model(recipe_file: Path, tmp_path: Path) -> None:
-    message = one_line_error(aftune("prepare", recipe_file, f"model.name={tmp_path}", cwd=tmp_path), 1)
+    message = one_line_error(aftune("prepare", recipe_file, f"model.name={tmp_path}"), 1)
     assert "holds no model (config.json is missing)" in message
 
 
 def test_run_directory_that_cannot_be_written(recipe_file: Path, tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.write_text("")
-    message = one_line_error(aftune("prepare", recipe_file, f"run_dir={blocker}/run", cwd=tmp_path), 1)
+    message = one_line_error(aftune("prepare", recipe_file, f"run_dir={blocker}/run"), 1)
     assert f"run_dir: {blocker}/run cannot be written" in message
     assert "choose another" in message
 
 
 def test_stage_without_its_inputs(recipe_file: Path, tmp_path: Path) -> None:
-    assert "run it first" in one_line_error(aftune("label", recipe_file, cwd=tmp_path), 1)
+    assert "run it first" in one_line_error(aftune("label", recipe_file), 1)
+
+
+def test_full_disk_keeps_what_was_written(recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's answer to a write on a full disk, in the middle of sampling; then there is room again."""
+    assert aftune("prepare", recipe_file).status == 0
+    assert aftune("sft", recipe_file).status == 0
+    append, count = collect.append_records, 0
+
+    def append_until_full(path: Path, records: Iterable[Record]) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        append(path, records)
+
+    monkeypatch.setattr(collect, "append_records", append_until_full)
+    message = one_line_error(aftune("sample", recipe_file), 1)
+    candidates = tmp_path / "run" / "sample" / "candidates.jsonl"
+    assert f"{candidates}: the disk is full; free some space and run the same command again" in message
+    written = candidates.read_bytes()
+    assert written.count(b"\n") == 2 * 16
+    monkeypatch.setattr(collect, "append_records", append)
+    assert aftune("sample", recipe_file).status == 0
+    assert candidates.read_bytes().startswith(written)
+    assert candidates.read_bytes().count(b"\n") == 24 * 3

@@ -71,7 +71,9 @@ def encode_group(
 
 
 def check_lengths(group: EncodedGroup, context: int) -> None:
-    """Raises DataError when a prompt with its longest response does not fit the model's context."""
+    """Raises DataError for a group without any response, and when a prompt with its longest response exceeds the context."""
+    if not group.response_ids:
+        raise DataError(f"{group.problem_id}: there is neither a reference nor a candidate to train on; leave the group out")
     length = len(group.prompt_ids) + max((len(ids) for ids in group.response_ids), default=0)
     if length > context:
         raise DataError(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small_run
 
+import small_run
 from aftune.errors import StageError
 from aftune.pipeline import runner
 from aftune.pipeline.run_directory import RunDirectory

@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedToken
 from transformers.trainer_callback import PrinterCallback
 
 from aftune.evaluation.accuracy import greedy_accuracy
+from aftune.models import pick_device
 from aftune.pipeline.context import Context, Summary
 from aftune.recipe import AlignSection, SftSection, TrainingSection
 from aftune.records import Group, Problem, read_records, write_json
@@ -116,7 +117,7 @@ def training_arguments(section: TrainingSection, folder: Path, context: Context,
         max_grad_norm=section.max_grad_norm,
         activation_checkpointing=section.gradient_checkpointing,
         bf16=recipe.model.precision == "bfloat16",
-        use_cpu=recipe.model.device == "cpu",
+        use_cpu=pick_device(recipe.model.device) == "cpu",
         save_strategy="epoch",
         save_total_limit=1,
         restore_callback_states_from_checkpoint=True,

@@ -59,6 +59,8 @@ class TransformersEngine:
             temperature=None,
             top_p=None,
             top_k=None,
+            num_beams=1,  # this and the penalty stand in some models' generation configuration: not the policy's distribution
+            repetition_penalty=1.0,
             logits_processor=self._processors(seeds, settings, max_new_tokens, longest),
             eos_token_id=self.stop_ids,
             pad_token_id=self.pad_id,
