@@ -12,15 +12,14 @@ from pydantic import Field
 from aftune.encoding import encode_group
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.evaluation.statistics import mean_interval, paired_difference, proportion_interval
-from aftune.importers import import_candidates
 from aftune.labelling import label_candidates
 from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.sample import vft_candidates
 from aftune.progress import progress_bar
 from aftune.records import Candidate, Group, Problem, Record, read_records, write_json, write_records
 from aftune.sampling import TransformersEngine
 from aftune.sampling.collect import collect_candidates
 from aftune.scoring import score_groups
-from aftune.seeds import derive_seed
 
 # The models of a run, by the name of their result, and the stage that made each.
 POLICIES = {"base": "base", "vft": "sft", "vft_same_steps": "control", "aligned": "align"}
@@ -74,22 +73,8 @@ def evaluate(context: Context) -> Summary:
 
 def _held_out_groups(context: Context, folder: Path, problems: Sequence[Problem]) -> list[Group]:
     """Candidates of a fixed policy (VFT) for held-out problems, labelled; made once."""
-    recipe = context.recipe
-    if recipe.candidates is not None:
-        candidates = import_candidates(recipe.candidates, recipe.data, problems)
-    else:
-        candidates = collect_candidates(
-            TransformersEngine(context.load_policy("sft"), context.tokenizer),
-            problems,
-            context.task.prompt,
-            context.settings(recipe.evaluate),
-            num_candidates=recipe.evaluate.num_candidates,
-            batch_size=recipe.evaluate.batch_size,
-            seed=derive_seed(recipe.seed, "evaluate"),
-            path=folder / "candidates.jsonl",
-            title="evaluate: held-out candidates",
-        )
-    groups = label_candidates(context.task, problems, candidates, recipe.label.reading).groups
+    candidates = vft_candidates(context, problems, context.recipe.evaluate, folder / "candidates.jsonl", "evaluate")
+    groups = label_candidates(context.task, problems, candidates, context.recipe.label.reading).groups
     write_records(folder / "groups.jsonl", groups)
     return groups
 

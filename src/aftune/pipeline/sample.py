@@ -1,8 +1,12 @@
 """Stage `sample`: k candidates for each training problem, from the VFT model or from a file made elsewhere."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from aftune.importers import import_candidates
 from aftune.pipeline.context import Context, Summary
-from aftune.records import write_records
+from aftune.recipe import SamplingSection
+from aftune.records import Candidate, Problem, write_records
 from aftune.sampling import TransformersEngine
 from aftune.sampling.collect import collect_candidates
 from aftune.seeds import derive_seed
@@ -10,23 +14,32 @@ from aftune.seeds import derive_seed
 
 def sample(context: Context) -> Summary:
     """Writes `candidates.jsonl`, appended batch by batch."""
-    recipe = context.recipe
     path = context.folder("sample") / "candidates.jsonl"
-    problems = context.problems("train")
+    candidates = vft_candidates(context, context.problems("train"), context.recipe.sample, path, "sample")
+    truncated = sum(candidate.finish_reason == "length" for candidate in candidates)
+    return {"candidates": len(candidates), "truncated": truncated}
+
+
+def vft_candidates(
+    context: Context, problems: Sequence[Problem], section: SamplingSection, path: Path, purpose: str
+) -> list[Candidate]:
+    """Candidates for problems, in a file: imported where the recipe says so, else sampled from the VFT model.
+
+    Different purposes have independent random streams.
+    """
+    recipe = context.recipe
     if recipe.candidates is not None:
         candidates = import_candidates(recipe.candidates, recipe.data, problems)
         write_records(path, candidates)
-    else:
-        candidates = collect_candidates(
-            TransformersEngine(context.load_policy("sft"), context.tokenizer),
-            problems,
-            context.task.prompt,
-            context.settings(recipe.sample),
-            num_candidates=recipe.sample.num_candidates,
-            batch_size=recipe.sample.batch_size,
-            seed=derive_seed(recipe.seed, "sample"),
-            path=path,
-            title="sample",
-        )
-    truncated = sum(candidate.finish_reason == "length" for candidate in candidates)
-    return {"candidates": len(candidates), "truncated": truncated}
+        return candidates
+    return collect_candidates(
+        TransformersEngine(context.load_policy("sft"), context.tokenizer),
+        problems,
+        context.task.prompt,
+        context.settings(section),
+        num_candidates=section.num_candidates,
+        batch_size=section.batch_size,
+        seed=derive_seed(recipe.seed, purpose),
+        path=path,
+        title=f"{purpose}: candidates",
+    )

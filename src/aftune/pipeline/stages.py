@@ -42,7 +42,7 @@ def _sample_settings(recipe: Recipe) -> Settings:
 def _control_settings(recipe: Recipe) -> Settings:
     """The control depends on the shape of the alignment run, not on its loss."""
     settings = _section("align", "seed")(recipe)
-    for key in ("constraint", "beta", "detach_boundary", "alignment_weight", "sft_weight", "start", "reference_is_candidate"):
+    for key in ("constraint", "beta", "detach_boundary", "alignment_weight", "sft_weight", "reference_is_candidate"):
         del settings["align"][key]
     return settings
 

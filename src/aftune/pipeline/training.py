@@ -18,6 +18,8 @@ from aftune.records import Group, Problem, read_records, write_json
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.progress import RichProgressCallback
 
+_START = {"vft": "sft", "base": "base"}  # the stage whose model `align` starts from
+
 
 def sft(context: Context) -> Summary:
     """VFT from the base model: the epoch with the best validation accuracy is kept."""
@@ -36,13 +38,13 @@ def align(context: Context) -> Summary:
     """AFT on the labelled groups, from the VFT or the base model."""
     section = context.recipe.align
     groups = read_records(context.folder("label") / "groups.jsonl", Group)
-    return _train(context, "align", "sft" if section.start == "vft" else "base", section, groups)
+    return _train(context, "align", _START[section.start], section, groups)
 
 
 def control(context: Context) -> Summary:
-    """VFT goes on: the steps, batches and learning rates of `align`, without its alignment loss."""
+    """VFT from where `align` starts: its steps, batches and learning rates, without its alignment loss."""
     section = context.recipe.align.model_copy(update={"alignment_weight": 0.0, "sft_weight": 1.0})
-    return _train(context, "control", "sft", section, _without_candidates(context.problems("train")))
+    return _train(context, "control", _START[section.start], section, _without_candidates(context.problems("train")))
 
 
 def _without_candidates(problems: Sequence[Problem]) -> list[Group]:

@@ -226,15 +226,12 @@ def _make_ending(rng: random.Random, words: dict[str, str], count: int) -> tuple
 
 
 def valid_plans(story: Story) -> list[str]:
-    """The orders of reasoning that are different for this story."""
-    num_products = sum(len(event.factors) == 2 for event in story.events)
-    losses = sum(event.sign < 0 for event in story.events)
-    plans = [PLANS[0]]
-    if num_products and len(story.events) > 1:
-        plans.append(PLANS[1])
-    if losses and len(story.events) > 2:
-        plans.append(PLANS[2])
-    return plans
+    """The orders of reasoning that give different chains for this story."""
+    chains: dict[str, str] = {}
+    for plan in PLANS:
+        if plan != PLANS[2] or any(event.sign < 0 for event in story.events):
+            chains.setdefault(solve(story, plan, wording=0, one_line=False), plan)
+    return list(chains.values())
 
 
 def random_solution(rng: random.Random, story: Story) -> str:

@@ -1,0 +1,60 @@
+"""Runs a recipe for several seeds and prints each model's accuracy: by seed, mean and standard deviation.
+
+    python benchmarks/seeds.py recipes/quickstart.yaml --seeds 0 1 2 [section.key=value ...]
+
+Runs that are finished are only read. Differences are paired: the same held-out problems within a seed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+NAMES = {"base": "base", "vft": "VFT (best epoch)", "vft_same_steps": "VFT, same steps as AFT", "aligned": "AFT"}
+
+
+def run(recipe: Path, seed: int, folder: Path, overrides: list[str]) -> dict[str, Any]:
+    run_dir = folder / f"{recipe.stem}-seed{seed}"
+    arguments = [str(recipe), f"seed={seed}", f"run_dir={run_dir}", *overrides]
+    subprocess.run([sys.executable, "-m", "aftune.cli", "run", *arguments], check=True)
+    metrics: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
+    return metrics
+
+
+def row(name: str, values: list[float]) -> str:
+    spread = f"{stdev(values):.1f}" if len(values) > 1 else "-"
+    return f"| {name} | " + " | ".join(f"{value:.1f}" for value in values) + f" | {mean(values):.1f} | {spread} |"
+
+
+def table(title: str, rows: dict[str, list[float]], seeds: list[int]) -> None:
+    print(f"\n| {title} | " + " | ".join(f"seed {seed}" for seed in seeds) + " | mean | sd |")
+    print("|---|" + "---|" * (len(seeds) + 2))
+    for name, values in rows.items():
+        print(row(name, values))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, default=Path("runs"))
+    args = parser.parse_intermixed_args()
+    runs = [run(args.recipe, seed, args.folder, args.overrides) for seed in args.seeds]
+    names = list(runs[0]["results"])
+    for title, key in (("accuracy, %", "accuracy"), ("assessment accuracy, %", "assessment_accuracy")):
+        rows = {NAMES[name]: [100 * metrics["results"][name][key] for metrics in runs] for name in names}
+        table(title, rows, args.seeds)
+    differences = {
+        f"AFT - {NAMES[name]}": [100 * metrics["comparisons"][f"aligned_vs_{name}"]["difference"] for metrics in runs]
+        for name in names
+        if name != "aligned"
+    }
+    table("difference in accuracy, points", differences, args.seeds)
+
+
+if __name__ == "__main__":
+    main()
