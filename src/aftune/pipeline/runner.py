@@ -24,25 +24,23 @@ class Plan:
     stage: Stage
     fingerprint: str
     settings: dict[str, Any]
+    upstream: "Sequence[Plan]"
     status: Status
     reason: str
 
 
 def plan(recipe: Recipe, run: RunDirectory) -> list[Plan]:
     """The state of every stage of a recipe in its run directory; changes nothing."""
-    plans: list[Plan] = []
     known: dict[str, Plan] = {}
     for stage in registry.enabled_stages(recipe):
-        upstream = {name: known[name].fingerprint for name in stage.reads if name in known}
+        upstream = [known[name] for name in registry.reads(stage, recipe)]
         settings = stage.settings(recipe) | {"inputs": registry.input_files(stage, recipe)}
-        mark = fingerprint([stage.name, stage.version, aftune.__version__, settings, upstream])
-        entry = run.entry(stage.name)
-        status, reason = _status(
-            entry, mark, settings, [name for name in stage.reads if name in known and known[name].status in ("redo", "new")]
-        )
-        known[stage.name] = Plan(stage, mark, settings, status, reason)
-        plans.append(known[stage.name])
-    return plans
+        prints = {item.stage.name: item.fingerprint for item in upstream}
+        mark = fingerprint([stage.name, stage.version, aftune.__version__, settings, prints])
+        redone = [item.stage.name for item in upstream if item.status in ("redo", "new")]
+        status, reason = _status(run.entry(stage.name), mark, settings, redone)
+        known[stage.name] = Plan(stage, mark, settings, upstream, status, reason)
+    return list(known.values())
 
 
 def _status(entry: dict[str, Any], mark: str, settings: dict[str, Any], redone: Sequence[str]) -> tuple[Status, str]:
@@ -77,15 +75,16 @@ def run_stages(recipe: Recipe, only: str | None = None, report: Callable[[str], 
         plans = plan(recipe, run)
         for item in plans:
             if only is None or item.stage.name == only:
-                _check_inputs(item, plans if only else [])
+                if only is not None:
+                    _check_inputs(item)
                 _run_one(context, item, report)
         entries: dict[str, Any] = run.manifest()["stages"]
         return entries
 
 
-def _check_inputs(item: Plan, plans: Sequence[Plan]) -> None:
-    for earlier in plans:
-        if earlier.stage.name in item.stage.reads and earlier.status != "finished":
+def _check_inputs(item: Plan) -> None:
+    for earlier in item.upstream:
+        if earlier.status != "finished":
             why = f" ({earlier.reason})" if earlier.reason else ""
             raise StageError(
                 f"{item.stage.name}: stage {earlier.stage.name} is not finished with these settings{why}; run it first"

@@ -80,8 +80,11 @@ def enabled_stages(recipe: Recipe) -> list[Stage]:
     return [stage for stage in STAGES if stage.enabled(recipe)]
 
 
-def by_name(name: str) -> Stage:
-    return next(stage for stage in STAGES if stage.name == name)
+def reads(stage: Stage, recipe: Recipe) -> list[str]:
+    """The enabled stages that a stage reads; imported candidates need no VFT model."""
+    enabled = {item.name for item in enabled_stages(recipe)}
+    unneeded = {"sft"} if stage.name == "sample" and recipe.candidates is not None else set()
+    return [name for name in stage.reads if name in enabled - unneeded]
 
 
 def input_files(stage: Stage, recipe: Recipe) -> dict[str, str]:

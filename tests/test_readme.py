@@ -1,0 +1,37 @@
+"""What the README shows is what the code does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from transformers import AutoModelForCausalLM
+
+from aftune import models
+from aftune.pipeline.stages import STAGES
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_example_trains_and_saves(tmp_path: Path) -> None:
+    """The example as it stands, with the bundled model for the one on the Hub."""
+    (program,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    name = re.search(r'name = "([^"]+)"', program)
+    assert name is not None
+    local = program.replace(name[1], models.resolve("bundled")) + '\nmodel.save_pretrained("aligned/model")\n'
+    subprocess.run([sys.executable, "-c", local], check=True, cwd=tmp_path, timeout=120)
+    before = AutoModelForCausalLM.from_pretrained(models.resolve("bundled"), dtype="float32").state_dict()
+    after = AutoModelForCausalLM.from_pretrained(tmp_path / "aligned" / "model", dtype="float32").state_dict()
+    assert any(not tensor.equal(before[key]) for key, tensor in after.items())
+
+
+def test_every_stage_is_in_the_table() -> None:
+    assert re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)[: len(STAGES)] == [stage.name for stage in STAGES]
+
+
+def test_folders_named_in_the_tree_exist() -> None:
+    root = Path(__file__).parents[1] / "src" / "aftune"
+    tree = README.partition("    src/aftune/\n")[2].partition("    recipes/")[0]
+    names = [name for line in tree.splitlines() for name in re.findall(r"[\w/]+(?:\.py|/)", line.partition("  " * 6)[0])]
+    assert len(names) > 10
+    assert [name for name in names if not (root / name).exists()] == []
