@@ -66,9 +66,9 @@ def main(run_dir: Path, stage: str, calls: int | None) -> None:
     current = [""]
     begin, finish = run_directory.RunDirectory.begin, run_directory.RunDirectory.finish
 
-    def noting_begin(self: Any, name: str, *args: Any) -> None:
+    def noting_begin(self: Any, name: str, *args: Any, **options: Any) -> None:
         current[0] = name
-        begin(self, name, *args)
+        begin(self, name, *args, **options)
 
     def killing_finish(self: Any, name: str, *args: Any) -> None:
         if name == stage and calls is None:

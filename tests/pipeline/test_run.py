@@ -126,6 +126,28 @@ def test_redone_stage_replaces_its_folder_and_its_dependants(finished_run: Path,
     assert figures(copy)["results"]["aligned"]["accuracy"] == figures(finished_run)["results"]["aligned"]["accuracy"]
 
 
+def test_stage_whose_files_are_gone_runs_again(finished_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished_run, copy)
+    page = (copy / "report.html").read_bytes()
+    (copy / "report.html").unlink()
+    lines: list[str] = []
+    runner.run_stages(small_run.recipe(copy), report=lines.append)
+    assert [line for line in lines if "report.html is gone" in line]
+    assert sum("skipped" in line for line in lines) == 7
+    assert len((copy / "report.html").read_bytes()) > 0.9 * len(page)
+
+
+def test_imported_candidates_need_no_training(tmp_path: Path) -> None:
+    imported = {"format": "gsm8k_solutions", "path": "solutions.jsonl"}
+    recipe = small_run.recipe(tmp_path / "run", candidates=imported)
+    reads = {
+        item.stage.name: [earlier.stage.name for earlier in item.upstream] for item in runner.plan(recipe, RunDirectory(tmp_path))
+    }
+    assert reads["sample"] == ["prepare"]
+    assert reads["evaluate"] == ["prepare", "sft", "align", "control"]
+
+
 def test_stage_before_its_inputs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"align: stage prepare is not finished .* run it first"):
         runner.run_stages(small_run.recipe(tmp_path), only="align", report=lambda line: None)

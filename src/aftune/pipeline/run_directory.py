@@ -76,15 +76,15 @@ class RunDirectory:
         entry: dict[str, Any] = self.manifest()["stages"].get(stage, {})
         return entry
 
-    def begin(self, stage: str, fingerprint: str, settings: dict[str, Any], seed: int) -> None:
-        """Notes that a stage runs. What an interrupted run with the same fingerprint left stays, all else goes."""
+    def begin(self, stage: str, fingerprint: str, settings: dict[str, Any], seed: int, *, keep: bool) -> None:
+        """Notes that a stage runs. With `keep`, what an interrupted run left stays; without, it goes."""
         entry = self.entry(stage)
-        if entry.get("fingerprint") != fingerprint:
+        if not keep:
             shutil.rmtree(self.folder(stage), ignore_errors=True)
         self.folder(stage).mkdir(parents=True, exist_ok=True)
         started = {"status": "running", "fingerprint": fingerprint, "seed": seed, "settings": settings, "started": _now()}
         # A stage that goes on where it stopped keeps the seconds of its earlier attempts.
-        self._update(stage, {**started, "seconds": entry.get("seconds", 0.0) if entry.get("fingerprint") == fingerprint else 0.0})
+        self._update(stage, {**started, "seconds": entry.get("seconds", 0.0) if keep else 0.0})
 
     def finish(self, stage: str, seconds: float, summary: dict[str, Any]) -> None:
         entry = self.entry(stage)

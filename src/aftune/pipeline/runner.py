@@ -39,6 +39,8 @@ def plan(recipe: Recipe, run: RunDirectory) -> list[Plan]:
         mark = fingerprint([stage.name, stage.version, aftune.__version__, settings, prints])
         redone = [item.stage.name for item in upstream if item.status in ("redo", "new")]
         status, reason = _status(run.entry(stage.name), mark, settings, redone)
+        if status == "finished" and not (run.path / stage.leaves).exists():
+            status, reason = "redo", f"{stage.leaves} is gone"
         known[stage.name] = Plan(stage, mark, settings, upstream, status, reason)
     return list(known.values())
 
@@ -98,7 +100,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         return
     if item.status in ("redo", "resume"):
         report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {item.reason}")
-    context.run.begin(stage.name, item.fingerprint, item.settings, context.recipe.seed)
+    context.run.begin(stage.name, item.fingerprint, item.settings, context.recipe.seed, keep=item.status == "resume")
     module, _, function = stage.run.partition(":")
     started = time.monotonic()
     try:

@@ -15,12 +15,13 @@ Settings = dict[str, Any]
 @dataclass(frozen=True)
 class Stage:
     """`version` changes when a stage would make other files from the same settings. `run` names `module:function` below
-    `aftune.pipeline`, imported only when the stage runs."""
+    `aftune.pipeline`, imported only when the stage runs; `leaves` is what it writes last, in the run directory."""
 
     name: str
     version: int
     reads: tuple[str, ...]
     run: str
+    leaves: str
     settings: Callable[[Recipe], Settings]
     enabled: Callable[[Recipe], bool] = lambda recipe: True
 
@@ -53,26 +54,43 @@ def _validation_settings(recipe: Recipe) -> Settings:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("prepare", 1, (), "prepare:prepare", _section("seed", "data", "task", "model")),
+    Stage("prepare", 1, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model")),
     Stage(
         "sft",
         1,
         ("prepare",),
         "training:sft",
+        "sft/model",
         lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
     ),
-    Stage("sample", 1, ("prepare", "sft"), "sample:sample", _sample_settings),
-    Stage("label", 1, ("prepare", "sample"), "label:label", _section("label")),
-    Stage("align", 1, ("prepare", "sft", "label"), "training:align", _section("align", "seed", "model")),
-    Stage("control", 1, ("prepare", "sft"), "training:control", _control_settings, lambda recipe: recipe.control.enabled),
+    Stage("sample", 1, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings),
+    Stage("label", 1, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label")),
+    Stage("align", 1, ("prepare", "sft", "label"), "training:align", "align/model", _section("align", "seed", "model")),
+    Stage(
+        "control",
+        1,
+        ("prepare", "sft"),
+        "training:control",
+        "control/model",
+        _control_settings,
+        lambda recipe: recipe.control.enabled,
+    ),
     Stage(
         "evaluate",
         1,
         ("prepare", "sft", "align", "control"),
         "evaluate:evaluate",
+        "evaluate/metrics.json",
         _section("evaluate", "label", "candidates", "seed", "control", "model"),
     ),
-    Stage("report", 1, ("prepare", "sft", "sample", "label", "align", "control", "evaluate"), "report:report", _section("report")),
+    Stage(
+        "report",
+        1,
+        ("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
+        "report:report",
+        "report.html",
+        _section("report"),
+    ),
 )
 
 
