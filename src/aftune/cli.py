@@ -87,8 +87,8 @@ def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: 
     if dry_run:
         summary.print_plan(resolved, console)
         return
-    console.print(f"[bold]aftune {__version__}[/bold]  {path}  ->  {resolved.run_dir}")
-    run_stages(resolved, only=only, report=console.print)
+    console.print(f"[bold]aftune {__version__}[/bold]  {path.name} -> {resolved.run_dir}", soft_wrap=True)
+    run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True))
     if only is None:
         summary.print_results(resolved, console)
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
@@ -11,7 +12,7 @@ from aftune.pipeline import cost, runner
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
-_NAMES = {"base": "base", "vft": "VFT (best epoch)", "vft_same_steps": "VFT, same steps as AFT", "aligned": "AFT (aligned)"}
+_NAMES = {"base": "base", "vft": "VFT", "vft_same_steps": "VFT, same steps", "aligned": "AFT"}
 _WHAT = {"finished": "finished, would be skipped", "resume": "would go on", "redo": "would run again", "new": "would run"}
 
 
@@ -51,45 +52,42 @@ def _duration(seconds: float) -> str:
 def print_results(recipe: Recipe, console: Console) -> None:
     """The models of a run beside each other, and how the aligned one compares."""
     metrics = json.loads((recipe.run_dir / "metrics.json").read_text(encoding="utf-8"))
-    table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left")
-    table.add_column("model")
-    for heading in ("accuracy", "95 % interval", "assessment accuracy", "95 % interval", "score right", "score wrong"):
-        table.add_column(heading, justify="right")
+    table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("model", no_wrap=True)
+    for heading in ("accuracy", "assessment accuracy", "mean score\nright / wrong"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, result in metrics["results"].items():
         table.add_row(
             _NAMES.get(name, name),
-            _percent(result["accuracy"]),
-            _interval(result["accuracy_ci95"]),
-            _percent(result["assessment_accuracy"]),
-            _interval(result["assessment_accuracy_ci95"]),
-            _score(result["score_positive"]),
-            _score(result["score_negative"]),
+            _share(result["accuracy"], result["accuracy_ci95"]),
+            _share(result["assessment_accuracy"], result["assessment_accuracy_ci95"]),
+            f"{_score(result['score_positive'])} / {_score(result['score_negative'])}",
         )
     console.print()
     console.print(table)
     first = next(iter(metrics["results"].values()))
     console.print(
-        f"accuracy: greedy, {first['num_problems']} held-out problems; assessment accuracy: pairs of right and wrong candidates "
-        f"of {first['num_assessed_problems']} of them; scores: nats per token",
+        f"accuracy: greedy, on {first['num_problems']:,} held-out problems; assessment accuracy:\n"
+        f"right and wrong candidates of {first['num_assessed_problems']:,} of them; scores: nats per token; in brackets\n"
+        "95 % intervals. VFT: the epoch with the best validation accuracy; same steps:\n"
+        "VFT for as many further optimizer steps as AFT took.",
         style="dim",
+        soft_wrap=True,
     )
     for name, comparison in metrics["comparisons"].items():
         other = _NAMES[name.removeprefix("aligned_vs_")]
         low, high = (100 * bound for bound in comparison["ci95"])
         difference = 100 * comparison["difference"]
         console.print(
-            f"AFT - {other}: {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})"
+            f"AFT - {other}: {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})",
+            soft_wrap=True,
         )
-    console.print(f"report: [bold]{recipe.run_dir / 'report.html'}[/bold]")
+    console.print(f"report: [bold]{recipe.run_dir / 'report.html'}[/bold]", soft_wrap=True)
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def _interval(bounds: Any) -> str:
-    return "-" if bounds is None else f"{100 * bounds[0]:.1f} - {100 * bounds[1]:.1f}"
+def _share(value: float | None, bounds: Any) -> str:
+    return "-" if value is None else f"{100 * value:.1f} % ({100 * bounds[0]:.1f}-{100 * bounds[1]:.1f})"
 
 
 def _score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else f"{value:.3f}"
