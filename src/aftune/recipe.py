@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aftune.errors import UsageError
 
@@ -58,6 +58,12 @@ class TrainingSection(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Positive = 1.0
     gradient_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _batches_come_out_even(self) -> Self:
+        if self.batch_size > self.micro_batch_size and self.batch_size % self.micro_batch_size:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}")
+        return self
 
 
 class SftSection(TrainingSection):
@@ -202,6 +208,8 @@ def _explain(error: Any, path: Path, sources: dict[str, str]) -> str:
         return f"{place}: unknown key {key!r}; {hint}allowed here: {', '.join(allowed)}"
     if error["type"] == "missing":
         return f"{place}: key {key!r} is missing; add it"
+    if isinstance(error["input"], dict):  # two keys of a section that do not go together
+        return f"{place}: {key}: {error['msg'].removeprefix('Value error, ')}"
     hint = ""
     if isinstance(error["input"], str) and error["type"] in ("float_type", "int_type"):
         hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in error["input"] else ""

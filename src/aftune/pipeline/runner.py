@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rich.markup import escape
+
 import aftune
 from aftune.errors import AftuneError, StageError
 from aftune.pipeline import stages as registry
@@ -99,7 +101,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         report(f"[dim]{stage.name:<9} finished before, skipped[/dim]")
         return
     if item.status in ("redo", "resume"):
-        report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {item.reason}")
+        report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {escape(item.reason)}")
     context.run.begin(stage.name, item.fingerprint, item.settings, context.recipe.seed, keep=item.status == "resume")
     module, _, function = stage.run.partition(":")
     started = time.monotonic()
@@ -116,7 +118,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         raise
     context.run.finish(stage.name, time.monotonic() - started, summary)
     seconds = context.run.entry(stage.name)["seconds"]
-    report(f"[bold]{stage.name:<9}[/bold] [green]done[/green] in {seconds:,.1f} s  {_brief(summary)}")
+    report(f"[bold]{stage.name:<9}[/bold] [green]done[/green] in {seconds:,.1f} s  {escape(_brief(summary))}")
 
 
 def _brief(summary: dict[str, Any]) -> str:

@@ -13,10 +13,11 @@ from transformers.trainer_callback import PrinterCallback
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.models import pick_device
 from aftune.pipeline.context import Context, Summary
-from aftune.recipe import AlignSection, SftSection, TrainingSection
+from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
 from aftune.records import Group, Problem, read_records, write_json
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.progress import RichProgressCallback
+from aftune.training.trainer import encode_for_training
 
 _START = {"vft": "sft", "base": "base"}  # the stage whose model `align` starts from
 
@@ -61,11 +62,18 @@ def _train(
 ) -> Summary:
     folder = context.folder(stage)
     set_seed(context.recipe.seed)
+    args = training_arguments(section, folder / "checkpoints", context.recipe, validated=validate is not None)
+    task, tokenizer = context.task, context.tokenizer
     trainer = AlignmentTrainer(
         model=context.load_policy(start, float32=True),
-        args=training_arguments(section, folder / "checkpoints", context, validated=validate is not None),
-        train_dataset=_with_references(context, groups),
-        processing_class=context.tokenizer,
+        args=args,
+        train_dataset=[
+            encode_for_training(
+                group, args, tokenizer, prompt=task.prompt(group.problem), reference=task.reference_response(group.problem)
+            )
+            for group in groups
+        ],
+        processing_class=tokenizer,
         validate=validate,
         callbacks=[RichProgressCallback(stage)],
     )
@@ -74,23 +82,13 @@ def _train(
     if patience is not None:
         trainer.add_callback(EarlyStoppingCallback(patience))
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
-    save_policy(trainer.model, context.tokenizer, folder / "model")
+    save_policy(trainer.model, tokenizer, folder / "model")
     write_json(folder / "log.json", _finite(trainer.state.log_history))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return _summary(trainer)
 
 
-def _with_references(context: Context, groups: Sequence[Group]) -> list[Group]:
-    """Groups whose rationale is what the task wants imitated."""
-    return [
-        group.model_copy(
-            update={"problem": group.problem.model_copy(update={"rationale": context.task.reference_response(group.problem)})}
-        )
-        for group in groups
-    ]
-
-
-def training_arguments(section: TrainingSection, folder: Path, context: Context, *, validated: bool) -> AlignmentConfig:
+def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *, validated: bool) -> AlignmentConfig:
     """The trainer's settings from a section of the recipe."""
     micro = min(section.micro_batch_size, section.batch_size)
     alignment: dict[str, Any] = {"alignment_weight": 0.0}
@@ -105,16 +103,14 @@ def training_arguments(section: TrainingSection, folder: Path, context: Context,
             "metric_for_best_model": "accuracy",
             "greater_is_better": True,
         }
-    recipe = context.recipe
     return AlignmentConfig(
         output_dir=str(folder),
-        prompt_template=context.task.prompt_template,
         learning_rate=section.learning_rate,
         lr_scheduler_type=section.lr_schedule,
         warmup_steps=section.warmup_fraction,  # below 1 the Trainer takes it as a share of all steps
         num_train_epochs=section.num_epochs,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=max(section.batch_size // micro, 1),
+        gradient_accumulation_steps=section.batch_size // micro,
         weight_decay=section.weight_decay,
         max_grad_norm=section.max_grad_norm,
         activation_checkpointing=section.gradient_checkpointing,

@@ -55,7 +55,16 @@ class AlignmentTrainer(Trainer):
             if groups is None:
                 return None
             return [
-                group if isinstance(group, EncodedGroup) else encode_for_training(group, args, processing_class) for group in groups
+                group
+                if isinstance(group, EncodedGroup)
+                else encode_for_training(
+                    group,
+                    args,
+                    processing_class,
+                    prompt=args.prompt_template.format(question=group.problem.question),
+                    reference=group.problem.rationale,
+                )
+                for group in groups
             ]
 
         train_groups, eval_groups = encoded(train_dataset), encoded(eval_dataset)
@@ -136,15 +145,11 @@ class AlignmentTrainer(Trainer):
         return loss.detach(), None, None
 
 
-def encode_for_training(group: Group, args: AlignmentConfig, tokenizer: PreTrainedTokenizerBase) -> EncodedGroup:
+def encode_for_training(
+    group: Group, args: AlignmentConfig, tokenizer: PreTrainedTokenizerBase, *, prompt: str, reference: str | None
+) -> EncodedGroup:
     """A group as the trainer sees it: without its candidates where the alignment loss has no weight."""
     if not args.alignment_weight:
         group = Group(problem=group.problem, candidates=[], feedback=[])
-    prompt = args.prompt_template.format(question=group.problem.question)
-    return encode_group(
-        tokenizer,
-        group,
-        prompt,
-        reference=group.problem.rationale,
-        reference_is_candidate=args.reference_is_candidate and bool(args.alignment_weight),
-    )
+    joins = args.reference_is_candidate and bool(args.alignment_weight)
+    return encode_group(tokenizer, group, prompt, reference=reference, reference_is_candidate=joins)
