@@ -38,7 +38,7 @@ def test_saved_model_comes_back_the_same(saved: Path, llama: Any, tokenizer: Any
 def test_precision(saved: Path, precision: str, dtype: torch.dtype) -> None:
     section = ModelSection(device="cpu", precision=precision)
     assert {p.dtype for p in models.load_model(str(saved), section).parameters()} == {dtype}
-    assert {p.dtype for p in models.load_model(str(saved), section, to_train=True).parameters()} == {torch.float32}
+    assert {p.dtype for p in models.load_model(str(saved), section, float32=True).parameters()} == {torch.float32}
 
 
 def test_bundled_model_and_tokenizer_fit_together() -> None:
