@@ -1,8 +1,7 @@
 """Groups from candidates: nothing disappears without being counted."""
 
-from aftune.importers.gsm8k_solutions import PUBLISHED_VERDICT
 from aftune.labelling import label_candidates
-from aftune.records import Candidate, Problem
+from aftune.records import PUBLISHED_VERDICT, Candidate, Problem
 from aftune.tasks.arithmetic import Arithmetic
 
 PROBLEMS = [Problem(id=f"p{n}", task="arithmetic", question="q", gold_answer=str(n)) for n in range(5)]
@@ -79,3 +78,13 @@ def test_published_verdicts_are_compared() -> None:
     assert labelled.counts["published_verdicts"] == 3
     assert labelled.counts["published_agree"] == 2
     assert labelled.disagreements == [{"problem_id": "p1", "index": 1, "published": True, "answer": "2", "text": "#### 2"}]
+
+
+def test_candidates_that_do_not_fit_are_left_out_and_listed() -> None:
+    long = candidate(1, 1, "1+0=1\n" * 50 + "#### 1")
+    labelled = label_candidates(
+        Arithmetic(), PROBLEMS, [candidate(1, 0, "#### 1"), long], "strict", lambda problem, c: len(c.text) < 100
+    )
+    assert [c.index for c in labelled.groups[1].candidates] == [0]
+    assert labelled.counts["too_long"] == 1
+    assert [(row["index"], row["reason"]) for row in labelled.left_out] == [(1, "too_long")]

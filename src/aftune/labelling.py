@@ -1,12 +1,11 @@
 """From candidates to groups: verify, drop what cannot be used, and count everything that was dropped."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aftune.answers import Reading
-from aftune.importers.gsm8k_solutions import PUBLISHED_VERDICT
-from aftune.records import Candidate, Feedback, Group, Problem
+from aftune.records import PUBLISHED_VERDICT, Candidate, Feedback, Group, Problem
 from aftune.tasks import Task
 
 
@@ -21,8 +20,15 @@ class Labelled:
     counts: dict[str, int]
 
 
-def label_candidates(task: Task, problems: Sequence[Problem], candidates: Sequence[Candidate], reading: Reading) -> Labelled:
-    """Judges every candidate; those that were cut off, are empty, or repeat another of the same problem leave the groups."""
+def label_candidates(
+    task: Task,
+    problems: Sequence[Problem],
+    candidates: Sequence[Candidate],
+    reading: Reading,
+    fits: Callable[[Problem, Candidate], bool] = lambda problem, candidate: True,
+) -> Labelled:
+    """Judges every candidate; those that were cut off, are empty, repeat another of the same problem or do not fit the
+    model's context leave the groups."""
     by_problem: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         by_problem[candidate.problem_id].append(candidate)
@@ -41,15 +47,7 @@ def label_candidates(task: Task, problems: Sequence[Problem], candidates: Sequen
                 if published != bool(feedback.quality):
                     disagreements.append({**place, "published": published, "answer": feedback.answer, "text": candidate.text})
             text = " ".join(candidate.text.split())
-            dropped = (
-                "truncated"
-                if candidate.finish_reason == "length"
-                else "empty"
-                if not text
-                else "duplicate"
-                if text in texts
-                else None
-            )
+            dropped = _reason_to_drop(candidate, text in texts, fits(problem, candidate))
             if dropped is not None:
                 counts[dropped] += 1
                 left_out.append({**place, "reason": dropped, "text": candidate.text[:500]})
@@ -64,6 +62,14 @@ def label_candidates(task: Task, problems: Sequence[Problem], candidates: Sequen
         counts["unknown_problem"] += len(orphans)
         left_out += [{"problem_id": problem_id, "index": orphan.index, "reason": "unknown problem"} for orphan in orphans]
     return Labelled(groups, left_out, disagreements, dict(counts))
+
+
+def _reason_to_drop(candidate: Candidate, repeats: bool, fits: bool) -> str | None:
+    if candidate.finish_reason == "length":
+        return "truncated"
+    if not candidate.text.strip():
+        return "empty"
+    return "duplicate" if repeats else None if fits else "too_long"
 
 
 def _kind(group: Group) -> str:

@@ -22,6 +22,9 @@ class Record(BaseModel):
     schema_version: Literal[1] = 1
 
 
+# Where an importer puts the verdict that was published with a candidate.
+PUBLISHED_VERDICT = "published_is_correct"
+
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from aftune.errors import DataError
 from aftune.importers import import_candidates
-from aftune.importers.gsm8k_solutions import KINDS, PUBLISHED_VERDICT, read
+from aftune.importers.gsm8k_solutions import KINDS, read
 from aftune.labelling import label_candidates
 from aftune.recipe import ImportSection
-from aftune.records import Problem
+from aftune.records import PUBLISHED_VERDICT, Problem
 from aftune.tasks.gsm8k import Gsm8k
 
 PROBLEMS = [Problem(id="p0", task="gsm8k", question="How  many\ncats?", gold_answer="3", rationale="#### 3")]

@@ -24,10 +24,18 @@ def test_rows_account_for_every_candidate_and_group() -> None:
 
 def test_rare_kinds_and_published_verdicts_show_when_they_happen() -> None:
     tables = labelling_tables(
-        {**SUMMARY, "empty": 1, "unknown_problem": 2, "groups_empty": 3, "published_verdicts": 5276, "published_agree": 5275}
+        {
+            **SUMMARY,
+            "too_long": 4,
+            "empty": 1,
+            "unknown_problem": 2,
+            "groups_empty": 3,
+            "published_verdicts": 5276,
+            "published_agree": 5275,
+        }
     )
     assert tables is not None
-    assert {"Empty", "Unknown problem"} <= {row.name for row in tables.candidates}
+    assert {"Too long", "Empty", "Unknown problem"} <= {row.name for row in tables.candidates}
     assert "Empty" in {row.name for row in tables.groups}
     assert tables.published == "5,275 of 5,276 published verdicts agree with ours."
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aftune.errors import DataError
-from aftune.records import Candidate, Problem, read_json_lines
+from aftune.records import PUBLISHED_VERDICT, Candidate, Problem, read_json_lines
 
 KINDS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-PUBLISHED_VERDICT = "published_is_correct"
 
 
 def read(path: Path, problems: Sequence[Problem]) -> list[Candidate]:

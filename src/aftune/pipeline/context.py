@@ -35,6 +35,13 @@ class Context:
         section = self.recipe.model
         return models.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
 
+    @cached_property
+    def context_length(self) -> int:
+        """Of the base model, in tokens."""
+        section = self.recipe.model
+        config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+        return models.context_length(config if config is not None else self.load_policy("base").config)
+
     def folder(self, stage: str) -> Path:
         return self.run.folder(stage)
 

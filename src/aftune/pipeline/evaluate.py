@@ -12,8 +12,8 @@ from pydantic import Field
 from aftune.encoding import encode_group
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.evaluation.statistics import mean_interval, paired_difference, proportion_interval
-from aftune.labelling import label_candidates
 from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.label import judge
 from aftune.pipeline.sample import vft_candidates
 from aftune.progress import progress_bar
 from aftune.records import Candidate, Group, Problem, Record, read_records, write_json, write_records
@@ -59,7 +59,7 @@ def evaluate(context: Context) -> Summary:
         scores = _scores(context, folder / name, name, stage, groups)
         results[name] = accuracy_metrics(problems, verdicts[name]) | assessment_metrics(groups, scores)
         gc.collect()
-    metrics: Summary = {
+    metrics: dict[str, Any] = {
         "seed": context.recipe.seed,
         "task": context.recipe.task.name,
         "results": results,
@@ -68,13 +68,13 @@ def evaluate(context: Context) -> Summary:
         },
     }
     write_json(folder / "metrics.json", metrics)
-    return metrics
+    return {f"accuracy_{name}": result["accuracy"] for name, result in results.items()}
 
 
 def _held_out_groups(context: Context, folder: Path, problems: Sequence[Problem]) -> list[Group]:
     """Candidates of a fixed policy (VFT) for held-out problems, labelled; made once."""
     candidates = vft_candidates(context, problems, context.recipe.evaluate, folder / "candidates.jsonl", "evaluate")
-    groups = label_candidates(context.task, problems, candidates, context.recipe.label.reading).groups
+    groups = judge(context, problems, candidates).groups
     write_records(folder / "groups.jsonl", groups)
     return groups
 

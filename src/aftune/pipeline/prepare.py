@@ -1,6 +1,5 @@
 """Stage `prepare`: the problems of each split, checked against the model's context, with whatever was left out listed."""
 
-from aftune import models
 from aftune.encoding import too_long
 from aftune.errors import DataError
 from aftune.pipeline.context import Context, Summary
@@ -14,10 +13,6 @@ def prepare(context: Context) -> Summary:
     nothing is left of.
     """
     recipe = context.recipe
-    config = models.load_config(recipe.model.name, trust_remote_code=recipe.model.trust_remote_code)
-    if config is None:
-        config = models.load_model(recipe.model.name, recipe.model).config
-    limit = models.context_length(config)
     seen: dict[str, str] = {}
     left_out: list[dict[str, str]] = []
     sizes: dict[str, int] = {}
@@ -27,7 +22,11 @@ def prepare(context: Context) -> Summary:
         for problem in context.task.load(getattr(recipe.task, split)):
             key = " ".join(problem.question.split())
             reason = too_long(
-                context.tokenizer, problem, context.task.prompt(problem), context.task.reference_response(problem), limit
+                context.tokenizer,
+                problem,
+                context.task.prompt(problem),
+                context.task.reference_response(problem),
+                context.context_length,
             )
             if reason is not None and not recipe.task.skip_too_long:
                 raise DataError(

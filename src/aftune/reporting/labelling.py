@@ -15,6 +15,7 @@ _KEPT = (
 _LEFT_OUT = (
     ("duplicate", "Duplicate", "left out: the same text as an earlier candidate of the problem"),
     ("truncated", "Truncated", "left out: cut off at the token limit"),
+    ("too_long", "Too long", "left out: longer than the model's context"),
     ("empty", "Empty", "left out: no text"),
     ("unknown_problem", "Unknown problem", "left out: belongs to no training problem"),
 )
@@ -66,7 +67,7 @@ def _rows(summary: Mapping[str, Any], names: tuple[tuple[str, str, str], ...], t
     rows = []
     for key, name, meaning in names:
         value = summary.get(key, 0)
-        if value or key not in ("empty", "unknown_problem", "groups_empty"):
+        if value or key not in ("too_long", "empty", "unknown_problem", "groups_empty"):
             share = value / total if total else 0.0
             rows.append(CountRow(name, count(value), percent(share), share, meaning))
     return rows
