@@ -11,8 +11,6 @@ from transformers import PreTrainedTokenizerBase
 from aftune.errors import DataError
 from aftune.records import Candidate, Group, Problem
 
-PLAIN_PROMPT = "Question: {question}\nAnswer:\n"
-
 
 @dataclass(frozen=True)
 class EncodedGroup:

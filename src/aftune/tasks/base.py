@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from aftune.answers import Reading
 from aftune.errors import DataError, UsageError
+from aftune.prompts import PLAIN_PROMPT
 from aftune.records import Feedback, Problem
 from aftune.tasks import splits
 
@@ -18,7 +19,7 @@ class Task(ABC):
     version: ClassVar[int]
     split_names: ClassVar[tuple[str, ...]]
     published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
-    prompt_template: ClassVar[str] = "Question: {question}\nAnswer:\n"
+    prompt_template: ClassVar[str] = PLAIN_PROMPT
 
     @abstractmethod
     def split_size(self, split: str) -> int:

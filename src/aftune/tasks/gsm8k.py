@@ -5,7 +5,6 @@ The calculator annotations `<<48/2=24>>` are taken out of the references: they a
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,10 +26,7 @@ class Gsm8k(Task):
 
     def __init__(self, data: Path | None = None, seed: int = 0) -> None:
         self.data = data_folder(self.name, data)
-
-    @cached_property
-    def _rows(self) -> dict[str, list[tuple[str, Any]]]:
-        return {}
+        self._rows: dict[str, list[tuple[str, Any]]] = {}  # by split, read when first asked for
 
     def _split_rows(self, split: str) -> list[tuple[str, Any]]:
         if split not in self._rows:

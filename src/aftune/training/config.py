@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
-from aftune.encoding import PLAIN_PROMPT
+from aftune.prompts import PLAIN_PROMPT
 
 
 @dataclass

@@ -1,0 +1,3 @@
+"""How a question is asked."""
+
+PLAIN_PROMPT = "Question: {question}\nAnswer:\n"
