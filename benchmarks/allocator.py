@@ -15,7 +15,7 @@ from aftune import machine, models
 from aftune.encoding import encode_group
 from aftune.recipe import ModelSection
 from aftune.records import Candidate, Feedback, Group
-from aftune.scoring import collate, response_logprobs
+from aftune.scoring import make_pass, response_logprobs
 from aftune.tasks import build
 
 if sys.argv[1] == "keep":
@@ -32,7 +32,7 @@ for problem in problems:
     groups.append(encode_group(tokenizer, group, task.prompt(problem), reference=problem.rationale))
 started = time.perf_counter()
 for _ in range(3):
-    response_logprobs(model, collate(groups)).scores_P_G.sum().backward()
+    response_logprobs(model, make_pass(groups)).scores_P_G.sum().backward()
 print(time.perf_counter() - started)
 """
 

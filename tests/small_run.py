@@ -18,9 +18,9 @@ from aftune.training import AlignmentTrainer
 
 SETTINGS: dict[str, Any] = {
     "task": {"train": "train[:24]", "validation": "validation[:6]", "test": "test[:12]"},
-    "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8, "micro_batch_size": 4},
+    "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8},
     "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 16},
-    "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8, "micro_batch_size": 4},
+    "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8},
     "evaluate": {"num_candidates": 2, "max_new_tokens": 64, "batch_size": 8},
     "report": {"num_groups": 3},
 }

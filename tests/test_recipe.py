@@ -172,13 +172,3 @@ def test_a_recipe_cannot_be_changed_in_place(load: Callable[..., Any]) -> None:
     recipe = load("run_dir: x\n")
     with pytest.raises(ValueError, match="frozen"):
         recipe.seed = 3
-
-
-def test_batches_that_do_not_come_out_even_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text("run_dir: runs/x\nalign:\n  batch_size: 16\n")
-    with pytest.raises(
-        UsageError, match=r"^override 'align.micro_batch_size=6': align: batch_size 16 is not a multiple of micro_batch_size 6$"
-    ):
-        load_recipe(path, ["align.micro_batch_size=6"])
-    assert load_recipe(path, ["align.micro_batch_size=32"]).align.micro_batch_size == 32

@@ -17,8 +17,6 @@ def diagnose(error: Exception) -> AftuneError:
     if isinstance(error, OSError) and error.filename:
         return AftuneError(f"{error.filename}: {error.strerror or error}")
     if "out of memory" in str(error).lower():
-        return AftuneError(
-            "out of memory; lower micro_batch_size (training) or batch_size (sample, evaluate), or use a smaller model"
-        )
+        return AftuneError("out of memory; lower token_budget (training) or batch_size (sample, evaluate), or use a smaller model")
     text = " ".join(str(error).split())[:300]
     return AftuneError(f"{type(error).__name__}: {text}; this looks like a bug in aftune, run again with --debug to see where")

@@ -25,6 +25,11 @@ class EncodedGroup:
     in_sft: list[bool]
     qualities: list[float | None]
 
+    @property
+    def num_tokens(self) -> int:
+        """With the prompt counted once."""
+        return len(self.prompt_ids) + sum(map(len, self.response_ids))
+
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     """A prompt's ids, with the beginning-of-sequence token that the tokenizer itself adds and no end-of-sequence token."""

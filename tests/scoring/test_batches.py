@@ -1,31 +1,103 @@
-"""Groups as padded tensors."""
+"""Groups as passes and rows."""
 
+import hypothesis.strategies as st
 import torch
+from hypothesis import given
 
 from aftune.encoding import EncodedGroup
-from aftune.scoring import collate
+from aftune.scoring import collate, make_pass
+from aftune.scoring.attention import Segment
+
+GROUPS = [
+    EncodedGroup("a", [1, 5], [[6, 7, 2], [8]], [True, False], [None, 0.5]),
+    EncodedGroup("b", [1, 5, 9], [[4]], [False], [-2.0]),
+]
 
 
-def test_collate_puts_every_value_in_its_place() -> None:
-    batch = collate(
-        [
-            EncodedGroup("a", [1, 5], [[6, 7, 2], [8]], [True, False], [None, 0.5]),
-            EncodedGroup("b", [1, 5, 9], [[4]], [False], [-2.0]),
-        ],
-        pad_token_id=99,
-    )
-    assert batch["input_ids"].tolist() == [[[1, 5, 6, 7, 2], [1, 5, 8, 99, 99]], [[1, 5, 9, 4, 99], [99] * 5]]
-    assert batch["prompt_lengths"].tolist() == [2, 3]
-    assert batch["response_lengths"].tolist() == [[3, 1], [1, 0]]
-    assert batch["in_sft"].tolist() == [[True, False], [False, False]]
-    assert batch["in_alignment"].tolist() == [[False, True], [True, False]]
-    assert batch["qualities"].tolist() == [[0.0, 0.5], [-2.0, 0.0]]
-    assert batch["input_ids"].dtype == torch.int64
+def test_every_value_is_in_its_place() -> None:
+    """a: tokens 0-1 prompt, 2-4 and 5 its responses; b: 6-8 prompt, 9 its response."""
+    made = make_pass(GROUPS)
+    assert made["response_lengths"].tolist() == [[3, 1], [1, 0]]
+    assert made["in_sft"].tolist() == [[True, False], [False, False]]
+    assert made["in_alignment"].tolist() == [[False, True], [True, False]]
+    assert made["qualities"].tolist() == [[0.0, 0.5], [-2.0, 0.0]]
+    (row,) = made["rows"]
+    assert row["input_ids"].tolist() == [[1, 5, 6, 7, 2, 8, 1, 5, 9, 4]]
+    assert row["position_ids"].tolist() == [[0, 1, 2, 3, 4, 2, 0, 1, 2, 3]]
+    assert row["segments"] == [Segment(0, 2, (3, 1)), Segment(6, 3, (1,))]
+    assert row["predictors_M"].tolist() == [1, 2, 3, 1, 8]
+    assert row["targets_M"].tolist() == [6, 7, 2, 8, 4]
+    assert row["lengths_N"].tolist() == [3, 1, 1]
+    assert row["responses_N"].tolist() == [0, 1, 2]
+    assert row["needs_gradient"]
 
 
-def test_every_tensor_has_one_row_a_group() -> None:
-    """Whatever splits or gathers a batch along dimension 0 keeps groups whole."""
-    groups = [EncodedGroup(str(n), [1], [[4]] * n, [False] * n, [0.0] * n) for n in (3, 0, 1)]
-    batch = collate(groups)
-    assert {name: len(value) for name, value in batch.items()} == dict.fromkeys(batch, 3)
-    assert batch["response_lengths"].tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
+def test_without_shared_prefixes_every_response_is_a_padded_sequence() -> None:
+    (row,) = make_pass(GROUPS, shared_prefix=False)["rows"]
+    assert row["input_ids"].tolist() == [[1, 5, 6, 7, 2], [1, 5, 8, 0, 0], [1, 5, 9, 4, 0]]
+    assert row["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]
+    assert row["position_ids"].tolist() == [[0, 1, 2, 3, 4]] * 3
+    assert row["segments"] is None
+    assert row["input_ids"].flatten()[row["predictors_M"]].tolist() == [5, 6, 7, 5, 9]
+    assert row["targets_M"].tolist() == [6, 7, 2, 8, 4]
+
+
+def test_what_no_gradient_reaches_has_rows_of_its_own() -> None:
+    """Of three candidates the second needs a gradient, the third a score only, the first neither."""
+    group = EncodedGroup("a", [1], [[4], [5, 5], [6], [7, 7]], [False, False, False, True], [0.0, 1.0, 2.0, None])
+    made = make_pass([group], needs=lambda q, mask: (mask & (q > 0), mask & (q == 1)))
+    assert made["in_alignment"].tolist() == [[False, True, True, False]]
+    assert [(row["responses_N"].tolist(), row["needs_gradient"]) for row in made["rows"]] == [([1, 3], True), ([2], False)]
+
+
+def test_a_group_of_which_nothing_is_needed_counts_but_is_not_computed() -> None:
+    batch = collate([EncodedGroup("a", [1], [[4], [5]], [False] * 2, [1.0, 1.0])], needs=lambda q, mask: (mask & False,) * 2)
+    assert len(batch["problems"]) == 1
+    assert batch["passes"] == []
+
+
+def _groups(draw: st.DrawFn) -> list[EncodedGroup]:
+    token = iter(range(10**6))
+    shapes = draw(st.lists(st.tuples(st.integers(1, 9), st.lists(st.integers(1, 12), max_size=5)), min_size=1, max_size=7))
+    return [
+        EncodedGroup(
+            str(p),
+            [next(token) for _ in range(prompt)],
+            [[next(token) for _ in range(length)] for length in lengths],
+            [False] * len(lengths),
+            [0.0] * len(lengths),
+        )
+        for p, (prompt, lengths) in enumerate(shapes)
+    ]
+
+
+@given(st.data(), st.integers(1, 60), st.booleans())
+def test_nothing_is_lost_and_no_row_exceeds_the_budget(data: st.DataObject, budget: int, shared: bool) -> None:
+    """All tokens are different, so each is found again: every response once, in a row of at most the budget unless it is
+    alone with its prompt, each token predicted by the one before it in its own sequence."""
+    groups = _groups(data.draw)
+    by_first = {response[0]: (group, response) for group in groups for response in group.response_ids}
+    batch = collate(groups, token_budget=budget, shared_prefix=shared)
+    assert len(batch["problems"]) == len(groups)
+    seen = []
+    for made in batch["passes"]:
+        for row in made["rows"]:
+            if shared and len(row["lengths_N"]) > 1:
+                assert row["input_ids"].numel() <= budget
+            flat, start = row["input_ids"].flatten(), 0
+            for length in row["lengths_N"].tolist():
+                response = row["targets_M"][start : start + length].tolist()
+                group, expected = by_first[response[0]]
+                assert response == expected
+                before = flat[row["predictors_M"][start : start + length]].tolist()
+                assert before == [group.prompt_ids[-1], *response[:-1]]
+                seen.append(response[0])
+                start += length
+    assert sorted(seen) == sorted(by_first)
+
+
+def test_largest_groups_come_first() -> None:
+    groups = [EncodedGroup(str(n), [1], [[4] * n], [True], [None]) for n in (3, 9, 5)]
+    batch = collate(groups, token_budget=10)
+    assert [made["response_lengths"].tolist() for made in batch["passes"]] == [[[9]], [[3], [5]]]
+    assert torch.equal(batch["problems"], torch.arange(3))

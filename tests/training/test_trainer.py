@@ -74,7 +74,7 @@ def step_losses(model: Any, groups: list[EncodedGroup], loss: AftLoss) -> tuple[
     """VFT loss a token and alignment loss a group of one optimizer step, group by group from scores."""
     nats, num_tokens, alignment = 0.0, 0, 0.0
     for group in groups:
-        scores = score_groups(model, [group])[0]
+        scores = next(score_groups(model, [group]))
         for score, ids, in_sft in zip(scores, group.response_ids, group.in_sft, strict=True):
             if in_sft:
                 nats -= score * len(ids)
@@ -121,6 +121,34 @@ def test_one_times_eight_equals_eight_times_one(
             strict=True,
         ):
             assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+@pytest.mark.parametrize("constraint", ["boundary", "detached"])
+@pytest.mark.parametrize(
+    "settings", [{"token_budget": 100}, {"token_budget": 1}, {"token_budget": 100, "activation_checkpointing": True}]
+)
+def test_token_budget_changes_no_result(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, settings: dict[str, Any], constraint: str
+) -> None:
+    """Everything at once, in passes of 100 tokens, one response at a time, and with activations computed again."""
+    model = make_llama(seed=1)
+    runs = [
+        trained(model, tokenizer, tmp_path, max_steps=3, per_device_train_batch_size=16, constraint=constraint, **way)
+        for way in ({"token_budget": 10**6}, settings)
+    ]
+    assert (parameters(runs[0].model) - parameters(model)).abs().max() > 0.005
+    torch.testing.assert_close(parameters(runs[1].model), parameters(runs[0].model), rtol=0, atol=2e-4)
+    for ours, theirs in zip(*(history(run, "loss", "sft_loss", "alignment_loss", "grad_norm") for run in runs), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+def test_detached_candidates_are_computed_without_gradients(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    """Rows with gradients hold the reference and the better candidates only; what stands in no pair is in no row."""
+    groups = [EncodedGroup("a", [1], [[5], [6], [7], [8]], [True, False, False, False], [None, 1.0, 0.0, None])]
+    run = trained(make_llama(), tokenizer, tmp_path, groups=groups, max_steps=1, constraint="detached")
+    (batch,) = run.get_train_dataloader()
+    rows = [(row["targets_M"].tolist(), row["needs_gradient"]) for row in batch["passes"][0]["rows"]]
+    assert rows == [([5, 6], True), ([7], False)]
 
 
 def test_logged_losses_are_those_of_the_formulas(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:

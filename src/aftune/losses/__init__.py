@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from aftune.errors import UsageError
 from aftune.losses.aft import AftLoss
-from aftune.losses.interface import Loss, LossInputs, LossOutputs
+from aftune.losses.interface import Loss, LossInputs, LossOutputs, ordered_pairs
 
 LOSSES: dict[str, Callable[..., Loss]] = {"aft": AftLoss}
 
@@ -19,4 +19,4 @@ def build(name: str, **options: object) -> Loss:
         raise UsageError(f"loss {name}: {error}") from error
 
 
-__all__ = ["LOSSES", "AftLoss", "Loss", "LossInputs", "LossOutputs", "build"]
+__all__ = ["LOSSES", "AftLoss", "Loss", "LossInputs", "LossOutputs", "build", "ordered_pairs"]

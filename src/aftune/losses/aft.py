@@ -56,6 +56,10 @@ class AftLoss:
         metrics["below_boundary"] = (scores < boundary_P_G)[pairs.any(1)].float().mean().detach()
         return LossOutputs(losses, metrics)
 
+    def needs_gradient(self, pairs_P_G_G: Tensor) -> Tensor:
+        better_P_G, worse_P_G = pairs_P_G_G.any(2), pairs_P_G_G.any(1)
+        return better_P_G if self.constraint == "detached" else better_P_G | worse_P_G
+
     def _boundary(self, scores: Tensor, pairs: Tensor) -> Tensor:
         """B_j, [P, G]; meaningless where no candidate is better than j, and used nowhere there."""
         lowest_better = scores[:, :, None].masked_fill(~pairs, torch.inf).amin(1)

@@ -3,8 +3,9 @@
 Tensor suffixes: _P problems, _G candidates of a problem. Pairs are [P, G, G]: dimension 1 the better, 2 the worse candidate.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,14 +27,11 @@ class LossInputs:
     reference_logprob_sums: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if not torch.isfinite(self.qualities[self.mask]).all():
-            raise ValueError("qualities holds a value that is not finite; give every candidate a number")
+        assert self.pairs_P_G_G is not None  # refuses bad qualities at once
 
-    @property
+    @cached_property
     def pairs_P_G_G(self) -> Tensor:
-        """True at [p, i, j] where candidate i is better than candidate j; equal qualities make no pair."""
-        better = self.qualities[:, :, None] > self.qualities[:, None, :]
-        return better & self.mask[:, :, None] & self.mask[:, None, :]
+        return ordered_pairs(self.qualities, self.mask)
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,27 @@ class LossOutputs:
         return self.losses_P.mean()
 
 
-Loss = Callable[[LossInputs], LossOutputs]
+class Loss(Protocol):
+    """One method's alignment loss."""
+
+    def __call__(self, inputs: LossInputs) -> LossOutputs:
+        """The loss of each group."""
+        ...
+
+    def needs_gradient(self, pairs_P_G_G: Tensor) -> Tensor:
+        """[P, G] bool: the candidates whose scores the loss has a gradient to, whatever the scores are."""
+        ...
+
+
+def ordered_pairs(qualities_P_G: Tensor, mask_P_G: Tensor) -> Tensor:
+    """[P, G, G]: True at [p, i, j] where candidate i is better than candidate j; equal qualities make no pair.
+
+    Raises ValueError for a quality that is not finite.
+    """
+    if not torch.isfinite(qualities_P_G[mask_P_G]).all():
+        raise ValueError("qualities holds a value that is not finite; give every candidate a number")
+    better = qualities_P_G[:, :, None] > qualities_P_G[:, None, :]
+    return better & mask_P_G[:, :, None] & mask_P_G[:, None, :]
 
 
 @torch.no_grad()

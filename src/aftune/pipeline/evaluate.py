@@ -117,7 +117,7 @@ def _scores(context: Context, folder: Path, name: str, stage: str, groups: Seque
         return read_records(path, GroupScores)
     encoded = [encode_group(context.tokenizer, group, context.task.prompt(group.problem), reference=None) for group in groups]
     with progress_bar(f"evaluate: scores of {name}", len(groups), "groups") as update:
-        scores = score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update)
+        scores = list(score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update))
     write_records(path, (GroupScores(problem_id=group.problem.id, scores=s) for group, s in zip(groups, scores, strict=True)))
     return read_records(path, GroupScores)
 

@@ -90,7 +90,6 @@ def _train(
 
 def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *, validated: bool) -> AlignmentConfig:
     """The trainer's settings from a section of the recipe."""
-    micro = min(section.micro_batch_size, section.batch_size)
     alignment: dict[str, Any] = {"alignment_weight": 0.0}
     if isinstance(section, AlignSection):
         names = ("constraint", "beta", "detach_boundary", "alignment_weight", "sft_weight", "reference_is_candidate")
@@ -109,8 +108,8 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         lr_scheduler_type=section.lr_schedule,
         warmup_steps=section.warmup_fraction,  # below 1 the Trainer takes it as a share of all steps
         num_train_epochs=section.num_epochs,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=section.batch_size // micro,
+        per_device_train_batch_size=section.batch_size,
+        token_budget=section.token_budget,
         weight_decay=section.weight_decay,
         max_grad_norm=section.max_grad_norm,
         activation_checkpointing=section.gradient_checkpointing,

@@ -1,7 +1,19 @@
 """Scores: the only place where log-probabilities of responses are computed."""
 
-from aftune.scoring.batches import GroupBatch, collate
-from aftune.scoring.logprobs import ResponseLogprobs, response_logprobs
+from aftune.scoring.abilities import Abilities, abilities
+from aftune.scoring.batches import Batch, Pass, collate, make_pass
+from aftune.scoring.logprobs import ResponseLogprobs, response_logprobs, rows_of_segments
 from aftune.scoring.score import score_groups
 
-__all__ = ["GroupBatch", "ResponseLogprobs", "collate", "response_logprobs", "score_groups"]
+__all__ = [
+    "Abilities",
+    "Batch",
+    "Pass",
+    "ResponseLogprobs",
+    "abilities",
+    "collate",
+    "make_pass",
+    "response_logprobs",
+    "rows_of_segments",
+    "score_groups",
+]

@@ -1,50 +1,199 @@
-"""Groups of different sizes as one batch of padded tensors.
+"""Groups as rows for the model.
 
-Tensor suffixes: _P problems, _G responses of a problem, _T tokens. Dimension 0 is always problems, so that nothing that
-splits or gathers a batch can tear a group apart.
+A batch of groups becomes passes. A pass holds whole groups and is computed and propagated back at once; its rows hold at
+most `token_budget` tokens each. In a row every prompt stands once, followed by its responses. What no gradient reaches has
+rows of its own, and a group too large for one row has several (its rows are then computed again in the backward pass,
+one at a time).
+
+Tensor suffixes: _P problems, _G responses of a problem, _T tokens of a row, _N responses of a row, _M response tokens of a
+row. Dimension 0 of a pass's tensors is always problems, so that nothing that splits a batch can tear a group apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from aftune.encoding import EncodedGroup
+from aftune.scoring.attention import Segment
 
 
-class GroupBatch(TypedDict):
-    """`input_ids` are prompts joined with responses, padded on the right; a response of length 0 is padding."""
+class Row(TypedDict):
+    """Input of one forward pass: one sequence of segments, or without shared prefixes one padded sequence a response."""
 
-    input_ids: Tensor  # [P, G, T] int64
-    prompt_lengths: Tensor  # [P] int64, tokens
+    input_ids: Tensor  # [1, T] or [N, T] int64
+    position_ids: Tensor  # like input_ids
+    attention_mask: Tensor | None  # [N, T] int64 of padded sequences
+    segments: list[Segment] | None  # of a shared row
+    predictors_M: Tensor  # where, in the flattened row, the hidden state stands that predicts each response token
+    targets_M: Tensor  # [M] int64, the response tokens
+    lengths_N: Tensor  # [N] int64, tokens of each response
+    responses_N: Tensor  # [N] int64, p * G + g of each response
+    needs_gradient: bool
+
+
+class Pass(TypedDict):
+    """Groups that are computed together."""
+
     response_lengths: Tensor  # [P, G] int64, tokens; 0 where there is no response
     in_sft: Tensor  # [P, G] bool
     in_alignment: Tensor  # [P, G] bool
     qualities: Tensor  # [P, G] float32; 0 outside the alignment loss
+    rows: list[Row]
 
 
-def collate(groups: Sequence[EncodedGroup], pad_token_id: int = 0) -> GroupBatch:
-    """Pads groups to the largest number of responses and the longest sequence among them."""
-    num_responses = max(len(group.response_ids) for group in groups)
-    num_tokens = max(len(group.prompt_ids) + max(map(len, group.response_ids), default=0) for group in groups)
-    shape = (len(groups), num_responses)
-    batch = GroupBatch(
-        input_ids=torch.full((*shape, num_tokens), pad_token_id),
-        prompt_lengths=torch.tensor([len(group.prompt_ids) for group in groups]),
+class Batch(TypedDict):
+    """What a batch of groups becomes. A group of which nothing has to be computed is in no pass; it counts all the same."""
+
+    problems: Tensor  # [P], the numbers of all groups
+    passes: list[Pass]
+
+
+# Which responses the alignment loss uses, and to which of them it has gradients, from qualities and mask [P, G].
+Needs = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def collate(
+    groups: Sequence[EncodedGroup], *, token_budget: int = 4096, shared_prefix: bool = True, needs: Needs | None = None
+) -> Batch:
+    """Fills passes with the groups, largest first. Without `needs` every response is computed with gradients."""
+    sizes = [group.num_tokens for group in groups]
+    passes = [
+        make_pass([groups[i] for i in sorted(indices)], token_budget=token_budget, shared_prefix=shared_prefix, needs=needs)
+        for indices in _bins(sizes, token_budget)
+    ]
+    return Batch(problems=torch.arange(len(groups)), passes=[made for made in passes if made["rows"]])
+
+
+def make_pass(
+    groups: Sequence[EncodedGroup], *, token_budget: int = 4096, shared_prefix: bool = True, needs: Needs | None = None
+) -> Pass:
+    """The groups as one pass."""
+    shape = (len(groups), max(1, *(len(group.response_ids) for group in groups)))
+    made = Pass(
         response_lengths=torch.zeros(shape, dtype=torch.long),
         in_sft=torch.zeros(shape, dtype=torch.bool),
         in_alignment=torch.zeros(shape, dtype=torch.bool),
         qualities=torch.zeros(shape),
+        rows=[],
     )
     for p, group in enumerate(groups):
         for g, response in enumerate(group.response_ids):
-            ids = group.prompt_ids + response
-            batch["input_ids"][p, g, : len(ids)] = torch.tensor(ids)
-            batch["response_lengths"][p, g] = len(response)
-            batch["in_sft"][p, g] = group.in_sft[g]
+            made["response_lengths"][p, g] = len(response)
+            made["in_sft"][p, g] = group.in_sft[g]
             quality = group.qualities[g]
             if quality is not None:
-                batch["in_alignment"][p, g] = True
-                batch["qualities"][p, g] = quality
-    return batch
+                made["in_alignment"][p, g] = True
+                made["qualities"][p, g] = quality
+    if needs is None:
+        with_gradient_P_G = made["response_lengths"] > 0
+        without_P_G = torch.zeros_like(with_gradient_P_G)
+    else:
+        used_P_G, with_gradient_P_G = needs(made["qualities"], made["in_alignment"])
+        made["in_alignment"] &= used_P_G
+        with_gradient_P_G = with_gradient_P_G | made["in_sft"]
+        without_P_G = used_P_G & ~with_gradient_P_G
+    for wanted_P_G, gradient in ((with_gradient_P_G, True), (without_P_G, False)):
+        pieces = list(_pieces(groups, wanted_P_G.tolist(), token_budget))
+        for indices in _bins([piece.num_tokens for piece in pieces], token_budget):
+            row = _shared_row if shared_prefix else _padded_row
+            made["rows"].append(row([pieces[i] for i in sorted(indices)], shape[1], gradient))
+    return made
+
+
+class _Piece:
+    """A prompt and those of its responses that go into one row."""
+
+    def __init__(self, p: int, prompt_ids: list[int]) -> None:
+        self.p = p
+        self.prompt_ids = prompt_ids
+        self.responses: list[tuple[int, list[int]]] = []
+        self.num_tokens = len(prompt_ids)
+
+    def add(self, g: int, response_ids: list[int]) -> None:
+        self.responses.append((g, response_ids))
+        self.num_tokens += len(response_ids)
+
+
+def _pieces(groups: Sequence[EncodedGroup], wanted: list[list[bool]], token_budget: int) -> Iterator[_Piece]:
+    """Each group's wanted responses, in as many pieces as the budget asks for."""
+    for p, group in enumerate(groups):
+        piece = _Piece(p, group.prompt_ids)
+        for g, response in enumerate(group.response_ids):
+            if wanted[p][g]:
+                if piece.responses and piece.num_tokens + len(response) > token_budget:
+                    yield piece
+                    piece = _Piece(p, group.prompt_ids)
+                piece.add(g, response)
+        if piece.responses:
+            yield piece
+
+
+def _bins(sizes: Sequence[int], capacity: int) -> list[list[int]]:
+    """Indices of sizes in bins of at most `capacity`, by first fit, largest first; what is larger has a bin of its own."""
+    bins: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        place = next((b for b, free in enumerate(room) if free >= sizes[index]), None)
+        if place is None:
+            bins.append([])
+            room.append(capacity)
+            place = -1
+        bins[place].append(index)
+        room[place] -= sizes[index]
+    return bins
+
+
+def _shared_row(pieces: Sequence[_Piece], width: int, needs_gradient: bool) -> Row:
+    ids: list[int] = []
+    positions: list[int] = []
+    predictors: list[int] = []
+    segments: list[Segment] = []
+    for piece in pieces:
+        start, prompt_length = len(ids), len(piece.prompt_ids)
+        ids += piece.prompt_ids
+        positions += range(prompt_length)
+        for _, response in piece.responses:
+            predictors += [start + prompt_length - 1, *range(len(ids), len(ids) + len(response) - 1)]
+            positions += range(prompt_length, prompt_length + len(response))
+            ids += response
+        segments.append(Segment(start, prompt_length, tuple(len(response) for _, response in piece.responses)))
+    return _row([ids], [positions], None, segments, predictors, pieces, width, needs_gradient)
+
+
+def _padded_row(pieces: Sequence[_Piece], width: int, needs_gradient: bool) -> Row:
+    sequences = [(piece.prompt_ids, response) for piece in pieces for _, response in piece.responses]
+    longest = max(len(prompt) + len(response) for prompt, response in sequences)
+    ids: list[list[int]] = []
+    predictors: list[int] = []
+    for n, (prompt, response) in enumerate(sequences):
+        joined = prompt + response
+        predictors += range(n * longest + len(prompt) - 1, n * longest + len(joined) - 1)
+        ids.append(joined + [0] * (longest - len(joined)))  # masked: any id serves
+    mask = [[int(t < len(prompt) + len(response)) for t in range(longest)] for prompt, response in sequences]
+    return _row(ids, [list(range(longest))] * len(ids), mask, None, predictors, pieces, width, needs_gradient)
+
+
+def _row(
+    ids: list[list[int]],
+    positions: list[list[int]],
+    mask: list[list[int]] | None,
+    segments: list[Segment] | None,
+    predictors: list[int],
+    pieces: Iterable[_Piece],
+    width: int,
+    needs_gradient: bool,
+) -> Row:
+    responses = [(piece.p * width + g, response) for piece in pieces for g, response in piece.responses]
+    return Row(
+        input_ids=torch.tensor(ids),
+        position_ids=torch.tensor(positions),
+        attention_mask=None if mask is None else torch.tensor(mask),
+        segments=segments,
+        predictors_M=torch.tensor(predictors),
+        targets_M=torch.tensor([token for _, response in responses for token in response]),
+        lengths_N=torch.tensor([len(response) for _, response in responses]),
+        responses_N=torch.tensor([index for index, _ in responses]),
+        needs_gradient=needs_gradient,
+    )

@@ -1,12 +1,20 @@
 """Log-probabilities of responses given their prompts, for any causal language model."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from aftune.scoring.batches import GroupBatch
+from aftune.scoring.abilities import abilities
+from aftune.scoring.attention import row_arguments, shared_prefix_attention
+from aftune.scoring.batches import Pass, Row
+from aftune.scoring.head import chunked_logprobs, replaced_head, score_dtype
 
 
 @dataclass(frozen=True)
@@ -22,29 +30,57 @@ class ResponseLogprobs:
         return self.sums_P_G / self.lengths_P_G.clamp(min=1)
 
 
-def response_logprobs(model: Any, batch: GroupBatch) -> ResponseLogprobs:
-    """Runs the model once over all responses of a batch; sums are float32 and carry gradients where they are enabled.
+def response_logprobs(model: Any, batch: Pass) -> ResponseLogprobs:
+    """Log-probabilities of all responses of a pass; sums are float32 and carry gradients where a row needs them.
 
-    `model` is anything called like a `transformers` causal LM. Logits are asked for at response positions only.
+    `model` is a `transformers` causal LM, or a wrapper of one. Of several rows with gradients none is kept for the backward
+    pass: each is computed again when its turn comes, so that memory is that of one row. Exact: the loss's gradient with
+    respect to a score does not depend on how the score came about.
     """
     lengths_P_G = batch["response_lengths"]
-    exists_P_G = lengths_P_G > 0
-    ids_N_T = batch["input_ids"][exists_P_G]
-    lengths_N = lengths_P_G[exists_P_G]
-    prompt_lengths_N = batch["prompt_lengths"][:, None].expand_as(lengths_P_G)[exists_P_G]
-    num_tokens = int((prompt_lengths_N + lengths_N).max())
-    ids_N_T = ids_N_T[:, :num_tokens]
-    positions_T = torch.arange(num_tokens, device=ids_N_T.device)
-    first = max(int(prompt_lengths_N.min()), 1)  # the first position that holds a response token in any row
-    logits_N_T_V = model(
-        input_ids=ids_N_T,
-        attention_mask=(positions_T < (prompt_lengths_N + lengths_N)[:, None]).long(),
-        logits_to_keep=num_tokens - first + 1,
-        use_cache=False,
-    ).logits[:, :-1]
-    targets_N_T = ids_N_T[:, first:]
-    logprobs_N_T = -torch.nn.functional.cross_entropy(logits_N_T_V.transpose(1, 2).float(), targets_N_T, reduction="none")
-    in_response_N_T = (positions_T >= prompt_lengths_N[:, None]) & (positions_T < (prompt_lengths_N + lengths_N)[:, None])
-    sums_N = logprobs_N_T.masked_fill(~in_response_N_T[:, first:], 0.0).sum(-1)
-    sums_P_G = torch.zeros(lengths_P_G.shape, device=sums_N.device).masked_scatter(exists_P_G, sums_N)
-    return ResponseLogprobs(sums_P_G, lengths_P_G)
+    several = sum(row["needs_gradient"] for row in batch["rows"]) > 1
+    sums_PG = torch.zeros(lengths_P_G.numel(), device=lengths_P_G.device)
+    for row in batch["rows"]:
+        if not row["needs_gradient"]:
+            with torch.no_grad():
+                sums_N = _row_sums(model, row)
+        elif several and torch.is_grad_enabled():
+            sums_N = checkpoint(partial(_row_sums, model, row), use_reentrant=False)
+        else:
+            sums_N = _row_sums(model, row)
+        sums_PG = sums_PG.to(sums_N.dtype).index_copy(0, row["responses_N"], sums_N)
+    return ResponseLogprobs(sums_PG.view_as(lengths_P_G), lengths_P_G)
+
+
+@contextmanager
+def rows_of_segments(model: Any) -> Iterator[None]:
+    """What a backward pass with gradient checkpointing has to run within; changes nothing for a model without the ability."""
+    inner = extract_model_from_parallel(model)
+    if abilities(inner).shared_prefix:
+        with shared_prefix_attention(inner):
+            yield
+    else:
+        yield
+
+
+def _row_sums(model: Any, row: Row) -> Tensor:
+    """[N], summed log-probabilities of a row's responses."""
+    inner = extract_model_from_parallel(model)
+    arguments: dict[str, Any] = {"attention_mask": row["attention_mask"]}
+    if row["segments"] is not None:
+        arguments = row_arguments(row["segments"], row["input_ids"].device)
+    forward = partial(model, input_ids=row["input_ids"], position_ids=row["position_ids"], use_cache=False, **arguments)
+
+    def logprobs(hidden: Tensor, head: torch.nn.Linear) -> Tensor:
+        hidden_M_D = hidden.flatten(0, 1)[row["predictors_M"]]
+        return chunked_logprobs(hidden_M_D, head.weight, head.bias, row["targets_M"])
+
+    with rows_of_segments(model) if row["segments"] is not None else nullcontext():
+        if abilities(inner).chunked_head:
+            with replaced_head(inner, logprobs):
+                logprobs_M = forward().logits
+        else:
+            logits_M_V = forward().logits.flatten(0, 1)[row["predictors_M"]]
+            logits_M_V = logits_M_V.to(score_dtype(logits_M_V.dtype))
+            logprobs_M = -torch.nn.functional.cross_entropy(logits_M_V, row["targets_M"], reduction="none")
+    return torch.segment_reduce(logprobs_M, "sum", lengths=row["lengths_N"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
+from aftune.errors import UsageError
 from aftune.prompts import PLAIN_PROMPT
 
 
@@ -17,6 +18,8 @@ class AlignmentConfig(TrainingArguments):
     candidates are not computed at all, and training is plain VFT.
     reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
     prompt_template: how a question is asked, `{question}` stands for it.
+    token_budget: tokens computed forward and backward at once, prompts counted once; memory grows with it. A batch is split
+    into as many passes as it asks for, with the same gradient.
     """
 
     output_dir: str | None = field(default="aftune-output")
@@ -28,6 +31,7 @@ class AlignmentConfig(TrainingArguments):
     sft_weight: float = 1.0
     reference_is_candidate: bool = True
     prompt_template: str = PLAIN_PROMPT
+    token_budget: int = 4096
 
     remove_unused_columns: bool = False
     ddp_find_unused_parameters: bool | None = False
@@ -38,4 +42,6 @@ class AlignmentConfig(TrainingArguments):
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False  # torch warns otherwise
+        if self.token_budget < 1:
+            raise UsageError(f"token_budget is {self.token_budget}, expected a positive number of tokens")
         super().__post_init__()

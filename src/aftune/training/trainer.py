@@ -1,10 +1,13 @@
 """The trainer: a `transformers.Trainer` whose loss is the VFT loss plus the alignment loss.
 
 Both losses are sums divided by counts over the whole optimizer step and all processes (groups for the alignment loss,
-reference tokens for the VFT loss), so that 1 x 8 groups and 8 x 1 groups give the same gradient.
+reference tokens for the VFT loss), so that 1 x 8 groups and 8 x 1 groups give the same gradient, and so do the passes that
+a batch is split into for the sake of memory.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -16,7 +19,7 @@ from aftune.encoding import EncodedGroup, check_lengths, encode_group
 from aftune.errors import UsageError
 from aftune.models import context_length
 from aftune.records import Group
-from aftune.scoring import GroupBatch, collate, response_logprobs
+from aftune.scoring import Batch, Pass, abilities, collate, response_logprobs, rows_of_segments
 from aftune.training.config import AlignmentConfig
 
 
@@ -76,26 +79,53 @@ class AlignmentTrainer(Trainer):
             train_dataset=cast(Any, train_groups),
             eval_dataset=cast(Any, eval_groups if eval_groups is not None or validate is None else []),
             processing_class=processing_class,
-            data_collator=cast(Any, collate),
+            data_collator=cast(
+                Any,
+                partial(
+                    collate,
+                    token_budget=args.token_budget,
+                    shared_prefix=abilities(model).shared_prefix,
+                    needs=self._needs,
+                ),
+            ),
             **kwargs,
         )
 
-    def _get_num_items_in_batch(self, batch_samples: list[GroupBatch], device: torch.device) -> Tensor:
+    def _needs(self, qualities_P_G: Tensor, in_alignment_P_G: Tensor) -> tuple[Tensor, Tensor]:
+        """The candidates that stand in a pair, and those of them that the loss has a gradient to."""
+        pairs_P_G_G = losses.ordered_pairs(qualities_P_G, in_alignment_P_G)
+        return pairs_P_G_G.any(1) | pairs_P_G_G.any(2), self.alignment_loss.needs_gradient(pairs_P_G_G)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor:
         """Groups and VFT tokens of the whole optimizer step over all processes: [2], float32."""
-        counts = torch.zeros(2, device=device)
-        for batch in batch_samples:
-            counts += torch.stack([torch.tensor(len(batch["input_ids"])), batch["response_lengths"][batch["in_sft"]].sum()]).to(
-                device
-            )
+        passes = [part for batch in batch_samples for part in batch["passes"]]
+        num_groups = sum(len(batch["problems"]) for batch in batch_samples)
+        num_sft_tokens = sum(int(part["response_lengths"][part["in_sft"]].sum()) for part in passes)
+        counts = torch.tensor([num_groups, num_sft_tokens], dtype=torch.float32, device=device)
         return cast(Tensor, self.accelerator.reduce(counts, "sum"))
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+        """Forward and backward of each pass of a batch; gradients are exchanged between processes with the last one."""
+        passes = cast(Batch, inputs)["passes"]
+        loss = torch.zeros((), device=self.args.device)
+        with rows_of_segments(model):  # gradient checkpointing computes forward passes within the backward pass
+            for number, part in enumerate(passes, 1):
+                with nullcontext() if number == len(passes) else self.accelerator.no_sync(model):
+                    loss += super().training_step(model, cast(Any, part), num_items_in_batch)
+        return loss
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Of a step without the parts that need no gradient: 6 a parameter and token."""
+        num_tokens = sum(row["input_ids"].numel() for part in inputs["passes"] for row in part["rows"] if row["needs_gradient"])
+        return 6 * int(num_tokens) * int(self.model.num_parameters())
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
     ) -> Any:
+        """The share of a pass in the loss of its optimizer step."""
         args = cast(AlignmentConfig, self.args)
-        batch = cast(GroupBatch, inputs)
-        counts = num_items_in_batch if torch.is_tensor(num_items_in_batch) else self._get_num_items_in_batch([batch], args.device)
-        num_groups, num_sft_tokens = counts.clamp(min=1)
+        batch = cast(Pass, inputs)
+        num_groups, num_sft_tokens = cast(Tensor, num_items_in_batch).clamp(min=1)
         logprobs = response_logprobs(model, batch)
         sft_loss = -logprobs.sums_P_G[batch["in_sft"]].sum() / num_sft_tokens
         loss = args.sft_weight * sft_loss
@@ -140,9 +170,10 @@ class AlignmentTrainer(Trainer):
 
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
         """The loss only: full logits of all candidates would not fit."""
+        counts = self._get_num_items_in_batch([inputs], self.args.device)
         with torch.no_grad():
-            loss = self.compute_loss(model, self._prepare_inputs(inputs))
-        return loss.detach(), None, None
+            parts = [self.compute_loss(model, part, num_items_in_batch=counts) for part in self._prepare_inputs(inputs)["passes"]]
+        return torch.stack([torch.zeros((), device=self.args.device), *parts]).sum(), None, None
 
 
 def encode_for_training(
