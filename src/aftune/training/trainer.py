@@ -12,21 +12,25 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from aftune import losses
-from aftune.encoding import EncodedGroup, check_lengths, encode_group
+from aftune.encoding import EncodedGroup, encode_group
 from aftune.errors import UsageError
 from aftune.models import context_length
 from aftune.records import Group
 from aftune.scoring import Batch, Pass, abilities, collate, response_logprobs, rows_of_segments
 from aftune.training.config import AlignmentConfig
+from aftune.training.dataset import EncodedGroups, LongestFirst
 
 
 class AlignmentTrainer(Trainer):
     """Trains a causal LM on groups.
 
-    train_dataset: a list of `Group`, or of `EncodedGroup` where the caller has tokenised them.
+    train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller has tokenised them. A `Group` is encoded
+    whenever it is asked for, so that a sequence that reads from disk is never held.
     validate: measures the model at each evaluation and returns metrics by name; without it, evaluation gives the loss on
     `eval_dataset`.
     Raises DataError for a group that does not fit the model's context, UsageError for DataParallel, which would tear groups.
@@ -54,30 +58,18 @@ class AlignmentTrainer(Trainer):
         self._pending_metrics: list[dict[str, Tensor]] = []
         self._pending_steps: set[int] = set()
 
-        def encoded(groups: Sequence[Group] | Sequence[EncodedGroup] | None) -> list[EncodedGroup] | None:
-            if groups is None:
-                return None
-            return [
-                group
-                if isinstance(group, EncodedGroup)
-                else encode_for_training(
-                    group,
-                    args,
-                    processing_class,
-                    prompt=args.prompt_template.format(question=group.problem.question),
-                    reference=group.problem.rationale,
-                )
-                for group in groups
-            ]
+        def encode(group: Group) -> EncodedGroup:
+            prompt = args.prompt_template.format(question=group.problem.question)
+            return encode_for_training(group, args, processing_class, prompt=prompt, reference=group.problem.rationale)
 
-        train_groups, eval_groups = encoded(train_dataset), encoded(eval_dataset)
-        for group in (*(train_groups or ()), *(eval_groups or ())):
-            check_lengths(group, context_length(model.config))
+        context = context_length(model.config)
+        if eval_dataset is None and validate is not None:
+            eval_dataset = []  # the Trainer wants one
         super().__init__(
             model=model,
             args=args,
-            train_dataset=cast(Any, train_groups),
-            eval_dataset=cast(Any, eval_groups if eval_groups is not None or validate is None else []),
+            train_dataset=EncodedGroups(train_dataset, encode, context),
+            eval_dataset=None if eval_dataset is None else EncodedGroups(eval_dataset, encode, context),
             processing_class=processing_class,
             data_collator=cast(
                 Any,
@@ -90,6 +82,12 @@ class AlignmentTrainer(Trainer):
             ),
             **kwargs,
         )
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        num_tokens = cast(EncodedGroups, self.train_dataset).num_tokens
+        if self.args.train_sampling_strategy == "group_by_length":
+            return cast(Sampler[int], LengthGroupedSampler(self.args.train_batch_size, lengths=num_tokens))
+        return LongestFirst(num_tokens, self.args.seed if self.args.data_seed is None else self.args.data_seed)
 
     def _needs(self, qualities_P_G: Tensor, in_alignment_P_G: Tensor) -> tuple[Tensor, Tensor]:
         """The candidates that stand in a pair, and those of them that the loss has a gradient to."""

@@ -1,0 +1,62 @@
+"""The groups of a training run: encoded when they are asked for, in an order that shows at once whether they fit."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from aftune.encoding import EncodedGroup, check_lengths
+from aftune.records import Group
+
+
+class EncodedGroups(Dataset[EncodedGroup]):
+    """A sequence of encoded groups that holds none of them.
+
+    `num_tokens[i]`: of group i, the prompt counted once. Raises DataError for a group that does not fit the context.
+    """
+
+    def __init__(
+        self, groups: Sequence[Group] | Sequence[EncodedGroup], encode: Callable[[Group], EncodedGroup], context: int
+    ) -> None:
+        self._groups = groups
+        self._encode = encode
+        self.num_tokens: list[int] = []
+        for group in self:
+            check_lengths(group, context)
+            self.num_tokens.append(group.num_tokens)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: int) -> EncodedGroup:
+        return self._encoded(self._groups[index])
+
+    def __iter__(self) -> Iterator[EncodedGroup]:
+        return map(self._encoded, self._groups)
+
+    def _encoded(self, group: Group | EncodedGroup) -> EncodedGroup:
+        return group if isinstance(group, EncodedGroup) else self._encode(group)
+
+
+class LongestFirst(Sampler[int]):
+    """Every group once an epoch, in an order that follows from seed and epoch. The group with the most tokens changes places
+    with the first one, so that what does not fit the memory shows in the first step."""
+
+    def __init__(self, num_tokens: Sequence[int], seed: int) -> None:
+        self.num_tokens = num_tokens
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.num_tokens)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order: list[int] = torch.randperm(len(self), generator=generator).tolist()
+        place = max(range(len(order)), key=lambda i: self.num_tokens[order[i]], default=0)
+        if order:
+            order[0], order[place] = order[place], order[0]
+        return iter(order)
