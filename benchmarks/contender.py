@@ -120,7 +120,10 @@ def limit_memory() -> None:
     import resource
 
     available = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:"))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     limit = int(available.split()[1]) * 1024
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
@@ -178,7 +181,7 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
     groups = load_groups(workload)
     model = AutoModelForCausalLM.from_pretrained(workload / "model", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(workload / "model")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.0, fused=True)  # the Trainer's default kind
 
     class WaitForParent(TrainerCallback):
         def __init__(self) -> None:

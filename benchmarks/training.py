@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=6, help="candidates of a group, besides the reference")
     parser.add_argument("--prompt-tokens", type=int, help="replace the prompts by random ones of this length")
     parser.add_argument("--padded-groups", type=int, default=1, help="groups in a micro-batch of the padded trainer")
-    parser.add_argument("--dpo-pairs", type=int, default=4, help="pairs in a micro-batch of DPO")
+    parser.add_argument("--dpo-pairs", type=int, default=2, help="pairs in a micro-batch of DPO")
     parser.add_argument("--token-budget", type=int, help="tokens in one pass of aftune; its own default otherwise")
     parser.add_argument("--peers-keep-memory", action="store_true", help="run the peers with aftune's allocator setting too")
     parser.add_argument("--quick", action="store_true", help="a smaller model, 2 groups, float32, one round")
