@@ -184,9 +184,6 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.0, fused=True)  # the Trainer's default kind
 
     class WaitForParent(TrainerCallback):
-        def __init__(self) -> None:
-            self.is_first = True
-
         def wait(self) -> None:
             if not sys.stdin.readline():
                 sys.exit()
@@ -199,8 +196,7 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             seconds = time.perf_counter() - self.started
             answer(asdict(Step(seconds, self.before, resident("VmHWM"))))
-            if state.global_step < state.max_steps:
-                self.wait()
+            self.wait()  # after the last step too: a process that ends would take time from the next contender
 
     def trainer(of: list[Any], steps: int, callbacks: list[Any]) -> Any:
         arguments: dict[str, Any] = {
