@@ -48,7 +48,7 @@ class RecordFile(Sequence[AnyRecord], Generic[AnyRecord]):
 class CandidateFile:
     """The candidates of a file by their problem, wherever they stand in it.
 
-    Kept in memory: 24 bytes for each run of neighbouring candidates of one problem. Raises DataError with `file:line` for
+    Kept in memory: 33 bytes for each run of neighbouring candidates of one problem. Raises DataError with `file:line` for
     a line without a problem's id, and what RecordFile raises.
     """
 
