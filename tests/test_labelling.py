@@ -1,7 +1,20 @@
 """Groups from candidates: nothing disappears without being counted."""
 
-from aftune.labelling import label_candidates
-from aftune.records import PUBLISHED_VERDICT, Candidate, Problem
+import json
+import random
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftune.answers import Reading
+from aftune.errors import DataError
+from aftune.labelling import Fits, label_files
+from aftune.records import PUBLISHED_VERDICT, Candidate, Group, Problem, iter_records, read_json_lines, read_records, write_records
 from aftune.tasks.arithmetic import Arithmetic
 
 PROBLEMS = [Problem(id=f"p{n}", task="arithmetic", question="q", gold_answer=str(n)) for n in range(5)]
@@ -27,13 +40,50 @@ CANDIDATES = [
 ]
 
 
-def test_groups_feedback_and_counts() -> None:
-    labelled = label_candidates(Arithmetic(), PROBLEMS, CANDIDATES, "strict")
+@dataclass(frozen=True)
+class Files:
+    """What labelling wrote; disagreements: None where there is no such file."""
+
+    groups: list[Group]
+    left_out: list[Any]
+    disagreements: list[Any] | None
+    counts: dict[str, int]
+
+
+Label = Callable[..., Files]
+
+
+@pytest.fixture
+def label(tmp_path: Path) -> Label:
+    def run(
+        candidates: Sequence[Candidate],
+        reading: Reading = "strict",
+        fits: Fits = lambda problem: lambda candidate: True,
+        problems: Sequence[Problem] = PROBLEMS,
+    ) -> Files:
+        write_records(tmp_path / "candidates.jsonl", candidates)
+        folder = tmp_path / "label"
+        counts = label_files(Arithmetic(), problems, tmp_path / "candidates.jsonl", folder, reading, fits)
+        disagreements = folder / "disagreements.jsonl"
+        assert {path.name for path in folder.iterdir()} - {disagreements.name} == {"groups.jsonl", "left_out.jsonl"}
+        return Files(
+            read_records(folder / "groups.jsonl", Group),
+            [row for _, row in read_json_lines(folder / "left_out.jsonl")],
+            [row for _, row in read_json_lines(disagreements)] if disagreements.exists() else None,
+            counts,
+        )
+
+    return run
+
+
+def test_groups_feedback_and_counts(label: Label) -> None:
+    labelled = label(CANDIDATES)
     assert [group.problem.id for group in labelled.groups] == [f"p{n}" for n in range(5)]
     assert [[c.index for c in group.candidates] for group in labelled.groups] == [[0, 1, 3, 4], [0], [0, 1], [], []]
     assert [group.qualities for group in labelled.groups] == [[1, 0, 1, 0], [1], [0, 0], [], []]
     assert [f.reason for f in labelled.groups[0].feedback] == ["matched", "different", "matched", "no answer"]
     assert [f.answer for f in labelled.groups[0].feedback] == ["0", "7", "0", None]
+    assert labelled.disagreements is None
     assert labelled.counts == {
         "candidates": 12,
         "right": 3,
@@ -50,9 +100,8 @@ def test_groups_feedback_and_counts() -> None:
     }
 
 
-def test_everything_left_out_is_listed_with_its_reason() -> None:
-    left_out = label_candidates(Arithmetic(), PROBLEMS, CANDIDATES, "strict").left_out
-    assert [(row["problem_id"], row["index"], row["reason"]) for row in left_out] == [
+def test_everything_left_out_is_listed_with_its_reason(label: Label) -> None:
+    assert [(row["problem_id"], row["index"], row["reason"]) for row in label(CANDIDATES).left_out] == [
         ("p0", 2, "duplicate"),
         ("p0", 5, "truncated"),
         ("p0", 6, "empty"),
@@ -61,30 +110,140 @@ def test_everything_left_out_is_listed_with_its_reason() -> None:
     ]
 
 
-def test_reading_is_handed_on() -> None:
+def test_reading_is_handed_on(label: Label) -> None:
     candidates = [candidate(3, 0, "The answer is 3."), candidate(3, 1, "It is 3")]
-    assert label_candidates(Arithmetic(), PROBLEMS, candidates, "strict").counts["no_answer"] == 2
-    assert label_candidates(Arithmetic(), PROBLEMS, candidates, "flexible").counts["right"] == 2
+    assert label(candidates, "strict").counts["no_answer"] == 2
+    assert label(candidates, "flexible").counts["right"] == 2
 
 
-def test_published_verdicts_are_compared() -> None:
+def test_published_verdicts_are_compared(label: Label) -> None:
     candidates = [
         candidate(1, 0, "#### 1", **{PUBLISHED_VERDICT: True}),
         candidate(1, 1, "#### 2", **{PUBLISHED_VERDICT: True}),
         candidate(1, 2, "#### 3", "length", **{PUBLISHED_VERDICT: False}),
         candidate(1, 3, "#### 4"),
     ]
-    labelled = label_candidates(Arithmetic(), PROBLEMS, candidates, "strict")
+    labelled = label(candidates)
     assert labelled.counts["published_verdicts"] == 3
     assert labelled.counts["published_agree"] == 2
     assert labelled.disagreements == [{"problem_id": "p1", "index": 1, "published": True, "answer": "2", "text": "#### 2"}]
+    assert label(candidates[:1]).disagreements == []
 
 
-def test_candidates_that_do_not_fit_are_left_out_and_listed() -> None:
+def test_candidates_that_do_not_fit_are_left_out_and_listed(label: Label) -> None:
     long = candidate(1, 1, "1+0=1\n" * 50 + "#### 1")
-    labelled = label_candidates(
-        Arithmetic(), PROBLEMS, [candidate(1, 0, "#### 1"), long], "strict", lambda problem, c: len(c.text) < 100
-    )
+    room = {"p1": 100}
+    labelled = label([candidate(1, 0, "#### 1"), long], fits=lambda problem: lambda c: len(c.text) < room.get(problem.id, 0))
     assert [c.index for c in labelled.groups[1].candidates] == [0]
     assert labelled.counts["too_long"] == 1
     assert [(row["index"], row["reason"]) for row in labelled.left_out] == [(1, "too_long")]
+
+
+def random_candidates(rng: random.Random) -> list[Candidate]:
+    """Of ten problems, five of them unknown, in runs or wildly mixed."""
+    texts = ["#### 0", "#### 1", "#### 2", "nothing", " ", "####  1"]
+    run = rng.choice([1, 3])
+    return [
+        Candidate(
+            problem_id=f"p{problem}",
+            index=index,
+            text=rng.choice(texts),
+            finish_reason=rng.choice(["stop", "stop", "length"]),
+            settings=rng.choice([{}, {PUBLISHED_VERDICT: rng.random() < 0.5}]),
+        )
+        for problem in rng.choices(range(10), k=rng.randint(1, 12))
+        for index in range(run)
+    ]
+
+
+def in_memory(candidates: Sequence[Candidate]) -> tuple[list[tuple[str, list[int]]], list[tuple[str, int, str]], Counter[str]]:
+    """Kept indices by problem, what was left out, and the counts of candidates: all candidates held and looked through."""
+    task, groups, left_out, counts = Arithmetic(), [], [], Counter(candidates=len(candidates))
+    for problem in PROBLEMS:
+        kept: list[Candidate] = []
+        for one in (c for c in candidates if c.problem_id == problem.id):
+            feedback = task.verdict(problem, one.text, "strict")
+            if one.finish_reason == "length":
+                reason = "truncated"
+            elif not one.text.strip():
+                reason = "empty"
+            elif one.text.split() in [other.text.split() for other in kept]:
+                reason = "duplicate"
+            else:
+                kept.append(one)
+                counts["right" if feedback.quality else "wrong" if feedback.answer else "no_answer"] += 1
+                continue
+            counts[reason] += 1
+            left_out.append((problem.id, one.index, reason))
+        groups.append((problem.id, [one.index for one in kept]))
+    known = {problem.id for problem in PROBLEMS}
+    for unknown in dict.fromkeys(c.problem_id for c in candidates if c.problem_id not in known):
+        orphans = [c for c in candidates if c.problem_id == unknown]
+        counts["unknown_problem"] += len(orphans)
+        left_out += [(unknown, c.index, "unknown problem") for c in orphans]
+    return groups, left_out, counts
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_order_of_candidates_gives_what_holding_them_all_would(label: Label, seed: int) -> None:
+    candidates = random_candidates(random.Random(seed))
+    labelled = label(candidates)
+    groups, left_out, counts = in_memory(candidates)
+    assert [(group.problem.id, [c.index for c in group.candidates]) for group in labelled.groups] == groups
+    assert [(row["problem_id"], row["index"], row["reason"]) for row in labelled.left_out] == left_out
+    ours = {key: value for key, value in labelled.counts.items() if not key.startswith(("groups_", "published_"))}
+    assert ours == counts
+    published = sum(PUBLISHED_VERDICT in c.settings for c in candidates if c.problem_id in {p.id for p in PROBLEMS})
+    assert labelled.counts.get("published_verdicts", 0) == published
+    assert len(labelled.disagreements or ()) == published - labelled.counts.get("published_agree", 0)
+
+
+def test_a_problem_that_stands_twice_has_its_candidates_once(label: Label) -> None:
+    labelled = label([candidate(1, 0, "#### 1")], problems=[PROBLEMS[1], PROBLEMS[1]])
+    assert [len(group.candidates) for group in labelled.groups] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"index": 0, "text": "t"}', r"candidates\.jsonl:3: Candidate\.problem_id: Field required"),
+        ('{"problem_id": "p1", "index": -1, "text": "t"}', r"candidates\.jsonl:3: Candidate\.index: "),
+        ('{"problem_id": "p1", "index": 0', r"candidates\.jsonl:3: not valid JSON at column 32, the line is cut off"),
+    ],
+)
+def test_a_bad_line_is_named_and_leaves_the_old_groups(tmp_path: Path, line: str, message: str) -> None:
+    good = json.dumps({"problem_id": "p1", "index": 0, "text": "#### 1"})
+    (tmp_path / "candidates.jsonl").write_text(f"{good}\n\n{line}")
+    (tmp_path / "groups.jsonl").write_text("old")
+    with pytest.raises(DataError, match=message):
+        label_files(Arithmetic(), PROBLEMS, tmp_path / "candidates.jsonl", tmp_path, "strict")
+    assert (tmp_path / "groups.jsonl").read_text() == "old"
+
+
+def peak_bytes(folder: Path, num_problems: int) -> int:
+    """Most memory that Python objects take while problems with four candidates each are labelled."""
+
+    def problems() -> Iterator[Problem]:
+        return (Problem(id=f"p{n}", task="arithmetic", question="q" * 500, gold_answer=str(n)) for n in range(num_problems))
+
+    texts = ["x" * 500, "#### 1", "#### 2", "#### 2"]
+    write_records(folder / "problems.jsonl", problems())
+    write_records(
+        folder / "candidates.jsonl",
+        (Candidate(problem_id=p.id, index=i, text=text) for p in problems() for i, text in enumerate(texts)),
+    )
+    tracemalloc.start()
+    label_files(
+        Arithmetic(), iter_records(folder / "problems.jsonl", Problem), folder / "candidates.jsonl", folder / "label", "strict"
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(1 for _ in iter_records(folder / "label" / "groups.jsonl", Group)) == num_problems
+    return peak
+
+
+def test_memory_does_not_grow_with_the_number_of_problems(tmp_path: Path) -> None:
+    peak_bytes(tmp_path, 10)  # what is made once
+    few, many = (peak_bytes(tmp_path, number) for number in (250, 1000))
+    assert many < 1.5 * few
+    assert (many - few) / 750 < 60  # bytes a problem: its place in the file and a hash of its id

@@ -18,6 +18,7 @@ from aftune.records import (
     Problem,
     append_records,
     drop_partial_line,
+    iter_records,
     parse_record,
     read_json_lines,
     read_records,
@@ -229,6 +230,26 @@ def test_partial_line_is_dropped_at_any_cut(tmp_path: Path) -> None:
         assert path.read_bytes() == b"".join(line for line in whole[:cut].splitlines(keepends=True) if line.endswith(b"\n"))
     drop_partial_line(tmp_path / "nowhere.jsonl")
     assert not (tmp_path / "nowhere.jsonl").exists()
+
+
+@pytest.mark.parametrize("length", [1, 2**16 - 1, 2**16, 2**16 + 1, 200_000])
+def test_partial_line_of_any_length_is_dropped(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(b"first\n" + b"x" * length)
+    drop_partial_line(path)
+    assert path.read_bytes() == b"first\n"
+    path.write_bytes(b"x" * length)
+    drop_partial_line(path)
+    assert path.read_bytes() == b""
+
+
+def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"quality": 1, "reason": "a"}\n{"quality": 1}\n')
+    records = iter_records(path, Feedback)
+    assert next(records).reason == "a"
+    with pytest.raises(DataError, match=r"f\.jsonl:2: Feedback\.reason: Field required"):
+        next(records)
 
 
 @pytest.mark.parametrize(

@@ -1,67 +1,104 @@
 """From candidates to groups: verify, drop what cannot be used, and count everything that was dropped."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from aftune.answers import Reading
-from aftune.records import PUBLISHED_VERDICT, Candidate, Feedback, Group, Problem
+from aftune.record_files import CandidateFile
+from aftune.records import PUBLISHED_VERDICT, Candidate, Group, Problem, open_atomic
 from aftune.tasks import Task
+
+# For a problem, whether a candidate of it can be used.
+Fits = Callable[[Problem], Callable[[Candidate], bool]]
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """groups: one for each problem, in order. left_out: every dropped candidate with its reason. counts: for the summary.
-    disagreements: candidates whose published verdict is another than ours."""
+    """What became of a problem's candidates. group: None for candidates of an unknown problem. left_out: every dropped
+    candidate with its reason. disagreements: those whose published verdict is another than ours. counts: for the summary."""
 
-    groups: list[Group]
-    left_out: list[dict[str, object]]
-    disagreements: list[dict[str, object]]
-    counts: dict[str, int]
+    group: Group | None
+    left_out: list[dict[str, object]] = field(default_factory=list)
+    disagreements: list[dict[str, object]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def label_files(
+    task: Task,
+    problems: Iterable[Problem],
+    candidates: Path,
+    folder: Path,
+    reading: Reading,
+    fits: Fits = lambda problem: lambda candidate: True,
+) -> dict[str, int]:
+    """Writes `groups.jsonl`, a group for each problem in their order, `left_out.jsonl` and, where verdicts were published
+    with the candidates, `disagreements.jsonl`, and gives the counts; holds one problem at a time.
+
+    Raises DataError for a file of candidates that is missing, empty or has a bad line.
+    """
+    of_problems = CandidateFile(candidates)
+    counts: Counter[str] = Counter(candidates=len(of_problems))
+    disagreements_path = folder / "disagreements.jsonl"
+    with (
+        open_atomic(folder / "groups.jsonl") as groups,
+        open_atomic(folder / "left_out.jsonl") as left_out,
+        open_atomic(disagreements_path) as disagreements,
+    ):
+        for labelled in _label_all(task, problems, of_problems, reading, fits):
+            if labelled.group is not None:
+                groups.write(labelled.group.model_dump_json(exclude_none=True) + "\n")
+            left_out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled.left_out)
+            disagreements.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled.disagreements)
+            counts.update(labelled.counts)
+    if "published_verdicts" not in counts:
+        disagreements_path.unlink()
+    return dict(counts)
+
+
+def _label_all(
+    task: Task, problems: Iterable[Problem], candidates: CandidateFile, reading: Reading, fits: Fits
+) -> Iterator[Labelled]:
+    for problem in problems:
+        yield label_candidates(task, problem, candidates.take(problem.id), reading, fits(problem))
+    for orphans in candidates.rest():
+        left_out = [{"problem_id": orphan.problem_id, "index": orphan.index, "reason": "unknown problem"} for orphan in orphans]
+        yield Labelled(None, left_out, counts=Counter(unknown_problem=len(orphans)))
 
 
 def label_candidates(
-    task: Task,
-    problems: Sequence[Problem],
-    candidates: Sequence[Candidate],
-    reading: Reading,
-    fits: Callable[[Problem, Candidate], bool] = lambda problem, candidate: True,
+    task: Task, problem: Problem, candidates: Iterable[Candidate], reading: Reading, fits: Callable[[Candidate], bool]
 ) -> Labelled:
-    """Judges every candidate; those that were cut off, are empty, repeat another of the same problem or do not fit the
-    model's context leave the groups."""
-    by_problem: dict[str, list[Candidate]] = defaultdict(list)
+    """Judges a problem's candidates; those that were cut off, are empty, repeat another one or do not fit the model's
+    context leave the group."""
+    group = Group(problem=problem, candidates=[], feedback=[])
+    labelled = Labelled(group)
+    counts = labelled.counts
+    texts: set[str] = set()
     for candidate in candidates:
-        by_problem[candidate.problem_id].append(candidate)
-    groups, left_out, disagreements = [], [], []
-    counts: Counter[str] = Counter(candidates=len(candidates))
-    for problem in problems:
-        kept: list[tuple[Candidate, Feedback]] = []
-        texts: set[str] = set()
-        for candidate in by_problem.pop(problem.id, []):
-            feedback = task.verdict(problem, candidate.text, reading)
-            place = {"problem_id": problem.id, "index": candidate.index}
-            published = candidate.settings.get(PUBLISHED_VERDICT)
-            if published is not None:
-                counts["published_verdicts"] += 1
-                counts["published_agree"] += published == bool(feedback.quality)
-                if published != bool(feedback.quality):
-                    disagreements.append({**place, "published": published, "answer": feedback.answer, "text": candidate.text})
-            text = " ".join(candidate.text.split())
-            dropped = _reason_to_drop(candidate, text in texts, fits(problem, candidate))
-            if dropped is not None:
-                counts[dropped] += 1
-                left_out.append({**place, "reason": dropped, "text": candidate.text[:500]})
-                continue
-            texts.add(text)
-            kept.append((candidate, feedback))
-            counts["right" if feedback.quality else "no_answer" if feedback.answer is None else "wrong"] += 1
-        group = Group(problem=problem, candidates=[c for c, _ in kept], feedback=[f for _, f in kept])
-        counts[_kind(group)] += 1
-        groups.append(group)
-    for problem_id, orphans in by_problem.items():
-        counts["unknown_problem"] += len(orphans)
-        left_out += [{"problem_id": problem_id, "index": orphan.index, "reason": "unknown problem"} for orphan in orphans]
-    return Labelled(groups, left_out, disagreements, dict(counts))
+        feedback = task.verdict(problem, candidate.text, reading)
+        place = {"problem_id": problem.id, "index": candidate.index}
+        published = candidate.settings.get(PUBLISHED_VERDICT)
+        if published is not None:
+            counts["published_verdicts"] += 1
+            counts["published_agree"] += published == bool(feedback.quality)
+            if published != bool(feedback.quality):
+                row = {**place, "published": published, "answer": feedback.answer, "text": candidate.text}
+                labelled.disagreements.append(row)
+        text = " ".join(candidate.text.split())
+        dropped = _reason_to_drop(candidate, text in texts, fits(candidate))
+        if dropped is not None:
+            counts[dropped] += 1
+            labelled.left_out.append({**place, "reason": dropped, "text": candidate.text[:500]})
+            continue
+        texts.add(text)
+        group.candidates.append(candidate)
+        group.feedback.append(feedback)
+        counts["right" if feedback.quality else "no_answer" if feedback.answer is None else "wrong"] += 1
+    counts[_kind(group)] += 1
+    return labelled
 
 
 def _reason_to_drop(candidate: Candidate, repeats: bool, fits: bool) -> str | None:

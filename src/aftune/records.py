@@ -7,8 +7,9 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TextIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,7 +19,7 @@ from aftune.errors import DataError
 class Record(BaseModel):
     """Base of all records: unknown fields are errors, and the schema version travels with each line."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", cache_strings="keys")
     schema_version: Literal[1] = 1
 
 
@@ -26,6 +27,7 @@ class Record(BaseModel):
 PUBLISHED_VERDICT = "published_is_correct"
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
+_BLOCK = 2**16  # bytes
 
 
 class Problem(Record):
@@ -89,15 +91,38 @@ class Group(Record):
         return len(set(self.qualities)) > 1
 
 
+class GroupScores(Record):
+    """Scores of a group's candidates, nats per token, in the order of the group."""
+
+    problem_id: str
+    scores: list[float] = Field(default_factory=list)
+
+
 def read_records(path: Path, record_type: type[AnyRecord]) -> list[AnyRecord]:
-    """All records of a JSON Lines file.
+    """All records of a JSON Lines file in memory; raises what `iter_records` raises."""
+    return list(iter_records(path, record_type))
+
+
+def iter_records(path: Path, record_type: type[AnyRecord]) -> Iterator[AnyRecord]:
+    """The records of a JSON Lines file, one at a time.
 
     Raises DataError with `file:line` for a line that is no JSON or does not fit, and for a missing or empty file.
     """
-    records = [parse_record(value, record_type, place) for place, value in read_json_lines(path)]
-    if not records:
+    empty = True
+    for number, _, text in text_lines(path):
+        yield parse_line(path, number, text, record_type)
+        empty = False
+    if empty:
         raise DataError(f"{path}: the file is empty, expected one {record_type.__name__} a line; write it again")
-    return records
+
+
+def parse_line(path: Path, number: int, text: str, record_type: type[AnyRecord]) -> AnyRecord:
+    """The record on a line of a file; raises DataError with `file:line`."""
+    try:
+        return record_type.model_validate_json(text)
+    except ValidationError:
+        # Once more with the parser of all other files: it says in which column a line breaks off, and takes deeper nesting.
+        return parse_record(_json_value(path, number, text), record_type, f"{path}:{number}")
 
 
 def parse_record(value: Any, record_type: type[AnyRecord], place: str) -> AnyRecord:
@@ -115,21 +140,36 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
     Raises DataError for a missing file, for bytes that are not UTF-8 and for a line that is not valid JSON.
     """
-    number, line = 0, b""
+    for number, _, text in text_lines(path):
+        yield f"{path}:{number}", _json_value(path, number, text)
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, int, str]]:
+    """Number (from 1), byte offset and text of every line that is not blank.
+
+    Raises DataError for a missing file and for bytes that are not UTF-8.
+    """
+    number = offset = 0
     try:
         # Lines are decoded one by one: a text file is decoded in blocks, and an error would name the wrong line.
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
-                text = line.decode("utf-8").rstrip("\r\n")
-                if text.strip():
-                    yield f"{path}:{number}", json.loads(text)
+                text = line.decode("utf-8")
+                if not text.isspace():
+                    yield number, offset, text
+                offset += len(line)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path or run the stage that writes it") from error
-    except json.JSONDecodeError as error:
-        cut = "" if line.endswith(b"\n") else ", the line is cut off"
-        raise DataError(f"{path}:{number}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}:{number}: not UTF-8 text; save the file as UTF-8") from error
+
+
+def _json_value(path: Path, number: int, text: str) -> Any:
+    try:
+        return json.loads(text.rstrip("\r\n"))
+    except json.JSONDecodeError as error:
+        cut = "" if text.endswith("\n") else ", the line is cut off"
+        raise DataError(f"{path}:{number}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
@@ -139,11 +179,18 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Text lines to a file, atomically."""
+    with open_atomic(path) as file:
+        for line in lines:
+            file.write(line + "\n")
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[TextIO]:
+    """A text file to write to that takes its place when the block ends without an error; until then the old one stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "w", encoding="utf-8") as file:
-        for line in lines:
-            file.write(line + "\n")
+        yield file
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -166,7 +213,13 @@ def drop_partial_line(path: Path) -> None:
     """Cuts off a last line that has no newline: what a kill in the middle of an append leaves."""
     if not path.exists():
         return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with open(path, "r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+    with open(path, "r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        whole = 0  # bytes up to and with the last newline
+        while end and not whole:
+            start = max(end - _BLOCK, 0)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            whole = start + newline + 1 if newline >= 0 else 0
+            end = start
+        file.truncate(whole)

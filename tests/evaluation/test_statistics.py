@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aftune.evaluation import statistics
 from aftune.evaluation.statistics import mean_interval, paired_difference, proportion_interval
 
 
@@ -34,6 +35,13 @@ def test_bootstrap_interval_of_a_known_spread() -> None:
     assert low == pytest.approx(0.5 - 0.049, abs=0.006)
     assert high == pytest.approx(0.5 + 0.049, abs=0.006)
     assert mean_interval(values) == (low, high)
+
+
+def test_bootstrap_interval_does_not_depend_on_how_much_is_resampled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(5).normal(size=300).tolist()
+    whole = mean_interval(values)
+    monkeypatch.setattr(statistics, "_RESAMPLED_AT_ONCE", 1000)
+    assert mean_interval(values) == whole
 
 
 def test_bootstrap_interval_contains_the_mean() -> None:

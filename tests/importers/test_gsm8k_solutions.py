@@ -10,9 +10,9 @@ import pytest
 from aftune.errors import DataError
 from aftune.importers import import_candidates
 from aftune.importers.gsm8k_solutions import KINDS, read
-from aftune.labelling import label_candidates
+from aftune.labelling import label_files
 from aftune.recipe import ImportSection
-from aftune.records import PUBLISHED_VERDICT, Problem
+from aftune.records import PUBLISHED_VERDICT, Group, Problem, read_json_lines, read_records, write_records
 from aftune.tasks.gsm8k import Gsm8k
 
 PROBLEMS = [Problem(id="p0", task="gsm8k", question="How  many\ncats?", gold_answer="3", rationale="#### 3")]
@@ -63,7 +63,7 @@ def test_file_without_candidates_for_the_problems_is_an_error(tmp_path: Path) ->
         import_candidates(ImportSection(format="gsm8k_solutions", path=tmp_path / "f.jsonl"), None, PROBLEMS)
 
 
-def test_all_published_verdicts_are_reproduced(data_dir: Path) -> None:
+def test_all_published_verdicts_are_reproduced(data_dir: Path, tmp_path: Path) -> None:
     """5,276 solutions, judged by the flexible reading; numbers from the file itself."""
     task = Gsm8k(data_dir / "gsm8k")
     problems = task.load("test")
@@ -75,19 +75,22 @@ def test_all_published_verdicts_are_reproduced(data_dir: Path) -> None:
         "175b_finetuning": 458,
         "175b_verification": 742,
     }
-    labelled = label_candidates(task, problems, candidates, "flexible")
-    assert labelled.disagreements == []
-    assert labelled.counts["published_verdicts"] == labelled.counts["published_agree"] == 5276
-    assert labelled.counts["truncated"] == 11
-    kept = {(c.problem_id, c.index) for group in labelled.groups for c in group.candidates}
-    left = {(row["problem_id"], row["index"]) for row in labelled.left_out}
+    write_records(tmp_path / "candidates.jsonl", candidates)
+    counts = label_files(task, problems, tmp_path / "candidates.jsonl", tmp_path, "flexible")
+    groups = read_records(tmp_path / "groups.jsonl", Group)
+    left_out = [row for _, row in read_json_lines(tmp_path / "left_out.jsonl")]
+    assert (tmp_path / "disagreements.jsonl").read_text() == ""
+    assert counts["published_verdicts"] == counts["published_agree"] == 5276
+    assert counts["truncated"] == 11
+    kept = {(c.problem_id, c.index) for group in groups for c in group.candidates}
+    left = {(row["problem_id"], row["index"]) for row in left_out}
     assert kept | left == {(c.problem_id, c.index) for c in candidates}
-    assert len(kept) + len(labelled.left_out) == 5276
-    for group in labelled.groups:
+    assert len(kept) + len(left_out) == 5276
+    for group in groups:
         for candidate, feedback in zip(group.candidates, group.feedback, strict=True):
             assert feedback.quality == float(candidate.settings[PUBLISHED_VERDICT])
     mixed = {c.problem_id for c in candidates if c.settings[PUBLISHED_VERDICT]} & {
         c.problem_id for c in candidates if not c.settings[PUBLISHED_VERDICT]
     }
     assert len(mixed) == 731
-    assert {g.problem.id for g in labelled.groups if g.has_pairs} <= mixed
+    assert {g.problem.id for g in groups if g.has_pairs} <= mixed

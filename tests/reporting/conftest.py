@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aftune.recipe import Recipe
-from aftune.records import Candidate, Feedback, Group, Problem
+from aftune.records import Candidate, Feedback, Group, GroupScores, Problem
 from aftune.reporting import ReportData, render_page
 
 # One row a group: (quality, score before, score after) of each candidate.
@@ -36,6 +36,10 @@ def make_group(place: int, rows: list[tuple[float, float, float]]) -> Group:
             for i, (quality, _, _) in enumerate(rows)
         ],
     )
+
+
+def make_scores(place: int, scores: list[float]) -> GroupScores:
+    return GroupScores(problem_id=f"test/{place}", scores=scores)
 
 
 def make_result(accuracy: float, assessment: float | None) -> dict[str, Any]:
@@ -124,8 +128,8 @@ def data() -> ReportData:
         logs=make_logs(),
         groups=[make_group(place, rows) for place, rows in enumerate(GROUPS)],
         scores={
-            "vft": [[before for _, before, _ in rows] for rows in GROUPS],
-            "aligned": [[after for _, _, after in rows] for rows in GROUPS],
+            "vft": [make_scores(place, [before for _, before, _ in rows]) for place, rows in enumerate(GROUPS)],
+            "aligned": [make_scores(place, [after for _, _, after in rows]) for place, rows in enumerate(GROUPS)],
         },
     )
 

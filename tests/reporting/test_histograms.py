@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aftune.records import Group
+from aftune.records import Group, GroupScores
 from aftune.reporting import ReportData
 from aftune.reporting.histograms import histograms
 
@@ -29,8 +29,8 @@ def test_every_candidate_is_in_a_bar(data: ReportData) -> None:
         candidates=[group.candidates[0]] * count,
         feedback=[group.feedback[0]] * (count - 5) + [group.feedback[1]] * 5,
     )
-    scores = [*np.linspace(-0.2, -0.01, count - 5), *[-7.0] * 5]
-    pair = histograms(replace(data, groups=[large], scores={"vft": [scores], "aligned": [scores]}))
+    scores = [GroupScores(problem_id=group.problem.id, scores=[*np.linspace(-0.2, -0.01, count - 5), *[-7.0] * 5])]
+    pair = histograms(replace(data, groups=[large], scores={"vft": scores, "aligned": scores}))
     assert pair is not None
     assert pair[0].edges[0] > -0.21
     assert pair[0].edges[-1] == pytest.approx(-0.01)
@@ -39,7 +39,8 @@ def test_every_candidate_is_in_a_bar(data: ReportData) -> None:
 
 
 def test_equal_scores_have_an_axis(data: ReportData) -> None:
-    pair = histograms(replace(data, groups=data.groups[1:2], scores={"vft": [[-0.5, -0.5]], "aligned": [[-0.5, -0.5]]}))
+    scores = [GroupScores(problem_id="test/1", scores=[-0.5, -0.5])]
+    pair = histograms(replace(data, groups=data.groups[1:2], scores={"vft": scores, "aligned": scores}))
     assert pair is not None
     assert set(pair[0].shares) == {"right"}
     assert pair[0].shares["right"].sum() == pytest.approx(1)

@@ -86,7 +86,8 @@ def test_every_figure_is_there(page: str) -> None:
 
 def test_the_same_data_gives_the_same_bytes(data: ReportData, page: str) -> None:
     assert render_page(data) == page
-    scores = {**data.scores, "aligned": [[score - 0.01 for score in row] for row in data.scores["aligned"]]}
+    lower = [row.model_copy(update={"scores": [score - 0.01 for score in row.scores]}) for row in data.scores["aligned"]]
+    scores = {**data.scores, "aligned": lower}
     assert render_page(replace(data, scores=scores)) != page
 
 
@@ -208,7 +209,7 @@ def test_without_validation_and_without_labelled_scores(data: ReportData) -> Non
 
 
 def test_only_empty_groups(data: ReportData) -> None:
-    page = render_page(replace(data, groups=[data.groups[3]], scores={"vft": [[]], "aligned": [[]]}))
+    page = render_page(replace(data, groups=data.groups[3:4], scores={name: rows[3:4] for name, rows in data.scores.items()}))
     assert "scores-vft" not in plots(page)
     assert "no groups to show" in page
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from aftune.records import Candidate, Feedback, Group, Problem
+from aftune.records import Candidate, Feedback, Group, GroupScores, Problem
 from aftune.reporting import ReportData
 from aftune.reporting.reading import choose, groups_to_read
 
@@ -46,7 +46,8 @@ def test_candidates_stand_in_the_order_of_their_score_after(data: ReportData) ->
 
 
 def test_ranking_numbers_are_no_verdicts(data: ReportData) -> None:
-    ranked = replace(data, groups=[group(3, 1)], scores={"vft": [[-0.1, -0.2]], "aligned": [[-0.2, -0.1]]})
+    scores = {name: [GroupScores(problem_id="p", scores=row)] for name, row in (("vft", [-0.1, -0.2]), ("aligned", [-0.2, -0.1]))}
+    ranked = replace(data, groups=[group(3, 1)], scores=scores)
     shown = groups_to_read(ranked)[0]
     assert shown.counts == "2 candidates"
     assert [candidate.verdict for candidate in shown.candidates] == ["right", "other"]  # quality 1 after alignment first

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from aftune.pipeline.context import Context
-from aftune.pipeline.evaluate import GroupScores
 from aftune.pipeline.report import gather, report
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
@@ -26,8 +25,7 @@ def context(tmp_path: Path, data: ReportData) -> Context:
     write_json(tmp_path / "evaluate" / "metrics.json", data.metrics)
     write_records(tmp_path / "evaluate" / "groups.jsonl", data.groups)
     for name in data.metrics["results"]:
-        rows = data.scores["aligned" if name == "aligned" else "vft"]
-        scored = [GroupScores(problem_id=group.problem.id, scores=list(row)) for group, row in zip(data.groups, rows, strict=True)]
+        scored = data.scores["aligned" if name == "aligned" else "vft"]
         write_records(tmp_path / "evaluate" / name / "scores.jsonl", scored)
     return Context(Recipe(run_dir=tmp_path, seed=3), RunDirectory(tmp_path))
 
@@ -48,8 +46,8 @@ def test_writes_the_page_and_a_copy_of_the_metrics(context: Context, data: Repor
 def test_gathers_what_the_stages_wrote(context: Context, data: ReportData) -> None:
     gathered = gather(context)
     assert list(gathered.stages) == ["prepare", "sft", "sample", "label", "align", "control", "evaluate"]
-    assert gathered.groups == data.groups
-    assert {name: gathered.scores[name] for name in data.scores} == data.scores
+    assert list(gathered.groups) == data.groups
+    assert {name: list(gathered.scores[name]) for name in data.scores} == data.scores
     assert gathered.logs == data.logs
     assert gathered.left_out == data.left_out
 

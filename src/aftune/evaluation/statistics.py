@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 _RESAMPLES = 2000
+_RESAMPLED_AT_ONCE = 2**20  # values; the interval does not depend on it, the memory for many problems does
 
 
 def proportion_interval(num_right: int, num_problems: int) -> tuple[float, float]:
@@ -20,7 +21,9 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]
     array = np.asarray(values, dtype=float)
     if len(array) < 2 or np.ptp(array) == 0:
         return float(array.mean()), float(array.mean())
-    result = stats.bootstrap((array,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(seed))
+    batch = max(_RESAMPLED_AT_ONCE // len(array), 1)
+    rng = np.random.default_rng(seed)
+    result = stats.bootstrap((array,), np.mean, n_resamples=_RESAMPLES, batch=batch, method="percentile", rng=rng)
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 

@@ -1,5 +1,6 @@
 """What a stage gets to see: the recipe, its own folder, the folders of earlier stages, and the pieces built from the recipe."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,8 @@ from transformers.utils import logging as transformers_logging
 from aftune import models, tasks
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe, SamplingSection
-from aftune.records import Problem, read_records
+from aftune.record_files import RecordFile
+from aftune.records import Problem
 from aftune.sampling import SamplingSettings
 
 # The stages have progress bars of their own, and what transformers warns of here (tied heads, file times) is expected.
@@ -52,8 +54,8 @@ class Context:
     def load_policy(self, stage: str, *, float32: bool = False) -> PreTrainedModel:
         return models.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
 
-    def problems(self, split: str) -> list[Problem]:
-        return read_records(self.folder("prepare") / f"{split}.jsonl", Problem)
+    def problems(self, split: str) -> Sequence[Problem]:
+        return RecordFile(self.folder("prepare") / f"{split}.jsonl", Problem)
 
     def settings(self, section: SamplingSection, *, greedy: bool = False) -> SamplingSettings:
         return SamplingSettings(

@@ -1,13 +1,13 @@
 """Stage `evaluate`: the same held-out problems and the same held-out candidates for every model of the run."""
 
 import gc
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from aftune.encoding import encode_group
 from aftune.evaluation.assessment import assessment_accuracy
@@ -16,7 +16,8 @@ from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.label import judge
 from aftune.pipeline.sample import vft_candidates
 from aftune.progress import progress_bar
-from aftune.records import Candidate, Group, Problem, Record, read_records, write_json, write_records
+from aftune.record_files import RecordFile
+from aftune.records import Candidate, Group, GroupScores, Problem, Record, write_json, write_records
 from aftune.sampling import TransformersEngine
 from aftune.sampling.collect import collect_candidates
 from aftune.scoring import score_groups
@@ -36,24 +37,18 @@ class Verdict(Record):
     finish_reason: Literal["stop", "length"]
 
 
-class GroupScores(Record):
-    """Scores of a group's candidates, nats per token, in the order of the group."""
-
-    problem_id: str
-    scores: list[float] = Field(default_factory=list)
-
-
 def policies(context: Context) -> dict[str, str]:
     return {name: stage for name, stage in POLICIES.items() if stage != "control" or context.recipe.control.enabled}
 
 
 def evaluate(context: Context) -> Summary:
-    """Writes `groups.jsonl`, for each model `<name>/verdicts.jsonl` and `<name>/scores.jsonl`, and `metrics.json`."""
+    """Writes the files of labelling (see `label`), for each model `<name>/verdicts.jsonl` and `<name>/scores.jsonl`, and
+    `metrics.json`."""
     folder = context.folder("evaluate")
     problems = context.problems("test")
     groups = _held_out_groups(context, folder, problems)
     results: dict[str, Any] = {}
-    verdicts: dict[str, list[Verdict]] = {}
+    verdicts: dict[str, Sequence[Verdict]] = {}
     for name, stage in policies(context).items():
         verdicts[name] = _verdicts(context, folder / name, name, stage, problems)
         scores = _scores(context, folder / name, name, stage, groups)
@@ -71,18 +66,18 @@ def evaluate(context: Context) -> Summary:
     return {f"accuracy_{name}": result["accuracy"] for name, result in results.items()}
 
 
-def _held_out_groups(context: Context, folder: Path, problems: Sequence[Problem]) -> list[Group]:
+def _held_out_groups(context: Context, folder: Path, problems: Sequence[Problem]) -> Sequence[Group]:
     """Candidates of a fixed policy (VFT) for held-out problems, labelled; made once."""
-    candidates = vft_candidates(context, problems, context.recipe.evaluate, folder / "candidates.jsonl", "evaluate")
-    groups = judge(context, problems, candidates).groups
-    write_records(folder / "groups.jsonl", groups)
-    return groups
+    candidates = folder / "candidates.jsonl"
+    vft_candidates(context, problems, context.recipe.evaluate, candidates, "evaluate")
+    judge(context, problems, candidates, folder)
+    return RecordFile(folder / "groups.jsonl", Group)
 
 
-def _verdicts(context: Context, folder: Path, name: str, stage: str, problems: Sequence[Problem]) -> list[Verdict]:
+def _verdicts(context: Context, folder: Path, name: str, stage: str, problems: Sequence[Problem]) -> Sequence[Verdict]:
     path = folder / "verdicts.jsonl"
     if path.exists():
-        return read_records(path, Verdict)
+        return RecordFile(path, Verdict)
     responses = collect_candidates(
         TransformersEngine(context.load_policy(stage), context.tokenizer),
         problems,
@@ -96,7 +91,7 @@ def _verdicts(context: Context, folder: Path, name: str, stage: str, problems: S
     )
     write_records(path, (_judge(context, problem, response) for problem, response in zip(problems, responses, strict=True)))
     (folder / "responses.jsonl").unlink()
-    return read_records(path, Verdict)
+    return RecordFile(path, Verdict)
 
 
 def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
@@ -111,15 +106,15 @@ def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
     )
 
 
-def _scores(context: Context, folder: Path, name: str, stage: str, groups: Sequence[Group]) -> list[GroupScores]:
+def _scores(context: Context, folder: Path, name: str, stage: str, groups: Sequence[Group]) -> Sequence[GroupScores]:
     path = folder / "scores.jsonl"
     if path.exists():
-        return read_records(path, GroupScores)
+        return RecordFile(path, GroupScores)
     encoded = [encode_group(context.tokenizer, group, context.task.prompt(group.problem), reference=None) for group in groups]
     with progress_bar(f"evaluate: scores of {name}", len(groups), "groups") as update:
         scores = list(score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update))
     write_records(path, (GroupScores(problem_id=group.problem.id, scores=s) for group, s in zip(groups, scores, strict=True)))
-    return read_records(path, GroupScores)
+    return RecordFile(path, GroupScores)
 
 
 def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -143,14 +138,14 @@ def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -
 
 def assessment_metrics(groups: Sequence[Group], scores: Sequence[GroupScores]) -> dict[str, Any]:
     """Assessment accuracy with a bootstrap interval, and mean scores of right and wrong candidates of the mixed groups."""
-    shares, better, worse = [], [], []
+    shares, better, worse = array("d"), array("d"), array("d")
     for group, row in zip(groups, scores, strict=True):
         share = assessment_accuracy(row.scores, group.qualities)
         if share is not None:
             shares.append(share)
             top = max(group.qualities)
-            better += [score for score, quality in zip(row.scores, group.qualities, strict=True) if quality == top]
-            worse += [score for score, quality in zip(row.scores, group.qualities, strict=True) if quality < top]
+            better.extend(score for score, quality in zip(row.scores, group.qualities, strict=True) if quality == top)
+            worse.extend(score for score, quality in zip(row.scores, group.qualities, strict=True) if quality < top)
     return {
         "assessment_accuracy": float(np.mean(shares)) if shares else None,
         "assessment_accuracy_ci95": mean_interval(shares) if shares else None,

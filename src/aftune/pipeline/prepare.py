@@ -1,9 +1,14 @@
 """Stage `prepare`: the problems of each split, checked against the model's context, with whatever was left out listed."""
 
+from collections.abc import Iterator
+
 from aftune.encoding import too_long
 from aftune.errors import DataError
 from aftune.pipeline.context import Context, Summary
 from aftune.records import Problem, write_json, write_records
+
+# Test first: a problem that stands in two splits stays where it is measured.
+_ORDER = ("test", "validation", "train")
 
 
 def prepare(context: Context) -> Summary:
@@ -12,36 +17,41 @@ def prepare(context: Context) -> Summary:
     Raises DataError for a problem that does not fit the context, unless task.skip_too_long is set, and for a split that
     nothing is left of.
     """
-    recipe = context.recipe
-    seen: dict[str, str] = {}
+    held_out: dict[str, str] = {}
     left_out: list[dict[str, str]] = []
-    sizes: dict[str, int] = {}
-    # Test first: a problem that stands in two splits stays where it is measured.
-    for split in ("test", "validation", "train"):
-        kept: list[Problem] = []
-        for problem in context.task.load(getattr(recipe.task, split)):
-            key = " ".join(problem.question.split())
-            reason = too_long(
-                context.tokenizer,
-                problem,
-                context.task.prompt(problem),
-                context.task.reference_response(problem),
-                context.context_length,
-            )
-            if reason is not None and not recipe.task.skip_too_long:
-                raise DataError(
-                    f"{reason}; remove it, set task.skip_too_long=true to leave such problems out, or use a longer context"
-                )
-            if reason is None and seen.get(key, split) != split:
-                reason = f"{problem.id}: the same question is in {seen[key]}"
-            if reason is not None:
-                left_out.append({"split": split, "id": problem.id, "reason": reason})
-                continue
-            seen[key] = split
-            kept.append(problem)
-        if not kept:
-            raise DataError(f"task.{split}: no problem of {getattr(recipe.task, split)} is left; see the reasons: {left_out[:3]}")
-        write_records(context.folder("prepare") / f"{split}.jsonl", kept)
-        sizes[split] = len(kept)
+    sizes = dict.fromkeys(("train", "validation", "test"), 0)
+    for split in _ORDER:
+        write_records(context.folder("prepare") / f"{split}.jsonl", _kept(context, split, held_out, left_out, sizes))
     write_json(context.folder("prepare") / "left_out.json", left_out)
-    return {**{split: sizes[split] for split in ("train", "validation", "test")}, "left_out": len(left_out)}
+    return {**sizes, "left_out": len(left_out)}
+
+
+def _kept(
+    context: Context, split: str, held_out: dict[str, str], left_out: list[dict[str, str]], sizes: dict[str, int]
+) -> Iterator[Problem]:
+    """The problems of a split that stay. Notes on the way which questions are held out (and in which split), what is left
+    out, and how many stay."""
+    section = getattr(context.recipe.task, split)
+    for problem in context.task.stream(section):
+        question = " ".join(problem.question.split())
+        reason = _misfit(context, problem)
+        if reason is None and held_out.get(question, split) != split:
+            reason = f"{problem.id}: the same question is in {held_out[question]}"
+        if reason is not None:
+            left_out.append({"split": split, "id": problem.id, "reason": reason})
+            continue
+        if split != _ORDER[-1]:
+            held_out[question] = split
+        sizes[split] += 1
+        yield problem
+    if not sizes[split]:
+        raise DataError(f"task.{split}: no problem of {section} is left; see the reasons: {left_out[:3]}")
+
+
+def _misfit(context: Context, problem: Problem) -> str | None:
+    """Why a problem is left out for its length, or None; raises DataError where such problems are not to be left out."""
+    prompt, reference = context.task.prompt(problem), context.task.reference_response(problem)
+    reason = too_long(context.tokenizer, problem, prompt, reference, context.context_length)
+    if reason is not None and not context.recipe.task.skip_too_long:
+        raise DataError(f"{reason}; remove it, set task.skip_too_long=true to leave such problems out, or use a longer context")
+    return reason

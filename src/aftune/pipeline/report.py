@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from aftune.pipeline.context import Context, Summary
-from aftune.pipeline.evaluate import GroupScores
 from aftune.pipeline.stages import enabled_stages
-from aftune.records import Group, read_records, write_json, write_lines
+from aftune.record_files import RecordFile
+from aftune.records import Group, GroupScores, write_json, write_lines
 from aftune.reporting import ReportData, render_page
 from aftune.reporting.reading import choose
 
@@ -37,13 +37,9 @@ def gather(context: Context) -> ReportData:
         logs={
             name: _read_json(context.folder(name) / "log.json", missing=[]) for name in ("sft", "align", "control") if name in names
         },
-        groups=read_records(evaluated / "groups.jsonl", Group),
-        scores={name: _scores(evaluated / name) for name in metrics["results"]},
+        groups=RecordFile(evaluated / "groups.jsonl", Group),
+        scores={name: RecordFile(evaluated / name / "scores.jsonl", GroupScores) for name in metrics["results"]},
     )
-
-
-def _scores(folder: Path) -> list[list[float]]:
-    return [row.scores for row in read_records(folder / "scores.jsonl", GroupScores)]
 
 
 def _read_json(path: Path, missing: Any = None) -> Any:

@@ -118,7 +118,8 @@ def hash_file(path: Path) -> str:
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
         if size <= _LARGE_FILE:
-            digest.update(file.read())
+            while block := file.read(2**20):
+                digest.update(block)
         else:
             digest.update(file.read(2**20))
             file.seek(-(2**20), os.SEEK_END)

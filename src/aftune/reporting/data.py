@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aftune.recipe import Recipe
-from aftune.records import Group
+from aftune.records import Group, GroupScores
 
 LogEntry = Mapping[str, float]
 
@@ -19,7 +19,7 @@ class ReportData:
     metrics: the content of `evaluate/metrics.json`.
     left_out: the problems that `prepare` left out, with split, id and reason.
     logs: the training log of each stage that trains.
-    groups: the held-out groups, and scores: nats per token by model, for each group in the order of its candidates.
+    groups: the held-out groups, and scores: by model, for each group; both may be read from files anew for every use.
     """
 
     recipe: Recipe
@@ -30,7 +30,7 @@ class ReportData:
     left_out: Sequence[Mapping[str, str]] = ()
     logs: Mapping[str, Sequence[LogEntry]] = field(default_factory=dict)
     groups: Sequence[Group] = ()
-    scores: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    scores: Mapping[str, Sequence[GroupScores]] = field(default_factory=dict)
 
     def summary(self, stage: str) -> Mapping[str, Any]:
         """What a stage said of itself in the manifest; empty where it did not run."""

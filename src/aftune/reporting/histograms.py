@@ -1,12 +1,13 @@
 """Distributions of the scores of right and wrong held-out candidates, before and after alignment, on the same bins."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aftune.records import Group
+from aftune.records import Group, GroupScores
 from aftune.reporting.data import ReportData
 from aftune.reporting.reading import AFTER, BEFORE
 
@@ -40,11 +41,11 @@ def histograms(data: ReportData) -> tuple[Histogram, Histogram] | None:
     return _histogram(BEFORE, "Before: VFT", before, edges), _histogram(AFTER, "After: aligned", after, edges)
 
 
-def _by_verdict(groups: Sequence[Group], scores: Sequence[Sequence[float]]) -> dict[str, Floats]:
+def _by_verdict(groups: Sequence[Group], scores: Sequence[GroupScores]) -> dict[str, Floats]:
     """Scores of candidates of quality 1 and 0; a verdict without candidates is left out."""
-    found: dict[str, list[float]] = {"right": [], "wrong": []}
+    found = {"right": array("d"), "wrong": array("d")}
     for group, row in zip(groups, scores, strict=True):
-        for value, quality in zip(row, group.qualities, strict=True):
+        for value, quality in zip(row.scores, group.qualities, strict=True):
             if quality in (0.0, 1.0):
                 found["right" if quality else "wrong"].append(value)
     return {verdict: np.array(values) for verdict, values in found.items() if values}

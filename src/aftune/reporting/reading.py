@@ -47,13 +47,17 @@ def groups_to_read(data: ReportData) -> list[GroupToRead]:
     if not {BEFORE, AFTER} <= data.scores.keys():
         return []
     places = choose(data.groups, data.recipe.report.num_groups)
-    return [_group(data.groups[place], data.scores[BEFORE][place], data.scores[AFTER][place]) for place in places]
+    before, after = data.scores[BEFORE], data.scores[AFTER]
+    return [_group(data.groups[place], before[place].scores, after[place].scores) for place in places]
 
 
 def choose(groups: Sequence[Group], number: int) -> list[int]:
     """Places of the groups to read: mixed ones spread evenly, then others that have candidates; in the order of the test set."""
-    mixed = [place for place, group in enumerate(groups) if group.has_pairs]
-    others = [place for place, group in enumerate(groups) if group.candidates and not group.has_pairs]
+    mixed: list[int] = []
+    others: list[int] = []
+    for place, group in enumerate(groups):
+        if group.candidates:
+            (mixed if group.has_pairs else others).append(place)
     chosen = _spread(mixed, number)
     return sorted(chosen + _spread(others, number - len(chosen)))
 

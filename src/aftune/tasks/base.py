@@ -38,7 +38,11 @@ class Task(ABC):
         """Whether an extracted answer equals the gold one."""
 
     def load(self, split_slice: str) -> list[Problem]:
-        """The problems of a slice such as `train[:1000]`.
+        """The problems of a slice in memory; raises what `stream` raises."""
+        return list(self.stream(split_slice))
+
+    def stream(self, split_slice: str) -> Iterator[Problem]:
+        """The problems of a slice such as `train[:1000]`, one at a time.
 
         Raises UsageError for an unknown split and DataError for a slice without problems or a problem without answer.
         """
@@ -46,10 +50,12 @@ class Task(ABC):
         if wanted.split not in self.split_names:
             raise UsageError(f"task {self.name} has no split {wanted.split!r}; it has {', '.join(self.split_names)}")
         start, stop = wanted.bounds(self.split_size(wanted.split))
-        problems = list(self.problems(wanted.split, start, stop))
-        if not problems:
+        empty = True
+        for problem in self.problems(wanted.split, start, stop):
+            yield problem
+            empty = False
+        if empty:
             raise DataError(f"task {self.name}: {split_slice} holds no problems; choose a slice that does")
-        return problems
 
     def prompt(self, problem: Problem) -> str:
         """The text that a response follows."""

@@ -4,7 +4,8 @@ The calculator annotations `<<48/2=24>>` are taken out of the references: they a
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,24 +27,24 @@ class Gsm8k(Task):
 
     def __init__(self, data: Path | None = None, seed: int = 0) -> None:
         self.data = data_folder(self.name, data)
-        self._rows: dict[str, list[tuple[str, Any]]] = {}  # by split, read when first asked for
+        self._hub: dict[str, list[tuple[str, Any]]] = {}  # by split, loaded when first asked for
 
-    def _split_rows(self, split: str) -> list[tuple[str, Any]]:
-        if split not in self._rows:
-            if self.data is not None:
-                path = self.data / f"{split}.jsonl"
-                self._rows[split] = list(read_json_lines(path))
-                if not self._rows[split]:
-                    raise DataError(f"{path}: the file is empty, expected one question a line; get it again")
-            else:
-                self._rows[split] = _hub_rows(split)
-        return self._rows[split]
+    def _rows(self, split: str) -> Iterable[tuple[str, Any]]:
+        """Places and records of a split; those of a file are read anew each time."""
+        if self.data is not None:
+            return read_json_lines(self.data / f"{split}.jsonl")
+        if split not in self._hub:
+            self._hub[split] = _hub_rows(split)
+        return self._hub[split]
 
     def split_size(self, split: str) -> int:
-        return len(self._split_rows(split))
+        size = sum(1 for _ in self._rows(split))
+        if not size and self.data is not None:
+            raise DataError(f"{self.data / split}.jsonl: the file is empty, expected one question a line; get it again")
+        return size
 
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
-        for index, (place, row) in enumerate(self._split_rows(split)[start:stop], start):
+        for index, (place, row) in enumerate(islice(self._rows(split), start, stop), start):
             yield parse_row(row, place, f"gsm8k/{split}/{index}")
 
     def extract(self, text: str, reading: Reading) -> str | None:

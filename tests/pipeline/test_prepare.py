@@ -1,0 +1,56 @@
+"""The problems of each split: what stays, what is left out and why."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftune.errors import DataError
+from aftune.pipeline.context import Context
+from aftune.pipeline.prepare import prepare
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.recipe import Recipe
+from aftune.records import Problem, read_records
+
+
+def context(tmp_path: Path, train: list[str], test: list[str], **task: Any) -> Context:
+    """A run of GSM8K with these questions; the last training question is the validation split."""
+    for split, questions in (("train", train), ("test", test)):
+        rows = [{"question": question, "answer": f"#### {n}"} for n, question in enumerate(questions)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    splits = {"train": "train[:-1]", "validation": "train[-1:]", "test": "test"}
+    recipe = Recipe.model_validate({"run_dir": tmp_path / "run", "data": tmp_path, "task": {"name": "gsm8k", **splits, **task}})
+    return Context(recipe, RunDirectory(recipe.run_dir))
+
+
+def ids(prepared: Context, split: str) -> list[str]:
+    return [problem.id for problem in read_records(prepared.folder("prepare") / f"{split}.jsonl", Problem)]
+
+
+def test_a_question_stays_in_the_split_where_it_is_measured(tmp_path: Path) -> None:
+    prepared = context(tmp_path, ["a", "b c", "v", "a", "w", "v"], ["b  c", "t", "t"])
+    assert prepare(prepared) == {"train": 3, "validation": 1, "test": 3, "left_out": 2}
+    assert ids(prepared, "train") == ["gsm8k/train/0", "gsm8k/train/3", "gsm8k/train/4"]
+    assert ids(prepared, "validation") == ["gsm8k/train/5"]
+    assert ids(prepared, "test") == ["gsm8k/test/0", "gsm8k/test/1", "gsm8k/test/2"]  # its own repetitions stay
+    assert json.loads((prepared.folder("prepare") / "left_out.json").read_text()) == [
+        {"split": "train", "id": "gsm8k/train/1", "reason": "gsm8k/train/1: the same question is in test"},
+        {"split": "train", "id": "gsm8k/train/2", "reason": "gsm8k/train/2: the same question is in validation"},
+    ]
+
+
+def test_a_problem_longer_than_the_context_is_an_error_or_left_out(tmp_path: Path) -> None:
+    train = ["a", "long " * 3000, "v"]
+    with pytest.raises(DataError, match=r"gsm8k/train/1: the question is [\d,]+ tokens, .*set task.skip_too_long=true"):
+        prepare(context(tmp_path, train, ["t"]))
+    prepared = context(tmp_path, train, ["t"], skip_too_long=True)
+    assert prepare(prepared) == {"train": 1, "validation": 1, "test": 1, "left_out": 1}
+    assert ids(prepared, "train") == ["gsm8k/train/0"]
+
+
+def test_a_split_without_problems_is_an_error_and_writes_no_file(tmp_path: Path) -> None:
+    prepared = context(tmp_path, ["t", "v"], ["t"])
+    with pytest.raises(DataError, match=r"task\.train: no problem of train\[:-1\] is left; .*the same question is in test"):
+        prepare(prepared)
+    assert not (prepared.folder("prepare") / "train.jsonl").exists()
