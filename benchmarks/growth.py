@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from aftune.encoding import EncodedGroup
     from aftune.pipeline.context import Context
-    from aftune.records import Candidate
+    from aftune.records import Candidate, Group
 
 Item = TypeVar("Item")
 NUM_CANDIDATES = 8
 BATCH = 16  # groups
-BLOCK = 256  # groups that are encoded at once for scoring
 
 
 def make(folder: Path, num_problems: int) -> None:
@@ -82,10 +81,20 @@ def labelling(folder: Path) -> Callable[[], int]:
 
 
 def batching(folder: Path) -> Callable[[], int]:
-    from aftune.scoring import collate
+    from torch.utils.data import DataLoader
 
-    groups = _encoded(folder)
-    return lambda: sum(collate(batch)["input_ids"].shape[0] for batch in _blocks(groups, BATCH))
+    from aftune.scoring import collate
+    from aftune.training.dataset import EncodedGroups, LongestFirst
+
+    records, encode = _groups(folder)
+
+    def run() -> int:
+        groups = EncodedGroups(records, encode, context=10**9)
+        order = LongestFirst(groups.num_tokens, seed=0)
+        loader = DataLoader(groups, BATCH, sampler=order, collate_fn=collate)
+        return sum(len(batch["problems"]) for batch in loader)
+
+    return run
 
 
 def scoring(folder: Path) -> Callable[[], int]:
@@ -94,12 +103,12 @@ def scoring(folder: Path) -> Callable[[], int]:
     from aftune.scoring import score_groups
 
     torch.set_num_threads(1)
-    model, groups = _context(folder).load_policy("base"), _encoded(folder)
-    return lambda: sum(1 for block in _blocks(groups, BLOCK) for _ in score_groups(model, block))
+    model, (groups, encode) = _context(folder).load_policy("base"), _groups(folder)
+    return lambda: sum(1 for _ in score_groups(model, map(encode, groups)))
 
 
-def _encoded(folder: Path) -> "Iterator[EncodedGroup]":
-    """The groups in the shuffled order of training, each read and encoded when its turn comes."""
+def _groups(folder: Path) -> "tuple[Sequence[Group], Callable[[Group], EncodedGroup]]":
+    """The groups, read when they are asked for, and how they are encoded."""
     from aftune.encoding import encode_group
     from aftune.record_files import RecordFile
     from aftune.records import Group
@@ -107,14 +116,11 @@ def _encoded(folder: Path) -> "Iterator[EncodedGroup]":
     context = _context(folder)
     context.tokenizer("warm")
 
-    def encoded() -> "Iterator[EncodedGroup]":
-        groups = RecordFile(folder / "label" / "groups.jsonl", Group)
-        for place in random.Random(1).sample(range(len(groups)), len(groups)):
-            group = groups[place]
-            prompt, reference = context.task.prompt(group.problem), context.task.reference_response(group.problem)
-            yield encode_group(context.tokenizer, group, prompt, reference=reference)
+    def encode(group: Group) -> "EncodedGroup":
+        prompt, reference = context.task.prompt(group.problem), context.task.reference_response(group.problem)
+        return encode_group(context.tokenizer, group, prompt, reference=reference)
 
-    return encoded()
+    return RecordFile(folder / "label" / "groups.jsonl", Group), encode
 
 
 def _blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -165,7 +171,7 @@ def main() -> None:
 def table(sizes: list[int], score_sizes: list[int]) -> None:
     per_1000: dict[str, list[float]] = {step: [] for step in STEPS}
     extra: dict[str, list[float]] = {step: [] for step in STEPS}
-    print(f"{NUM_CANDIDATES} candidates a problem, {BATCH} groups a batch, scoring {BLOCK} groups at a time")
+    print(f"{NUM_CANDIDATES} candidates a problem, {BATCH} groups a batch")
     print(f"{'problems':>9} {'step':<10} {'wall s':>8} {'CPU s':>8} {'CPU s / 1,000':>14} {'peak MiB':>9} {'for the work':>13}")
     for size in sorted({*sizes, *score_sizes}):
         with tempfile.TemporaryDirectory() as folder:

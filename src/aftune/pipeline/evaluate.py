@@ -110,10 +110,10 @@ def _scores(context: Context, folder: Path, name: str, stage: str, groups: Seque
     path = folder / "scores.jsonl"
     if path.exists():
         return RecordFile(path, GroupScores)
-    encoded = [encode_group(context.tokenizer, group, context.task.prompt(group.problem), reference=None) for group in groups]
+    encoded = (encode_group(context.tokenizer, group, context.task.prompt(group.problem), reference=None) for group in groups)
     with progress_bar(f"evaluate: scores of {name}", len(groups), "groups") as update:
-        scores = list(score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update))
-    write_records(path, (GroupScores(problem_id=group.problem.id, scores=s) for group, s in zip(groups, scores, strict=True)))
+        scores = score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update)
+        write_records(path, (GroupScores(problem_id=group.problem.id, scores=s) for group, s in zip(groups, scores, strict=True)))
     return RecordFile(path, GroupScores)
 
 

@@ -10,11 +10,13 @@ import torch
 from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_callback import PrinterCallback
 
+from aftune.encoding import EncodedGroup
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.models import pick_device
 from aftune.pipeline.context import Context, Summary
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
-from aftune.records import Group, Problem, read_records, write_json
+from aftune.record_files import RecordFile
+from aftune.records import Group, Problem, write_json
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.progress import RichProgressCallback
 from aftune.training.trainer import encode_for_training
@@ -32,24 +34,20 @@ def sft(context: Context) -> Summary:
         batch_size = context.recipe.evaluate.batch_size
         return {"accuracy": greedy_accuracy(model, context.tokenizer, context.task, validation, settings, batch_size)}
 
-    return _train(context, "sft", "base", section, _without_candidates(context.problems("train")), validate=validate)
+    return _train(context, "sft", "base", section, context.problems("train"), validate=validate)
 
 
 def align(context: Context) -> Summary:
     """AFT on the labelled groups, from the VFT or the base model."""
     section = context.recipe.align
-    groups = read_records(context.folder("label") / "groups.jsonl", Group)
+    groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
     return _train(context, "align", _START[section.start], section, groups)
 
 
 def control(context: Context) -> Summary:
     """VFT from where `align` starts: its steps, batches and learning rates, without its alignment loss."""
     section = context.recipe.align.model_copy(update={"alignment_weight": 0.0, "sft_weight": 1.0})
-    return _train(context, "control", _START[section.start], section, _without_candidates(context.problems("train")))
-
-
-def _without_candidates(problems: Sequence[Problem]) -> list[Group]:
-    return [Group(problem=problem, candidates=[], feedback=[]) for problem in problems]
+    return _train(context, "control", _START[section.start], section, context.problems("train"))
 
 
 def _train(
@@ -57,23 +55,25 @@ def _train(
     stage: str,
     start: str,
     section: TrainingSection,
-    groups: Sequence[Group],
+    groups: Sequence[Group] | Sequence[Problem],
     validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
 ) -> Summary:
     folder = context.folder(stage)
     set_seed(context.recipe.seed)
     args = training_arguments(section, folder / "checkpoints", context.recipe, validated=validate is not None)
     task, tokenizer = context.task, context.tokenizer
+
+    def encode(source: Group | Problem) -> EncodedGroup:
+        group = source if isinstance(source, Group) else Group(problem=source, candidates=[], feedback=[])
+        prompt, reference = task.prompt(group.problem), task.reference_response(group.problem)
+        return encode_for_training(group, args, tokenizer, prompt=prompt, reference=reference)
+
     trainer = AlignmentTrainer(
         model=context.load_policy(start, float32=True),
         args=args,
-        train_dataset=[
-            encode_for_training(
-                group, args, tokenizer, prompt=task.prompt(group.problem), reference=task.reference_response(group.problem)
-            )
-            for group in groups
-        ],
+        train_dataset=groups,
         processing_class=tokenizer,
+        encode=encode,
         validate=validate,
         callbacks=[RichProgressCallback(stage)],
     )

@@ -1,24 +1,22 @@
 """The groups of a training run: encoded when they are asked for, in an order that shows at once whether they fit."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from aftune.encoding import EncodedGroup, check_lengths
-from aftune.records import Group
 
 
 class EncodedGroups(Dataset[EncodedGroup]):
-    """A sequence of encoded groups that holds none of them.
+    """A sequence of encoded groups that holds none of them, made from anything that can be encoded.
 
     `num_tokens[i]`: of group i, the prompt counted once. Raises DataError for a group that does not fit the context.
     """
 
-    def __init__(
-        self, groups: Sequence[Group] | Sequence[EncodedGroup], encode: Callable[[Group], EncodedGroup], context: int
-    ) -> None:
-        self._groups = groups
+    def __init__(self, sources: Sequence[Any], encode: Callable[[Any], EncodedGroup], context: int) -> None:
+        self._sources = sources
         self._encode = encode
         self.num_tokens: list[int] = []
         for group in self:
@@ -26,16 +24,16 @@ class EncodedGroups(Dataset[EncodedGroup]):
             self.num_tokens.append(group.num_tokens)
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._sources)
 
     def __getitem__(self, index: int) -> EncodedGroup:
-        return self._encoded(self._groups[index])
+        return self._encoded(self._sources[index])
 
     def __iter__(self) -> Iterator[EncodedGroup]:
-        return map(self._encoded, self._groups)
+        return map(self._encoded, self._sources)
 
-    def _encoded(self, group: Group | EncodedGroup) -> EncodedGroup:
-        return group if isinstance(group, EncodedGroup) else self._encode(group)
+    def _encoded(self, source: Any) -> EncodedGroup:
+        return source if isinstance(source, EncodedGroup) else self._encode(source)
 
 
 class LongestFirst(Sampler[int]):

@@ -29,8 +29,8 @@ from aftune.training.dataset import EncodedGroups, LongestFirst
 class AlignmentTrainer(Trainer):
     """Trains a causal LM on groups.
 
-    train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller has tokenised them. A `Group` is encoded
-    whenever it is asked for, so that a sequence that reads from disk is never held.
+    train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller has tokenised them, or of whatever `encode`
+    makes an `EncodedGroup` of. It is encoded item by item when asked for, so that a sequence that reads from disk is not held.
     validate: measures the model at each evaluation and returns metrics by name; without it, evaluation gives the loss on
     `eval_dataset`.
     Raises DataError for a group that does not fit the model's context, UsageError for DataParallel, which would tear groups.
@@ -43,9 +43,10 @@ class AlignmentTrainer(Trainer):
         self,
         model: PreTrainedModel,
         args: AlignmentConfig,
-        train_dataset: Sequence[Group] | Sequence[EncodedGroup],
+        train_dataset: Sequence[Any],
         processing_class: PreTrainedTokenizerBase,
-        eval_dataset: Sequence[Group] | Sequence[EncodedGroup] | None = None,
+        eval_dataset: Sequence[Any] | None = None,
+        encode: Callable[[Any], EncodedGroup] | None = None,
         validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -58,10 +59,11 @@ class AlignmentTrainer(Trainer):
         self._pending_metrics: list[dict[str, Tensor]] = []
         self._pending_steps: set[int] = set()
 
-        def encode(group: Group) -> EncodedGroup:
+        def encode_by_template(group: Group) -> EncodedGroup:
             prompt = args.prompt_template.format(question=group.problem.question)
             return encode_for_training(group, args, processing_class, prompt=prompt, reference=group.problem.rationale)
 
+        encode = encode or encode_by_template
         context = context_length(model.config)
         if eval_dataset is None and validate is not None:
             eval_dataset = []  # the Trainer wants one
