@@ -41,6 +41,24 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     else:
         seconds = cost.estimated_seconds(costs, recipe)
         console.print(f"{parameters:,.0f} parameters; roughly {_duration(seconds)} on this machine. Nothing was run or written.")
+    memory = cost.training_memory(recipe)
+    if memory is not None:
+        console.print(_memory(memory, recipe.align.token_budget))
+
+
+def _memory(memory: cost.TrainingMemory, token_budget: int) -> str:
+    if memory.num_rows == 1:
+        how = f"about {max(1, token_budget // memory.num_tokens)} at a time (token_budget {token_budget:,})"
+    else:
+        how = f"more than token_budget {token_budget:,}: each in {memory.num_rows} parts, computed twice, one part in memory"
+    return (
+        f"align: a group is about {memory.num_tokens:,} tokens, {how}; memory about {_gib(memory.state + memory.pass_)}: "
+        f"{_gib(memory.state)} for weights, gradients and optimizer, {_gib(memory.pass_)} for a pass."
+    )
+
+
+def _gib(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:,.2f} GiB"
 
 
 def _duration(seconds: float) -> str:

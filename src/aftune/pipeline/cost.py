@@ -1,9 +1,11 @@
-"""What a run would cost, before anything is loaded: tokens and floating-point operations by stage, and a rough time.
+"""What a run would cost, before anything is loaded: tokens and operations by stage, a rough time, and memory of training.
 
 Estimates: 6 FLOPs a parameter and token for training, 2 for a forward pass; lengths as given in the recipe where nothing
 is known of the data. The time takes a matrix product measured here and assumes the share of it that small batches reach.
+Memory counts weights, gradients and Adam's two moments in float32 and what one pass keeps for its backward pass.
 """
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -14,11 +16,14 @@ import torch
 from aftune import models
 from aftune.errors import AftuneError
 from aftune.recipe import Recipe
+from aftune.scoring.head import CHUNK_ELEMENTS
 from aftune.tasks import TASKS, Task, build, splits
 
 _UTILISATION = 0.3  # of the measured matrix product; training and generation of the bundled model reach 0.1 to 0.4
 _SAMPLE_SIZE = 64  # problems looked at for their lengths
 _ASSUMED_TOKENS = (150, 150)  # prompt, response
+# Tensors that a layer keeps for its backward pass: of the width of the hidden states, of the inner layer, attention weights.
+_KEPT_WIDTHS, _KEPT_INNER, _KEPT_WEIGHTS = 12, 4, 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,17 @@ class StageCost:
     what: str
     num_tokens: float
     teraflops: float
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """num_tokens: of a mean group. num_rows: forward passes that it takes; of several, each is computed again for its
+    gradient. state, pass_: bytes of weights, gradients and optimizer, and of what a pass holds."""
+
+    num_tokens: int
+    num_rows: int
+    state: float
+    pass_: float
 
 
 def num_parameters(recipe: Recipe) -> float | None:
@@ -55,6 +71,7 @@ def estimate(recipe: Recipe) -> list[StageCost]:
     k, k_test = (1 if recipe.candidates else recipe.sample.num_candidates), recipe.evaluate.num_candidates
     num_policies = 4 if recipe.control.enabled else 3
     row = prompt + response
+    group = prompt + (k + 1) * response  # the prompt is computed once
 
     def cost(stage: str, what: str, tokens: float, flops_per_parameter: int) -> StageCost:
         return StageCost(stage, what, tokens / 1e6, tokens * parameters * flops_per_parameter / 1e12)
@@ -64,18 +81,45 @@ def estimate(recipe: Recipe) -> list[StageCost]:
         cost("sft", f"{num_train:,} references x {epochs:g} epochs", num_train * row * epochs, 6),
         cost("sft", f"{num_validation:,} greedy responses x {epochs:g} epochs", num_validation * row * epochs, 2),
         cost("sample", f"{num_train:,} problems x {k} candidates", 0 if recipe.candidates else num_train * k * row, 2),
-        cost(
-            "align", f"{num_train:,} groups of up to {k + 1} x {align_epochs:g} epochs", num_train * (k + 1) * row * align_epochs, 6
-        ),
+        cost("align", f"{num_train:,} groups of up to {k + 1} x {align_epochs:g} epochs", num_train * group * align_epochs, 6),
         cost("control", f"{num_train:,} references x {align_epochs:g} epochs", num_train * row * align_epochs, 6),
         cost(
             "evaluate",
             f"{num_test:,} problems x ({k_test} candidates + {num_policies} models)",
-            num_test * row * (k_test + num_policies * (k_test + 1)),
+            num_test * (row * (k_test + num_policies) + num_policies * (prompt + k_test * response)),
             2,
         ),
     ]
     return [item for item in costs if item.stage != "control" or recipe.control.enabled]
+
+
+def training_memory(recipe: Recipe) -> TrainingMemory | None:
+    """Of the stage `align`, the largest; None where the model's configuration is not here."""
+    section = recipe.model
+    config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    parameters = num_parameters(recipe)
+    if config is None or parameters is None:
+        return None
+    prompt, response = _mean_lengths(recipe, _task(recipe))
+    k = 1 if recipe.candidates else recipe.sample.num_candidates
+    group, budget = prompt + (k + 1) * response, recipe.align.token_budget
+    num_rows = 1 if group <= budget else math.ceil((k + 1) * response / max(budget - prompt, response))
+    in_row = group * (budget // group) if num_rows == 1 else max(budget, prompt + response)
+    head = 3 * min(CHUNK_ELEMENTS, in_row * config.vocab_size) * 4
+    kept = kept_bytes(config, in_row, prompt + response, half=section.precision == "bfloat16")
+    if recipe.align.gradient_checkpointing:
+        kept /= config.num_hidden_layers
+    return TrainingMemory(round(group), num_rows, parameters * 16, kept + head)
+
+
+def kept_bytes(config: Any, num_tokens: float, num_visible: float, *, half: bool) -> float:
+    """What a forward pass keeps for its backward pass, all layers: `num_tokens` in the row, of which each sees at most
+    `num_visible`. With `half` under autocast, which keeps about half of it in float32."""
+    wide = config.hidden_size
+    inner = getattr(config, "intermediate_size", None) or 4 * wide
+    attention = _KEPT_WEIGHTS * config.num_attention_heads * num_visible
+    values = num_tokens * config.num_hidden_layers * (_KEPT_WIDTHS * wide + _KEPT_INNER * inner + attention)
+    return float(values * (3 if half else 4))
 
 
 def measured_teraflops(device: str, dtype: torch.dtype) -> float:

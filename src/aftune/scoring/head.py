@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_CHUNK_ELEMENTS = 2**24  # logits held at once: 64 MiB in float32
+CHUNK_ELEMENTS = 2**24  # logits held at once: 64 MiB in float32
 
 
 class _ChunkedLogprobs(torch.autograd.Function):
@@ -97,6 +97,6 @@ def score_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def _chunks(num_tokens: int, num_words: int) -> Iterator[slice]:
-    size = max(16, _CHUNK_ELEMENTS // num_words)
+    size = max(16, CHUNK_ELEMENTS // num_words)
     for start in range(0, num_tokens, size):
         yield slice(start, start + size)

@@ -1,0 +1,115 @@
+"""The ways not taken: attention of one group in several forms, and the head in several forms, forward and backward.
+
+    python benchmarks/choices.py [--threads 2] [--rounds 7]
+
+Forms take turns; printed are medians in milliseconds, and each as a multiple of the form that aftune uses (the first).
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, linear, linear_cross_entropy, scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
+
+from aftune import machine
+from aftune.scoring import attention
+from aftune.scoring.attention import Segment
+from aftune.scoring.head import chunked_logprobs
+
+PROMPT, RESPONSES = 70, (105, 60, 180, 90, 130, 75, 95)  # tokens, as in GSM8K
+HEADS, SIZE = 6, 64
+TOKENS, WIDTH, WORDS = 735, 384, 32_000
+MODULE = torch.nn.Identity()
+
+
+def segments(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return attention._attention(MODULE, query, key, value, None, segments=[Segment(0, PROMPT, RESPONSES)])[0]
+
+
+def segments_fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    before, attention._SMALL_PAIRS = attention._SMALL_PAIRS, 0
+    try:
+        return segments(query, key, value)
+    finally:
+        attention._SMALL_PAIRS = before
+
+
+def dense_mask(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """One mask over the whole row."""
+    lengths = torch.tensor([PROMPT, *RESPONSES])
+    owner = torch.arange(len(lengths)).repeat_interleave(lengths)
+    position = torch.arange(len(owner))
+    seen = ((owner[:, None] == owner) | (owner == 0)) & (position[:, None] >= position)
+    return scaled_dot_product_attention(query, key, value, attn_mask=seen)
+
+
+def padded_rows(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The prompt again for each response, padded to the longest: what trainers without shared prefixes do."""
+    longest = PROMPT + max(RESPONSES)
+    rows = [tensor[:, :, :longest].expand(len(RESPONSES), -1, -1, -1) for tensor in (query, key, value)]
+    return scaled_dot_product_attention(*rows, is_causal=True)
+
+
+def chunked(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    return chunked_logprobs(hidden, weight, None, targets)
+
+
+def whole(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    return -cross_entropy(linear(hidden, weight).float(), targets, reduction="none")
+
+
+def checkpointed(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    pieces = zip(hidden.split(512), targets.split(512), strict=True)
+    return torch.cat([checkpoint(whole, h, weight, t, use_reentrant=False) for h, t in pieces])
+
+
+def of_torch(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=512)
+    return -linear_cross_entropy(hidden, weight, targets, reduction="none", options=options)
+
+
+def compare(title: str, forms: list[Callable[..., Tensor]], make: Callable[[], tuple[Tensor, ...]], rounds: int) -> None:
+    times: dict[str, list[float]] = {form.__name__: [] for form in forms}
+    for number in range(rounds + 1):
+        for form in forms:
+            inputs = make()
+            started = time.perf_counter()
+            form(*inputs).float().sum().backward()
+            if number:  # the first round warms up
+                times[form.__name__].append(1000 * (time.perf_counter() - started))
+    print(f"\n{title}")
+    ours = median(times[forms[0].__name__])
+    for name, values in times.items():
+        print(f"  {name.replace('_', ' '):<16} {median(values):8.1f} ms   x {median(values) / ours:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    machine.keep_freed_memory()
+    for dtype in (torch.float32, torch.bfloat16):
+
+        def attention_inputs(dtype: torch.dtype = dtype) -> tuple[Tensor, ...]:
+            shape = (1, HEADS, PROMPT + sum(RESPONSES), SIZE)
+            return tuple(torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(3))
+
+        def head_inputs(dtype: torch.dtype = dtype) -> tuple[Tensor, ...]:
+            hidden = torch.randn(TOKENS, WIDTH, dtype=dtype, requires_grad=True)
+            weight = torch.randn(WORDS, WIDTH, dtype=dtype, requires_grad=True)
+            return hidden, weight, torch.randint(WORDS, (TOKENS,))
+
+        name = str(dtype).removeprefix("torch.")
+        forms = [segments, segments_fused, dense_mask, padded_rows]
+        compare(f"attention of one group, {name}", forms, attention_inputs, arguments.rounds)
+        compare(f"head, {TOKENS} tokens of {WORDS:,} words, {name}", [chunked, whole, checkpointed, of_torch], head_inputs, 3)
+
+
+if __name__ == "__main__":
+    main()
