@@ -19,13 +19,17 @@ from aftune.training import AlignmentTrainer
 SETTINGS: dict[str, Any] = {
     "task": {"train": "train[:24]", "validation": "validation[:6]", "test": "test[:12]"},
     "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8, "micro_batch_size": 4},
-    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 16},
+    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 2},  # blocks of 18 of 72 candidates
     "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8, "micro_batch_size": 4},
-    "evaluate": {"num_candidates": 2, "max_new_tokens": 64, "batch_size": 8},
+    "evaluate": {
+        "num_candidates": 2,
+        "max_new_tokens": 64,
+        "batch_size": 1,
+    },  # blocks of 8 of 24 candidates, 8 of 12 responses
     "report": {"num_groups": 3},
 }
 
-# The stage, and how many batches or optimizer steps it had done when it was killed; None: just before it was marked finished.
+# The stage, and how many blocks or optimizer steps it had done when it was killed; None: just before it was marked finished.
 KILL_POINTS: tuple[tuple[str, int | None], ...] = (
     ("prepare", None),
     ("sft", 1),
