@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from aftune.sampling.attention import fast_single_steps
 from aftune.sampling.cache import SPARE, SlotCache
 from aftune.sampling.choice import TokenChoice, uniform_numbers
 from aftune.sampling.interface import Request, SamplingSettings
@@ -158,13 +159,14 @@ class DecodingLoop:
         column_W = torch.arange(self.cache.width, device=self.device)
         visible_N_W = (column_W >= self.start_N[rows, None]) & (column_W <= self.cache.column)
         position_N1 = (self.cache.column - self.start_N[rows])[:, None]
-        logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], self.cache)
+        with fast_single_steps(self.model):
+            logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], self.cache)
         self.cache.column += 1
         self._take(logits_N_V, rows)
 
     def _forward(self, ids_N_T: Tensor, position_N_T: Tensor, visible_N1_T_T: Tensor, cache: Any) -> Tensor:
         mask = visible_N1_T_T
-        if self.model.config._attn_implementation == "eager":  # adds its mask to the scores
+        if self.model.config.get_text_config(decoder=True)._attn_implementation != "sdpa":  # the others add it to the scores
             lowest = torch.finfo(self.model.dtype).min
             mask = torch.zeros_like(visible_N1_T_T, dtype=self.model.dtype).masked_fill_(~visible_N1_T_T, lowest)
         logits: Tensor = self.model(
