@@ -35,8 +35,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "Qwen3": COMMON | {"head_dim": 12},
     "Mistral": COMMON | {"sliding_window": 100},
     "Gemma": COMMON | {"head_dim": 8, "num_key_value_heads": 1},
-    "Gemma2": COMMON
-    | {"head_dim": 8, "sliding_window": 100, "query_pre_attn_scalar": 8, "initializer_range": 1.0},
+    "Gemma2": COMMON | {"head_dim": 8, "sliding_window": 100, "query_pre_attn_scalar": 8, "tie_word_embeddings": False},
     "GPTNeoX": WHOLE_HEADS,
     "GPT2": {**WHOLE_HEADS, "n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 4},
     "Mixtral": COMMON | {"num_local_experts": 4, "sliding_window": None},

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from aftune.sampling.attention import fast_single_steps
-from aftune.sampling.cache import SPARE, SlotCache
+from aftune.sampling.cache import SPARE, STEP, SlotCache
 from aftune.sampling.choice import TokenChoice, uniform_numbers
 from aftune.sampling.interface import Request, SamplingSettings
 
@@ -154,7 +154,7 @@ class DecodingLoop:
         """One more token for each row."""
         rows = slice(0, len(self.row_requests))
         kept = self._num_kept()
-        if self.cache.column == self.cache.width or kept + 2 * SPARE < self.cache.width:
+        if self.cache.column == self.cache.width or kept + SPARE + 2 * STEP <= self.cache.width:
             self._lay_out(kept, kept, self.num_slots if is_refilled else rows.stop)
         column_W = torch.arange(self.cache.width, device=self.device)
         visible_N_W = (column_W >= self.start_N[rows, None]) & (column_W <= self.cache.column)
