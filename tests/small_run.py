@@ -19,13 +19,9 @@ from aftune.training import AlignmentTrainer
 SETTINGS: dict[str, Any] = {
     "task": {"train": "train[:24]", "validation": "validation[:6]", "test": "test[:12]"},
     "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8, "micro_batch_size": 4},
-    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 2},  # blocks of 18 of 72 candidates
+    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 4},  # blocks of 33 of 72 candidates
     "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8, "micro_batch_size": 4},
-    "evaluate": {
-        "num_candidates": 2,
-        "max_new_tokens": 64,
-        "batch_size": 1,
-    },  # blocks of 8 of 24 candidates, 8 of 12 responses
+    "evaluate": {"num_candidates": 2, "max_new_tokens": 64, "batch_size": 2},  # blocks of 16 of 24 candidates
     "report": {"num_groups": 3},
 }
 
