@@ -98,7 +98,7 @@ def test_greedy_equals_generate(tokenizer: Any, family: str, attention: str) -> 
     assert len({tuple(ids) for ids, _ in expected}) > 6
 
 
-@pytest.mark.parametrize("num_slots", [1, 2, 3, 5, 8, 100])
+@pytest.mark.parametrize("num_slots", [1, 3, 8, 100])
 def test_number_of_places_and_order_change_nothing(tokenizer: Any, num_slots: int) -> None:
     """36 sampled responses, three of each prompt, with two stop tokens that come every 20 tokens or so."""
     model, settings = build("Llama"), SamplingSettings(max_new_tokens=50, temperature=0.9)

@@ -39,8 +39,9 @@ def unsupported(model: PreTrainedModel, longest: int) -> str | None:
 class DecodingLoop:
     """One run over requests, with `num_slots` rows at most in a step.
 
-    Rows 0 to num_rows - 1 of every tensor are in use. Rows that have finished stay until enough have, or until the end: they
-    cost a little work and are not written to.
+    All rows of the cache end at the same column, so a row is known by the column it starts at, and its next position is the
+    difference. Rows 0 to len(row_requests) - 1 of every tensor are in use. Rows that have finished stay until enough have, or
+    until the end: they cost a little work and nothing of theirs is kept.
     """
 
     def __init__(
@@ -57,14 +58,13 @@ class DecodingLoop:
         self.requests = requests
         self.room = room
         self.choose = TokenChoice(settings)
-        self.num_numbers = settings.max_new_tokens if settings.temperature > 0 else 0
+        self.is_random = settings.temperature > 0
         self.num_slots = min(num_slots, len(requests))
         self.device = model.device
         self.stop_ids = torch.tensor(stop_ids, device=self.device)
         self.cache = SlotCache()
         self.row_requests: list[int] = []
         slots, width = self.num_slots, max(room) + 1  # one more than is kept: finished rows write there
-        double = torch.float32 if self.device.type == "mps" else torch.float64
         self.start_N = self._zeros(slots)
         self.room_N = self._zeros(slots)
         self.count_N = self._zeros(slots)  # tokens so far, stop token not included
@@ -72,7 +72,7 @@ class DecodingLoop:
         self.done_N = self._zeros(slots, dtype=torch.bool)
         self.stopped_N = self._zeros(slots, dtype=torch.bool)
         self.tokens_N_R = self._zeros(slots, width)
-        self.uniforms_N_R = self._zeros(slots, width, dtype=double)
+        self.uniforms_N_R = self._zeros(slots, width, dtype=torch.float32 if self.device.type == "mps" else torch.float64)
 
     def run(self) -> Iterator[tuple[int, list[int], bool]]:
         """`(index of the request, token ids, whether a stop token followed)`, each when it is finished."""
@@ -104,20 +104,21 @@ class DecodingLoop:
         taken: list[list[int]] = []
         longest = 0
         while waiting and free >= len(waiting[-1]):
-            length = max(longest, len(self.requests[waiting[-1][0]].prompt))
-            if taken and length * (len(taken) + 1) > PREFILL_TOKENS:
-                self._admit(taken, longest)
-                taken, length = [], len(self.requests[waiting[-1][0]].prompt)
-            longest = length
+            length = len(self.requests[waiting[-1][0]].prompt)
+            if taken and max(longest, length) * (len(taken) + 1) > PREFILL_TOKENS:
+                self._admit(taken)
+                taken, longest = [], 0
+            longest = max(longest, length)
             taken.append(waiting.pop())
             free -= len(taken[-1])
         if taken:
-            self._admit(taken, longest)
+            self._admit(taken)
 
-    def _admit(self, groups: list[list[int]], longest: int) -> None:
+    def _admit(self, groups: list[list[int]]) -> None:
         """Prefills one prompt a group, and adds a row for each of its requests with its first token."""
         prompts = [self.requests[group[0]].prompt for group in groups]
         lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
+        longest = int(lengths_P.max())
         prefilled = DynamicCache()
         logits_P_V = self._prefill(prompts, lengths_P, longest, prefilled)
         if longest > self.cache.column:
@@ -133,7 +134,7 @@ class DecodingLoop:
         self.count_N[rows] = 0
         self.done_N[rows] = False
         self.stopped_N[rows] = False
-        if self.num_numbers:
+        if self.is_random:
             numbers_N_R = uniform_numbers([self.requests[index].seed for index in indices], self.tokens_N_R.shape[1])
             self.uniforms_N_R[rows] = numbers_N_R.to(self.device, self.uniforms_N_R.dtype)
         self._take(logits_P_V[source_N], rows)
