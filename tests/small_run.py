@@ -19,22 +19,22 @@ from aftune.training import AlignmentTrainer
 SETTINGS: dict[str, Any] = {
     "task": {"train": "train[:24]", "validation": "validation[:6]", "test": "test[:12]"},
     "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8},
-    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 16},
+    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 4},  # blocks of 18 of 72 candidates
     "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8},
-    "evaluate": {"num_candidates": 2, "max_new_tokens": 64, "batch_size": 8},
+    "evaluate": {"num_candidates": 2, "max_new_tokens": 64, "batch_size": 2},  # blocks of 8 of 24 candidates
     "report": {"num_groups": 3},
 }
 
-# The stage, and how many batches or optimizer steps it had done when it was killed; None: just before it was marked finished.
+# The stage, and how many blocks or optimizer steps it had done when it was killed; None: just before it was marked finished.
 KILL_POINTS: tuple[tuple[str, int | None], ...] = (
     ("prepare", None),
     ("sft", 1),
-    ("sft", 8),
+    ("sft", 4),
     ("sft", None),
     ("sample", 2),
     ("label", None),
-    ("align", 7),
-    ("control", 8),
+    ("align", 4),
+    ("control", 5),
     ("evaluate", 1),
     ("evaluate", 4),
     ("report", None),

@@ -69,7 +69,7 @@ class SftSection(TrainingSection):
 
 
 class SamplingSection(Section):
-    """How responses are drawn. `batch_size` is sequences generated at once."""
+    """How responses are drawn. `batch_size` is sequences generated at once; files grow by eight times as many."""
 
     num_candidates: Count = 6
     temperature: Positive = 1.0

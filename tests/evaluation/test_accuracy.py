@@ -8,7 +8,7 @@ import pytest
 from aftune.encoding import encode_prompt
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.records import Problem
-from aftune.sampling import SamplingSettings, TransformersEngine
+from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.tasks.arithmetic import Arithmetic
 
 
@@ -29,7 +29,7 @@ def test_share_of_problems_whose_greedy_response_is_right(make_llama: Callable[.
     problems = [Problem(id=f"p{n}", task="t", question="x y z" * (5 - n), gold_answer="?") for n in range(5)]
     for index in (1, 4):
         prompt = encode_prompt(tokenizer, task.prompt(problems[index]))
-        text = TransformersEngine(model, tokenizer).complete([prompt], [0], settings)[0].text
-        problems[index] = problems[index].model_copy(update={"gold_answer": text[:5]})
+        ((_, completion),) = TransformersEngine(model, tokenizer).complete([Request(prompt)], settings)
+        problems[index] = problems[index].model_copy(update={"gold_answer": completion.text[:5]})
     assert problems[1].gold_answer != problems[4].gold_answer
     assert greedy_accuracy(model, tokenizer, task, problems, settings, batch_size) == 0.4

@@ -1,6 +1,6 @@
 """The transformers engine: greedy, seeded, true to the model's distribution, and honest about how a response ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -8,11 +8,21 @@ import pytest
 import torch
 from scipy import stats
 
-from aftune.sampling import SamplingSettings, TransformersEngine
-from aftune.sampling.transformers_engine import SeededChoice
+from aftune.sampling import Completion, Request, SamplingSettings, TransformersEngine
+from aftune.sampling.choice import TokenChoice
 
 PROMPTS = [[1, 40, 41, 42], [1, 7], [1, 90, 91, 92, 93, 94, 95, 96, 97], [1, 300, 301]]
 NO_EOS = 999_999
+
+
+def complete(
+    engine: TransformersEngine, prompts: Sequence[list[int]], seeds: Iterable[int], settings: SamplingSettings
+) -> list[Completion]:
+    """One completion a prompt, in order."""
+    requests = [Request(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+    finished = list(engine.complete(requests, settings))
+    assert sorted(index for index, _ in finished) == list(range(len(requests)))
+    return [completion for _, completion in sorted(finished, key=lambda pair: pair[0])]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +53,7 @@ def next_token_probabilities(model: Any, prompt: list[int], temperature: float =
 
 def first_tokens(engine: TransformersEngine, prompt: list[int], num: int, **settings: float) -> list[int]:
     wanted = SamplingSettings(max_new_tokens=1, **settings)
-    return [c.token_ids[0] for c in engine.complete([prompt] * num, range(1000, 1000 + num), wanted)]
+    return [c.token_ids[0] for c in complete(engine, [prompt] * num, range(1000, 1000 + num), wanted)]
 
 
 def chi_square_p(tokens: list[int], probabilities: torch.Tensor) -> float:
@@ -61,7 +71,7 @@ def chi_square_p(tokens: list[int], probabilities: torch.Tensor) -> float:
 
 
 def test_greedy_equals_an_argmax_loop(endless: TransformersEngine) -> None:
-    completions = endless.complete(PROMPTS, [0, 1, 2, 3], SamplingSettings(max_new_tokens=12, temperature=0.0))
+    completions = complete(endless, PROMPTS, [0, 1, 2, 3], SamplingSettings(max_new_tokens=12, temperature=0.0))
     expected = [argmax_loop(endless.model, prompt, 12) for prompt in PROMPTS]
     assert [c.token_ids for c in completions] == expected
     assert [c.finish_reason for c in completions] == ["length"] * 4
@@ -69,9 +79,11 @@ def test_greedy_equals_an_argmax_loop(endless: TransformersEngine) -> None:
     assert len(set(expected[0])) > 3  # no stuttering model, a wrong position would show
 
 
-def test_text_is_the_decoded_response(endless: TransformersEngine, tokenizer: Any) -> None:
+def test_text_is_the_decoded_response(endless: TransformersEngine, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = tokenizer("Now Tom has 3+4=7 apples.", add_special_tokens=False)["input_ids"]
-    completion = endless._completion([*ids, NO_EOS, 5, 5])
+    steps = iter([*ids, NO_EOS])
+    monkeypatch.setattr(TokenChoice, "__call__", lambda self, logits_N_V, uniforms_N: torch.tensor([next(steps)]))
+    (completion,) = complete(endless, PROMPTS[:1], [0], SamplingSettings(max_new_tokens=60))
     assert completion.text == "Now Tom has 3+4=7 apples."
     assert completion.token_ids == ids
     assert completion.finish_reason == "stop"
@@ -81,29 +93,20 @@ def test_text_is_the_decoded_response(endless: TransformersEngine, tokenizer: An
 def test_a_seeded_prompt_gives_the_same_alone_and_in_company(endless: TransformersEngine, settings: dict[str, Any]) -> None:
     wanted = SamplingSettings(max_new_tokens=16, **settings)
     seeds = [11, 22, 33, 44]
-    together = [c.token_ids for c in endless.complete(PROMPTS, seeds, wanted)]
-    alone = [endless.complete([prompt], [seed], wanted)[0].token_ids for prompt, seed in zip(PROMPTS, seeds, strict=True)]
-    turned = [c.token_ids for c in endless.complete(PROMPTS[::-1], seeds[::-1], wanted)][::-1]
+    together = [c.token_ids for c in complete(endless, PROMPTS, seeds, wanted)]
+    alone = [complete(endless, [prompt], [seed], wanted)[0].token_ids for prompt, seed in zip(PROMPTS, seeds, strict=True)]
+    turned = [c.token_ids for c in complete(endless, PROMPTS[::-1], seeds[::-1], wanted)][::-1]
     assert together == alone
     assert together == turned
-    assert endless.complete(PROMPTS[:1], [12], wanted)[0].token_ids != alone[0]
-
-
-@pytest.mark.parametrize(("uniform", "token"), [(0.0, 1), (0.2499, 1), (0.2501, 3), (0.9999, 3), (1 - 2**-53, 3)])
-def test_choice_inverts_the_cumulative_distribution(uniform: float, token: int) -> None:
-    """Probabilities 0, 1/4, 0, 3/4, 0: tokens of probability 0 are never drawn, not even at the ends."""
-    choice = SeededChoice([0], 1, prompt_length=2, device=torch.device("cpu"))
-    choice.uniforms_N_T = torch.tensor([[uniform]], dtype=torch.float64)
-    scores = torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0]]).log()
-    assert choice(torch.tensor([[1, 5]]), scores).argmax(-1).tolist() == [token]
+    assert complete(endless, PROMPTS[:1], [12], wanted)[0].token_ids != alone[0]
 
 
 def test_global_random_state_plays_no_part(endless: TransformersEngine) -> None:
     wanted = SamplingSettings(max_new_tokens=8)
     torch.manual_seed(0)
-    first = endless.complete(PROMPTS, [1, 2, 3, 4], wanted)
+    first = complete(endless, PROMPTS, [1, 2, 3, 4], wanted)
     torch.manual_seed(1)
-    assert endless.complete(PROMPTS, [1, 2, 3, 4], wanted) == first
+    assert complete(endless, PROMPTS, [1, 2, 3, 4], wanted) == first
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
@@ -117,7 +120,7 @@ def test_first_tokens_follow_the_softmax(endless: TransformersEngine, temperatur
 
 def test_second_tokens_follow_the_softmax_too(endless: TransformersEngine) -> None:
     """The uniform numbers of later positions are independent of the first."""
-    completions = endless.complete([PROMPTS[1]] * 4000, range(4000), SamplingSettings(max_new_tokens=2, temperature=0.6))
+    completions = complete(endless, [PROMPTS[1]] * 4000, range(4000), SamplingSettings(max_new_tokens=2, temperature=0.6))
     pairs = [tuple(c.token_ids) for c in completions]
     firsts = [first for first, _ in pairs]
     common = max(set(firsts), key=firsts.count)
@@ -167,7 +170,7 @@ def test_stops_at_any_of_several_end_tokens(make_llama: Callable[..., Any], toke
     cuts = [next((i for i, token in enumerate(path) if token in engine.stop_ids), None) for path in paths]
     assert all(cut is not None and cut > 1 for cut in cuts)
     assert cuts[0] != cuts[1]
-    completions = engine.complete(PROMPTS[:2], [0, 0], SamplingSettings(max_new_tokens=10, temperature=0.0))
+    completions = complete(engine, PROMPTS[:2], [0, 0], SamplingSettings(max_new_tokens=10, temperature=0.0))
     assert [c.token_ids for c in completions] == [path[:cut] for path, cut in zip(paths, cuts, strict=True)]
     assert [c.finish_reason for c in completions] == ["stop", "stop"]
 
@@ -178,7 +181,7 @@ def test_max_new_tokens_counts_the_end_token(make_llama: Callable[..., Any], tok
     model.generation_config.eos_token_id = fresh_token(path, 3)
     engine = TransformersEngine(model, tokenizer)
     end = next(i for i, token in enumerate(path) if token in engine.stop_ids)
-    exact, short = (engine.complete(PROMPTS[:1], [0], SamplingSettings(n, temperature=0.0))[0] for n in (end + 1, end))
+    exact, short = (complete(engine, PROMPTS[:1], [0], SamplingSettings(n, temperature=0.0))[0] for n in (end + 1, end))
     assert (exact.token_ids, exact.finish_reason) == (path[:end], "stop")
     assert (short.token_ids, short.finish_reason) == (path[:end], "length")
 
@@ -186,7 +189,7 @@ def test_max_new_tokens_counts_the_end_token(make_llama: Callable[..., Any], tok
 def test_stops_where_the_context_ends(make_llama: Callable[..., Any], tokenizer: Any) -> None:
     engine = TransformersEngine(make_llama(seed=5, max_position_embeddings=12), tokenizer)
     engine.stop_ids = [NO_EOS]
-    completion = engine.complete([PROMPTS[2]], [0], SamplingSettings(max_new_tokens=50))[0]
+    completion = complete(engine, [PROMPTS[2]], [0], SamplingSettings(max_new_tokens=50))[0]
     assert len(completion.token_ids) == 12 - len(PROMPTS[2])
     assert completion.finish_reason == "length"
 
@@ -195,9 +198,9 @@ def test_a_long_prompt_in_the_batch_does_not_shorten_the_others(make_llama: Call
     engine = TransformersEngine(make_llama(seed=5, max_position_embeddings=12), tokenizer)
     engine.stop_ids = [NO_EOS]
     wanted = SamplingSettings(max_new_tokens=9)
-    together = engine.complete(PROMPTS, [1, 2, 3, 4], wanted)
+    together = complete(engine, PROMPTS, [1, 2, 3, 4], wanted)
     assert [len(c.token_ids) for c in together] == [8, 9, 3, 9]
-    assert together == [engine.complete([prompt], [seed], wanted)[0] for prompt, seed in zip(PROMPTS, [1, 2, 3, 4], strict=True)]
+    assert together == [complete(engine, [prompt], [seed], wanted)[0] for prompt, seed in zip(PROMPTS, [1, 2, 3, 4], strict=True)]
 
 
 def test_tokenizer_without_padding_token(make_llama: Callable[..., Any], tokenizer: Any) -> None:
@@ -205,6 +208,6 @@ def test_tokenizer_without_padding_token(make_llama: Callable[..., Any], tokeniz
     bare.pad_token = None
     wanted = SamplingSettings(max_new_tokens=8)
     model = make_llama(seed=5)
-    assert TransformersEngine(model, bare).complete(PROMPTS, [1, 2, 3, 4], wanted) == TransformersEngine(model, tokenizer).complete(
-        PROMPTS, [1, 2, 3, 4], wanted
+    assert complete(TransformersEngine(model, bare), PROMPTS, [1, 2, 3, 4], wanted) == complete(
+        TransformersEngine(model, tokenizer), PROMPTS, [1, 2, 3, 4], wanted
     )

@@ -6,7 +6,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.encoding import encode_prompt
 from aftune.records import Problem
-from aftune.sampling import SamplingSettings, TransformersEngine
+from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.tasks import Task
 
 
@@ -19,12 +19,10 @@ def greedy_accuracy(
     batch_size: int,
 ) -> float:
     """Share of right greedy responses (strict reading), for use while training; nothing is written."""
-    engine = TransformersEngine(model, tokenizer)
-    encoded = [(encode_prompt(tokenizer, task.prompt(problem)), problem) for problem in problems]
-    encoded.sort(key=lambda pair: -len(pair[0]))
+    engine = TransformersEngine(model, tokenizer, batch_size)
+    requests = [Request(encode_prompt(tokenizer, task.prompt(problem))) for problem in problems]
+    order = sorted(range(len(problems)), key=lambda index: -len(requests[index].prompt))
     num_right = 0
-    for start in range(0, len(encoded), batch_size):
-        batch = encoded[start : start + batch_size]
-        completions = engine.complete([prompt for prompt, _ in batch], [0] * len(batch), settings)
-        num_right += sum(int(task.verdict(problem, c.text).quality) for (_, problem), c in zip(batch, completions, strict=True))
+    for position, completion in engine.complete([requests[index] for index in order], settings):
+        num_right += int(task.verdict(problems[order[position]], completion.text).quality)
     return num_right / len(problems)

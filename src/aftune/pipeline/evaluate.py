@@ -79,12 +79,11 @@ def _verdicts(context: Context, folder: Path, name: str, stage: str, problems: S
     if path.exists():
         return RecordFile(path, Verdict)
     responses = collect_candidates(
-        TransformersEngine(context.load_policy(stage), context.tokenizer),
+        TransformersEngine(context.load_policy(stage), context.tokenizer, context.recipe.evaluate.batch_size),
         problems,
         context.task.prompt,
         context.settings(context.recipe.evaluate, greedy=True),
         num_candidates=1,
-        batch_size=context.recipe.evaluate.batch_size,
         seed=0,
         path=folder / "responses.jsonl",
         title=f"evaluate: {name}",

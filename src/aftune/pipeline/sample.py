@@ -13,7 +13,7 @@ from aftune.seeds import derive_seed
 
 
 def sample(context: Context) -> Summary:
-    """Writes `candidates.jsonl`, appended batch by batch."""
+    """Writes `candidates.jsonl`, appended block by block."""
     path = context.folder("sample") / "candidates.jsonl"
     candidates = vft_candidates(context, context.problems("train"), context.recipe.sample, path, "sample")
     truncated = sum(candidate.finish_reason == "length" for candidate in candidates)
@@ -33,12 +33,11 @@ def vft_candidates(
         write_records(path, candidates)
         return candidates
     return collect_candidates(
-        TransformersEngine(context.load_policy("sft"), context.tokenizer),
+        TransformersEngine(context.load_policy("sft"), context.tokenizer, section.batch_size),
         problems,
         context.task.prompt,
         context.settings(section),
         num_candidates=section.num_candidates,
-        batch_size=section.batch_size,
         seed=derive_seed(recipe.seed, purpose),
         path=path,
         title=f"{purpose}: candidates",

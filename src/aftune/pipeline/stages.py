@@ -57,13 +57,13 @@ STAGES: tuple[Stage, ...] = (
     Stage("prepare", 1, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model")),
     Stage(
         "sft",
-        1,
+        2,
         ("prepare",),
         "training:sft",
         "sft/model",
         lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
     ),
-    Stage("sample", 1, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings),
+    Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings),
     Stage("label", 1, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label")),
     Stage("align", 1, ("prepare", "sft", "label"), "training:align", "align/model", _section("align", "seed", "model")),
     Stage(
@@ -77,7 +77,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "evaluate",
-        1,
+        2,
         ("prepare", "sft", "align", "control"),
         "evaluate:evaluate",
         "evaluate/metrics.json",

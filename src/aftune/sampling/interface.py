@@ -1,8 +1,10 @@
 """What every engine takes and gives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,14 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True)
+class Request:
+    """One completion that is wanted: the prompt's token ids and the seed of its random stream (greedy decoding uses none)."""
+
+    prompt: list[int]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Completion:
     """A response: its ids without the stop token, its text, and whether it ended by itself (`stop`) or was cut (`length`)."""
 
@@ -25,8 +35,15 @@ class Completion:
 
 
 class Engine(Protocol):
-    """Turns a batch of prompts into one completion each."""
+    """Turns requests into completions, about `batch_size` of them at a time."""
 
-    def complete(self, prompts: Sequence[list[int]], seeds: Sequence[int], settings: SamplingSettings) -> list[Completion]:
-        """One completion a prompt (token ids), in order. The same prompt, seed and settings give the same completion."""
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int
+
+    def complete(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
+        """`(index of the request, completion)`, each as soon as it is finished.
+
+        The same prompt, seed and settings give the same completion, whatever other requests there are (up to rounding).
+        Requests of the same prompt are cheapest next to each other.
+        """
         ...

@@ -1,0 +1,226 @@
+"""The decoding loop: each prompt is prefilled once, finished rows leave the batch, and waiting requests take their places."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from aftune.sampling.attention import fast_single_steps
+from aftune.sampling.cache import SPARE, STEP, SlotCache
+from aftune.sampling.choice import TokenChoice, uniform_numbers
+from aftune.sampling.interface import Request, SamplingSettings
+
+PREFILL_TOKENS = 8192  # at most in one forward pass, unless a single prompt is longer: bounds memory
+REFILL_SHARE = 8  # waiting requests come in when an eighth of the slots is free: prefills of a few tokens are wasteful
+
+
+def unsupported(model: PreTrainedModel, longest: int) -> str | None:
+    """Why the loop cannot run a model on sequences of up to `longest` tokens, or None: it can."""
+    config = model.config.get_text_config(decoder=True)
+    if config._attn_implementation not in ("eager", "sdpa"):
+        return f"attention {config._attn_implementation!r} takes no mask of our own"
+    parameters = inspect.signature(type(model).forward).parameters
+    if not model._supports_attention_backend or not {"position_ids", "logits_to_keep"} <= parameters.keys():
+        return "it does not take positions and masks for each row"
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if model._is_stateful or not kinds <= {"full_attention", "sliding_attention", "chunked_attention"}:
+        return "it keeps a state other than keys and values"
+    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    in_use = getattr(config, "use_sliding_window", True) and kinds != {"full_attention"}
+    if in_use and any(window is not None and window < longest for window in windows):
+        return f"its attention window is shorter than {longest} tokens"
+    return None
+
+
+class DecodingLoop:
+    """One run over requests, with `num_slots` rows at most in a step.
+
+    All rows of the cache end at the same column, so a row is known by the column it starts at, and its next position is the
+    difference. Rows 0 to len(row_requests) - 1 of every tensor are in use. Rows that have finished stay until enough have, or
+    until the end: they cost a little work and nothing of theirs is kept.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        requests: Sequence[Request],
+        room: Sequence[int],
+        settings: SamplingSettings,
+        stop_ids: Sequence[int],
+        num_slots: int,
+    ) -> None:
+        """`room[i]` is how many tokens request i may have, its stop token included."""
+        self.model = model
+        self.requests = requests
+        self.room = room
+        self.choose = TokenChoice(settings)
+        self.is_random = settings.temperature > 0
+        self.num_slots = min(num_slots, len(requests))
+        self.device = model.device
+        self.stop_ids = torch.tensor(stop_ids, device=self.device)
+        self.cache = SlotCache()
+        self.row_requests: list[int] = []
+        slots, width = self.num_slots, max(room) + 1  # one more than is kept: finished rows write there
+        self.start_N = self._zeros(slots)
+        self.room_N = self._zeros(slots)
+        self.count_N = self._zeros(slots)  # tokens so far, stop token not included
+        self.last_N = self._zeros(slots)
+        self.done_N = self._zeros(slots, dtype=torch.bool)
+        self.stopped_N = self._zeros(slots, dtype=torch.bool)
+        self.tokens_N_R = self._zeros(slots, width)
+        self.uniforms_N_R = self._zeros(slots, width, dtype=torch.float32 if self.device.type == "mps" else torch.float64)
+
+    def run(self) -> Iterator[tuple[int, list[int], bool]]:
+        """`(index of the request, token ids, whether a stop token followed)`, each when it is finished."""
+        waiting = self._groups()
+        num_done = 0
+        while waiting or self.row_requests:
+            num_live = len(self.row_requests) - num_done
+            free = self.num_slots - num_live
+            if waiting and free >= max(len(waiting[-1]), self.num_slots // REFILL_SHARE):
+                yield from self._drop()
+                self._refill(waiting)
+            elif not waiting and num_done * 16 >= len(self.row_requests):
+                yield from self._drop()
+            if self.row_requests and num_live:
+                self._step(bool(waiting))
+            num_done = int(self.done_N[: len(self.row_requests)].sum())
+
+    def _groups(self) -> list[list[int]]:
+        """Indices of requests that share a prompt and stand next to each other, at most `num_slots` each; the last is next."""
+        groups = []
+        for _, members in groupby(range(len(self.requests)), key=lambda index: self.requests[index].prompt):
+            indices = list(members)
+            groups += [indices[start : start + self.num_slots] for start in range(0, len(indices), self.num_slots)]
+        return groups[::-1]
+
+    def _refill(self, waiting: list[list[int]]) -> None:
+        """Fills the free slots with whole groups, in as few forward passes as memory allows."""
+        free = self.num_slots - len(self.row_requests)
+        taken: list[list[int]] = []
+        longest = 0
+        while waiting and free >= len(waiting[-1]):
+            length = len(self.requests[waiting[-1][0]].prompt)
+            if taken and max(longest, length) * (len(taken) + 1) > PREFILL_TOKENS:
+                self._admit(taken)
+                taken, longest = [], 0
+            longest = max(longest, length)
+            taken.append(waiting.pop())
+            free -= len(taken[-1])
+        if taken:
+            self._admit(taken)
+
+    def _admit(self, groups: list[list[int]]) -> None:
+        """Prefills one prompt a group, and adds a row for each of its requests with its first token."""
+        prompts = [self.requests[group[0]].prompt for group in groups]
+        lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
+        longest = int(lengths_P.max())
+        prefilled = DynamicCache()
+        logits_P_V = self._prefill(prompts, lengths_P, longest, prefilled)
+        if longest > self.cache.column:
+            self._lay_out(longest, self._num_kept(), self.num_slots)
+        source_N = torch.tensor([i for i, group in enumerate(groups) for _ in group], device=self.device)
+        self.cache.append(prefilled, source_N, self.num_slots)
+
+        indices = [index for group in groups for index in group]
+        rows = slice(len(self.row_requests), len(self.row_requests) + len(indices))
+        self.row_requests += indices
+        self.start_N[rows] = self.cache.column - lengths_P[source_N]
+        self.room_N[rows] = torch.tensor([self.room[index] for index in indices], device=self.device)
+        self.count_N[rows] = 0
+        self.done_N[rows] = False
+        self.stopped_N[rows] = False
+        if self.is_random:
+            numbers_N_R = uniform_numbers([self.requests[index].seed for index in indices], self.tokens_N_R.shape[1])
+            self.uniforms_N_R[rows] = numbers_N_R.to(self.device, self.uniforms_N_R.dtype)
+        self._take(logits_P_V[source_N], rows)
+
+    def _prefill(self, prompts: list[list[int]], lengths_P: Tensor, longest: int, cache: DynamicCache) -> Tensor:
+        """Logits after each prompt, [P, V]; prompts are padded on the left with a token that no other looks at."""
+        padded = [[0] * (longest - len(prompt)) + prompt for prompt in prompts]
+        column_T = torch.arange(longest, device=self.device)
+        start_P1 = longest - lengths_P[:, None]
+        visible_P_T_T = (column_T <= column_T[:, None]) & (column_T >= start_P1[:, :, None])
+        # Padding looks at itself: a row of the softmax must not be empty.
+        visible_P_T_T |= torch.eye(longest, dtype=torch.bool, device=self.device)
+        return self._forward(
+            torch.tensor(padded, device=self.device), (column_T - start_P1).clamp(min=0), visible_P_T_T[:, None], cache
+        )
+
+    def _step(self, is_refilled: bool) -> None:
+        """One more token for each row."""
+        rows = slice(0, len(self.row_requests))
+        kept = self._num_kept()
+        if self.cache.column == self.cache.width or kept + SPARE + 2 * STEP <= self.cache.width:
+            self._lay_out(kept, kept, self.num_slots if is_refilled else rows.stop)
+        column_W = torch.arange(self.cache.width, device=self.device)
+        visible_N_W = (column_W >= self.start_N[rows, None]) & (column_W <= self.cache.column)
+        position_N1 = (self.cache.column - self.start_N[rows])[:, None]
+        with fast_single_steps(self.model):
+            logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], self.cache)
+        self.cache.column += 1
+        self._take(logits_N_V, rows)
+
+    def _forward(self, ids_N_T: Tensor, position_N_T: Tensor, visible_N1_T_T: Tensor, cache: Any) -> Tensor:
+        mask = visible_N1_T_T
+        if self.model.config.get_text_config(decoder=True)._attn_implementation != "sdpa":  # the others add it to the scores
+            lowest = torch.finfo(self.model.dtype).min
+            mask = torch.zeros_like(visible_N1_T_T, dtype=self.model.dtype).masked_fill_(~visible_N1_T_T, lowest)
+        logits: Tensor = self.model(
+            input_ids=ids_N_T,
+            position_ids=position_N_T,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+        return logits[:, -1]
+
+    def _take(self, logits_N_V: Tensor, rows: slice) -> None:
+        """Chooses the rows' next tokens and notes which rows are finished."""
+        count_N1 = self.count_N[rows, None]
+        token_N = self.choose(logits_N_V, self.uniforms_N_R[rows].gather(1, count_N1)[:, 0])
+        self.tokens_N_R[rows] = self.tokens_N_R[rows].scatter(1, count_N1, token_N[:, None])
+        self.last_N[rows] = token_N
+        live_N = ~self.done_N[rows]
+        stops_N = torch.isin(token_N, self.stop_ids) & live_N
+        self.stopped_N[rows] |= stops_N
+        self.count_N[rows] += live_N & ~stops_N
+        self.done_N[rows] |= stops_N | (self.count_N[rows] >= self.room_N[rows])
+
+    def _num_kept(self) -> int:
+        """Columns of the longest row."""
+        return self.cache.column - int(self.start_N[: len(self.row_requests)].min()) if self.row_requests else 0
+
+    def _lay_out(self, length: int, kept: int, num_slots: int) -> None:
+        self.start_N[: len(self.row_requests)] += self.cache.lay_out(length, kept, num_slots)
+
+    def _drop(self) -> Iterator[tuple[int, list[int], bool]]:
+        """Gives the finished rows, and closes their gaps with the last rows."""
+        done_N = self.done_N[: len(self.row_requests)]
+        done = done_N.nonzero().flatten().tolist()
+        num_live = len(self.row_requests) - len(done)
+        finished = [
+            (self.row_requests[row], tokens[:count], stopped)
+            for row, tokens, count, stopped in zip(
+                done, self.tokens_N_R[done].tolist(), self.count_N[done].tolist(), self.stopped_N[done].tolist(), strict=True
+            )
+        ]
+        target_N = done_N[:num_live].nonzero().flatten()
+        source_N = (~done_N[num_live:]).nonzero().flatten() + num_live
+        self.cache.move(source_N, target_N, num_live)
+        for tensor in (self.start_N, self.room_N, self.count_N, self.last_N, self.done_N, self.stopped_N):
+            tensor[target_N] = tensor[source_N]
+        self.tokens_N_R[target_N] = self.tokens_N_R[source_N]
+        self.uniforms_N_R[target_N] = self.uniforms_N_R[source_N]
+        for target, source in zip(target_N.tolist(), source_N.tolist(), strict=True):
+            self.row_requests[target] = self.row_requests[source]
+        del self.row_requests[num_live:]
+        yield from finished
+
+    def _zeros(self, *shape: int, dtype: torch.dtype = torch.long) -> Tensor:
+        return torch.zeros(*shape, dtype=dtype, device=self.device)
