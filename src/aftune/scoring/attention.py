@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
+from aftune.scoring.precision import compute_dtype
+
 _NAME = "aftune_shared_prefix"
 # Below this many query-key pairs a CPU is faster with plain products than with torch's fused attention (docs/speed.md).
 _SMALL_PAIRS = 2**18
@@ -72,53 +74,61 @@ def _attention(
     num_repeats = query.shape[1] // key.shape[1]
     if num_repeats > 1:
         key, value = key.repeat_interleave(num_repeats, 1), value.repeat_interleave(num_repeats, 1)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    device, dtype = query.device.type, compute_dtype(query)
     longest = max(segment.prompt_length + max(segment.response_lengths, default=0) for segment in segments)
-    bias_T_T = _causal_bias(longest, sliding_window, query)
+    bias_T_T = _causal_bias(longest, sliding_window, dtype, query.device)
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """The queries are the last ones of the keys."""
-        num_keys = key.shape[2]
-        bias = bias_T_T[num_keys - query.shape[2] : num_keys, :num_keys]
-        return _attend(query, key, value, bias, scale, dropout, softcap)
+        """[H, T, D] each; the queries are the last ones of the keys."""
+        num_keys = key.shape[1]
+        return _attend(query, key, value, bias_T_T[num_keys - query.shape[1] : num_keys, :num_keys], dropout, softcap)
 
     outputs = []
-    for segment in segments:
-        end = segment.start + segment.prompt_length
-        if len(segment.response_lengths) == 1:
-            alone = slice(segment.start, end + segment.response_lengths[0])
-            outputs.append(attend(query[:, :, alone], key[:, :, alone], value[:, :, alone]))
-            continue
-        prompt = slice(segment.start, end)
-        prompt_key, prompt_value = key[:, :, prompt], value[:, :, prompt]
-        outputs.append(attend(query[:, :, prompt], prompt_key, prompt_value))
-        for length in segment.response_lengths:
-            own = slice(end, end + length)
-            keys, values = torch.cat([prompt_key, key[:, :, own]], 2), torch.cat([prompt_value, value[:, :, own]], 2)
-            outputs.append(attend(query[:, :, own], keys, values))
-            end += length
-    return torch.cat(outputs, 2).transpose(1, 2), None
+    # Pieces by one split: the gradient of many slices would be as many additions to the whole row.
+    lengths = [length for segment in segments for length in _piece_lengths(segment)]
+    with torch.autocast(device, enabled=False):  # one cast for all pieces
+        pieces = zip(*(torch.split(tensor[0].to(dtype), lengths, 1) for tensor in (query, key, value)), strict=True)
+        for segment in segments:
+            prompt_query, prompt_key, prompt_value = next(pieces)
+            outputs.append(attend(prompt_query, prompt_key, prompt_value))
+            for _ in _piece_lengths(segment)[1:]:
+                own_query, own_key, own_value = next(pieces)
+                keys, values = torch.cat([prompt_key, own_key], 1), torch.cat([prompt_value, own_value], 1)
+                outputs.append(attend(own_query, keys, values))
+    return torch.cat(outputs, 1).transpose(0, 1)[None], None
 
 
-def _causal_bias(length: int, window: int | None, like: Tensor) -> Tensor:
+def _piece_lengths(segment: Segment) -> list[int]:
+    """What attends together: the prompt, and each response; a prompt with a single response is one text."""
+    if len(segment.response_lengths) == 1:
+        return [segment.prompt_length + segment.response_lengths[0]]
+    return [segment.prompt_length, *segment.response_lengths]
+
+
+def _causal_bias(length: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
     """[T, T]: 0 where a position sees another, -inf where not; a window counts the position itself."""
-    position_T = torch.arange(length, device=like.device)
+    position_T = torch.arange(length, device=device)
     distance_T_T = position_T[:, None] - position_T
     hidden_T_T = distance_T_T < 0
     if window is not None:
         hidden_T_T |= distance_T_T >= window
-    return torch.zeros((length, length), dtype=like.dtype, device=like.device).masked_fill(hidden_T_T, -torch.inf)
+    return torch.zeros((length, length), dtype=dtype, device=device).masked_fill(hidden_T_T, -torch.inf)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scale: float, dropout: float, softcap: float | None) -> Tensor:
-    small = query.device.type == "cpu" and query.shape[2] * key.shape[2] <= _SMALL_PAIRS
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float, softcap: float | None) -> Tensor:
+    small = query.device.type == "cpu" and query.shape[1] * key.shape[1] <= _SMALL_PAIRS
     if not small and softcap is None:
-        return torch.nn.functional.scaled_dot_product_attention(query, key, value, bias, dropout, scale=scale)
-    weights = query @ key.transpose(2, 3) * scale
-    if softcap is not None:
-        weights = softcap * torch.tanh(weights / softcap)
-    weights = (weights + bias).softmax(-1)
-    return torch.nn.functional.dropout(weights, dropout) @ value
+        fused = torch.nn.functional.scaled_dot_product_attention
+        return fused(query[None], key[None], value[None], bias, dropout, scale=1.0)[0]
+    if softcap is None:
+        weights = torch.baddbmm(bias, query, key.transpose(1, 2))
+    else:
+        weights = softcap * torch.tanh(query @ key.transpose(1, 2) / softcap) + bias
+    weights = weights.softmax(-1)
+    if dropout:
+        weights = torch.nn.functional.dropout(weights, dropout)
+    return weights @ value
 
 
 AttentionInterface.register(_NAME, _attention)

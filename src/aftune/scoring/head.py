@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aftune.scoring.precision import compute_dtype, score_dtype
+
 CHUNK_ELEMENTS = 2**24  # logits held at once: 64 MiB in float32
 
 
@@ -18,7 +20,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden_M_D: Tensor, weight_V_D: Tensor, bias_V: Tensor | None, targets_M: Tensor) -> Tensor:
-        ctx.dtype = _compute_dtype(hidden_M_D)
+        ctx.dtype = compute_dtype(hidden_M_D)
         weight, bias = weight_V_D.to(ctx.dtype), None if bias_V is None else bias_V.to(ctx.dtype)
         normaliser_M = hidden_M_D.new_empty(len(hidden_M_D), dtype=score_dtype(ctx.dtype))
         logprobs_M = torch.empty_like(normaliser_M)
@@ -84,16 +86,6 @@ def replaced_head(model: Any, function: Callable[[Tensor, torch.nn.Linear], Tens
         del head.forward
         if replaced is not None:
             head.forward = replaced
-
-
-def _compute_dtype(hidden: Tensor) -> torch.dtype:
-    device = hidden.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-
-
-def score_dtype(dtype: torch.dtype) -> torch.dtype:
-    """In which log-probabilities are summed, from the type of the logits."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def _chunks(num_tokens: int, num_words: int) -> Iterator[slice]:

@@ -14,7 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from aftune.scoring.abilities import abilities
 from aftune.scoring.attention import row_arguments, shared_prefix_attention
 from aftune.scoring.batches import Pass, Row
-from aftune.scoring.head import chunked_logprobs, replaced_head, score_dtype
+from aftune.scoring.head import chunked_logprobs, replaced_head
+from aftune.scoring.precision import score_dtype
 
 
 @dataclass(frozen=True)
