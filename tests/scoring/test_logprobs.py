@@ -96,7 +96,7 @@ def test_rows_without_gradient_have_the_same_scores_and_carry_none(llama: Any) -
     assert [row["needs_gradient"] for row in made["rows"]] == [True, False]
     scores = response_logprobs(llama, made).scores_P_G
     everything = response_logprobs(llama, make_pass(groups)).scores_P_G
-    torch.testing.assert_close(scores, everything, rtol=0, atol=1e-6)
+    torch.testing.assert_close(scores, everything, rtol=0, atol=5e-6)
     for graph in torch.autograd.grad(scores[:, 0].sum(), list(llama.parameters()), allow_unused=True):
         assert graph is None or not graph.any()
 
