@@ -1,6 +1,6 @@
 """Makes the base model that ships with aftune: a tokenizer and a small Llama, from generated text only.
 
-    python scripts/make_base_model.py --out src/aftune/assets/base        (about 25 minutes)
+    python scripts/make_base_model.py --out src/aftune/assets/base        (an estimated 25 minutes)
 
 The text is equations, stories and solved problems of one to three operations, so that the model has the
 skill that the `arithmetic` task asks for without being reliable at it. At the end the model's greedy accuracy is printed by
