@@ -219,3 +219,42 @@ def test_full_disk_keeps_what_was_written(recipe_file: Path, tmp_path: Path, mon
     assert aftune("sample", recipe_file).status == 0
     assert candidates.read_bytes().startswith(written)
     assert candidates.read_bytes().count(b"\n") == 24 * 3
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("task.train=foo[:10]", "task arithmetic has no split 'foo'; it has train, validation, test"),
+        ("task.test=test[:abc]", "'test[:abc]' is not a split"),
+        ("task.name=foo", "task.name: there is no task 'foo'"),
+        ("model.device=cuda", "model.device: torch finds no cuda on this machine; use auto or cpu"),
+    ],
+)
+def test_what_does_not_exist_is_said_before_anything_is_done(
+    recipe_file: Path, tmp_path: Path, override: str, message: str, dry_run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    result = aftune("run", recipe_file, override, *dry_run)
+    assert message in one_line_error(result, 2)
+    assert len(result.stdout.strip().splitlines()) <= 1  # the title of a run
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_refused_stage_leaves_the_recipe_of_the_run(recipe_file: Path, tmp_path: Path) -> None:
+    assert aftune("prepare", recipe_file).status == 0
+    before = (tmp_path / "run" / "recipe.yaml").read_text()
+    assert "run it first" in one_line_error(aftune("label", recipe_file, "sample.temperature=0.9"), 1)
+    assert (tmp_path / "run" / "recipe.yaml").read_text() == before
+
+
+def test_alignment_without_a_single_candidate_is_an_error(recipe_file: Path, tmp_path: Path) -> None:
+    """All candidates are cut off after one token, and none is left to learn from."""
+    for stage in ("prepare", "sft", "sample", "label"):
+        assert aftune(stage, recipe_file, "sample.max_new_tokens=1").status == 0
+    message = one_line_error(aftune("align", recipe_file, "sample.max_new_tokens=1"), 1)
+    assert "no group has a candidate left" in message
+    assert "left_out.jsonl" in message

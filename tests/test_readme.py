@@ -18,10 +18,10 @@ def test_python_example_trains_and_saves(tmp_path: Path) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     name = re.search(r'name = "([^"]+)"', program)
     assert name is not None
-    local = program.replace(name[1], models.resolve("bundled")) + '\nmodel.save_pretrained("aligned/model")\n'
+    local = program.replace(name[1], models.resolve("bundled"))
     subprocess.run([sys.executable, "-c", local], check=True, cwd=tmp_path, timeout=120)
     before = AutoModelForCausalLM.from_pretrained(models.resolve("bundled"), dtype="float32").state_dict()
-    after = AutoModelForCausalLM.from_pretrained(tmp_path / "aligned" / "model", dtype="float32").state_dict()
+    after = AutoModelForCausalLM.from_pretrained(tmp_path / "aligned", dtype="float32").state_dict()
     assert any(not tensor.equal(before[key]) for key, tensor in after.items())
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from aftune.errors import DataError
+from aftune.errors import DataError, UsageError
 from aftune.recipe import ModelSection
 
 BUNDLED = "bundled"
@@ -72,11 +72,13 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
 
 
 def pick_device(device: str) -> str:
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    """The device behind a recipe's `model.device`; raises UsageError for one that this machine does not have."""
+    here = [name for name, backend in (("cuda", torch.cuda), ("mps", torch.backends.mps)) if backend.is_available()] + ["cpu"]
+    if device == "auto":
+        return here[0]
+    if device not in here:
+        raise UsageError(f"model.device: torch finds no {device} on this machine; use auto or {' or '.join(here)}")
+    return device
 
 
 def context_length(config: Any) -> int:

@@ -18,6 +18,7 @@ _WHAT = {"finished": "finished, would be skipped", "resume": "would go on", "red
 
 def print_plan(recipe: Recipe, console: Console) -> None:
     """The resolved recipe, the state of each stage and an estimate of the cost."""
+    runner.check(recipe)
     console.print(Syntax(recipe.to_yaml().rstrip(), "yaml", background_color="default"))
     plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
     for heading in ("stage", "what would happen", "why"):

@@ -10,6 +10,8 @@ from aftune.records import Candidate, Problem
 
 FORMATS: dict[str, Callable[[Path, Sequence[Problem]], list[Candidate]]] = {"gsm8k_solutions": gsm8k_solutions.read}
 
+CANDIDATES_PER_PROBLEM = {"gsm8k_solutions": 4}  # for estimates
+
 
 def import_candidates(section: ImportSection, data: Path | None, problems: Sequence[Problem]) -> list[Candidate]:
     """The candidates of a file for the given problems; raises DataError where it has none for any of them."""

@@ -15,11 +15,12 @@ import torch
 
 from aftune import models
 from aftune.errors import AftuneError
-from aftune.recipe import Recipe
+from aftune.importers import CANDIDATES_PER_PROBLEM
+from aftune.recipe import Recipe, SamplingSection
 from aftune.scoring.head import CHUNK_ELEMENTS
 from aftune.tasks import TASKS, Task, build, splits
 
-_UTILISATION = 0.3  # of the measured matrix product; training and generation of the bundled model reach 0.1 to 0.4
+_UTILISATION = 0.2  # of the measured matrix product: what the quickstart reaches as a whole
 _SAMPLE_SIZE = 64  # problems looked at for their lengths
 _ASSUMED_TOKENS = (150, 150)  # prompt, response
 # Tensors that a layer keeps for its backward pass: of the width of the hidden states, of the inner layer, attention weights.
@@ -68,7 +69,8 @@ def estimate(recipe: Recipe) -> list[StageCost]:
         _num_problems(recipe.task.name, task, getattr(recipe.task, split)) for split in ("train", "validation", "test")
     )
     prompt, response = _mean_lengths(recipe, task)
-    k, k_test = (1 if recipe.candidates else recipe.sample.num_candidates), recipe.evaluate.num_candidates
+    k, k_test = _num_candidates(recipe, recipe.sample), _num_candidates(recipe, recipe.evaluate)
+    num_sampled = 0 if recipe.candidates else k_test
     num_policies = 4 if recipe.control.enabled else 3
     row = prompt + response
     group = prompt + (k + 1) * response  # the prompt is computed once
@@ -86,7 +88,7 @@ def estimate(recipe: Recipe) -> list[StageCost]:
         cost(
             "evaluate",
             f"{num_test:,} problems x ({k_test} candidates + {num_policies} models)",
-            num_test * (row * (k_test + num_policies) + num_policies * (prompt + k_test * response)),
+            num_test * (row * (num_sampled + num_policies) + num_policies * (prompt + k_test * response)),
             2,
         ),
     ]
@@ -101,7 +103,7 @@ def training_memory(recipe: Recipe) -> TrainingMemory | None:
     if config is None or parameters is None:
         return None
     prompt, response = _mean_lengths(recipe, _task(recipe))
-    k = 1 if recipe.candidates else recipe.sample.num_candidates
+    k = _num_candidates(recipe, recipe.sample)
     group, budget = prompt + (k + 1) * response, recipe.align.token_budget
     num_rows = 1 if group <= budget else math.ceil((k + 1) * response / max(budget - prompt, response))
     in_row = group * (budget // group) if num_rows == 1 else max(budget, prompt + response)
@@ -146,6 +148,10 @@ def _task(recipe: Recipe) -> Task | None:
     if recipe.data is None and recipe.task.name != "arithmetic":
         return None
     return build(recipe.task.name, recipe.data, recipe.seed)
+
+
+def _num_candidates(recipe: Recipe, section: SamplingSection) -> int:
+    return section.num_candidates if recipe.candidates is None else CANDIDATES_PER_PROBLEM[recipe.candidates.format]
 
 
 def _num_problems(name: str, task: Task | None, split_slice: str) -> int:

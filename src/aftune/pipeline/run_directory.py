@@ -35,15 +35,19 @@ class RunDirectory:
     def folder(self, stage: str) -> Path:
         return self.path / stage
 
-    def prepare(self, recipe: Recipe) -> None:
-        """Makes the directory and writes the resolved recipe; raises StageError where it cannot be written."""
+    def create(self) -> None:
+        """Makes the directory; raises StageError where nothing can be written to it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_lines(self.path / "recipe.yaml", [recipe.to_yaml().rstrip()])
+            (self.path / ".lock").touch()
         except OSError as error:
             raise StageError(
                 f"run_dir: {self.path} cannot be written ({error.strerror}); choose another with run_dir=FOLDER"
             ) from error
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """The resolved recipe of what is being run."""
+        write_lines(self.path / "recipe.yaml", [recipe.to_yaml().rstrip()])
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rich.markup import escape
 
 import aftune
+from aftune import models, tasks
 from aftune.errors import AftuneError, StageError
 from aftune.pipeline import stages as registry
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
@@ -65,6 +66,14 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
     return [] if old == new else [f"{prefix}: {old} -> {new}"]
 
 
+def check(recipe: Recipe) -> None:
+    """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
+    task = tasks.find(recipe.task.name)
+    for split in ("train", "validation", "test"):
+        task.parse_slice(getattr(recipe.task, split))
+    models.pick_device(recipe.model.device)
+
+
 def run_stages(recipe: Recipe, only: str | None = None, report: Callable[[str], None] = print) -> dict[str, Any]:
     """Runs all stages of a recipe, or `only` one, and gives the manifest's entries.
 
@@ -72,16 +81,17 @@ def run_stages(recipe: Recipe, only: str | None = None, report: Callable[[str], 
     """
     from aftune.pipeline.context import Context
 
+    check(recipe)
     run = RunDirectory(recipe.run_dir)
-    run.prepare(recipe)
+    run.create()
     with run.locked():
         context = Context(recipe, run)
-        plans = plan(recipe, run)
-        for item in plans:
-            if only is None or item.stage.name == only:
-                if only is not None:
-                    _check_inputs(item)
-                _run_one(context, item, report)
+        wanted = [item for item in plan(recipe, run) if only in (None, item.stage.name)]
+        if only is not None:
+            _check_inputs(*wanted)
+        run.write_recipe(recipe)
+        for item in wanted:
+            _run_one(context, item, report)
         entries: dict[str, Any] = run.manifest()["stages"]
         return entries
 

@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedToken
 from transformers.trainer_callback import PrinterCallback
 
 from aftune.encoding import EncodedGroup
+from aftune.errors import DataError
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.models import pick_device
 from aftune.pipeline.context import Context, Summary
@@ -41,6 +42,11 @@ def align(context: Context) -> Summary:
     """AFT on the labelled groups, from the VFT or the base model."""
     section = context.recipe.align
     groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
+    if not any(group.candidates for group in groups):
+        raise DataError(
+            f"{groups.path}: no group has a candidate left ({context.folder('label') / 'left_out.jsonl'} says why); "
+            "try a larger sample.max_new_tokens, another temperature or a better VFT model"
+        )
     return _train(context, "align", _START[section.start], section, groups)
 
 

@@ -10,11 +10,16 @@ from aftune.tasks.gsm8k import Gsm8k
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Gsm8k)}
 
 
-def build(name: str, data: Path | None = None, seed: int = 0) -> Task:
-    """The task of that name, reading its files from `data`; raises UsageError for an unknown name."""
+def find(name: str) -> type[Task]:
+    """The class of that name; raises UsageError for an unknown one."""
     if name not in TASKS:
         raise UsageError(f"task.name: there is no task {name!r}; there are {', '.join(TASKS)}")
-    return TASKS[name](data=data, seed=seed)  # type: ignore[call-arg]
+    return TASKS[name]
 
 
-__all__ = ["TASKS", "Task", "build"]
+def build(name: str, data: Path | None = None, seed: int = 0) -> Task:
+    """The task of that name, reading its files from `data`; raises UsageError for an unknown name."""
+    return find(name)(data=data, seed=seed)  # type: ignore[call-arg]
+
+
+__all__ = ["TASKS", "Task", "build", "find"]

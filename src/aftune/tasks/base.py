@@ -37,6 +37,14 @@ class Task(ABC):
     def is_right(self, answer: str, problem: Problem) -> bool:
         """Whether an extracted answer equals the gold one."""
 
+    @classmethod
+    def parse_slice(cls, split_slice: str) -> splits.SplitSlice:
+        """Raises UsageError for what is no slice, and for a split that this task does not have."""
+        wanted = splits.parse(split_slice)
+        if wanted.split not in cls.split_names:
+            raise UsageError(f"task {cls.name} has no split {wanted.split!r}; it has {', '.join(cls.split_names)}")
+        return wanted
+
     def load(self, split_slice: str) -> list[Problem]:
         """The problems of a slice in memory; raises what `stream` raises."""
         return list(self.stream(split_slice))
@@ -46,9 +54,7 @@ class Task(ABC):
 
         Raises UsageError for an unknown split and DataError for a slice without problems or a problem without answer.
         """
-        wanted = splits.parse(split_slice)
-        if wanted.split not in self.split_names:
-            raise UsageError(f"task {self.name} has no split {wanted.split!r}; it has {', '.join(self.split_names)}")
+        wanted = self.parse_slice(split_slice)
         start, stop = wanted.bounds(self.split_size(wanted.split))
         empty = True
         for problem in self.problems(wanted.split, start, stop):

@@ -73,7 +73,7 @@ def _hub_rows(split: str) -> list[tuple[str, Any]]:
     except ImportError as error:
         raise AftuneError(
             "task gsm8k: no data folder given and the Hub needs the datasets package; "
-            "give data=FOLDER with train.jsonl and test.jsonl, or pip install 'aftune[hub]'"
+            "give data=FOLDER with train.jsonl and test.jsonl, or pip install datasets"
         ) from error
     rows = datasets.load_dataset("openai/gsm8k", "main", split=split)
     return [(f"openai/gsm8k:{split}:{index}", row) for index, row in enumerate(rows)]
