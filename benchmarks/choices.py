@@ -102,7 +102,7 @@ def main() -> None:
 
         def head_inputs(dtype: torch.dtype = dtype) -> tuple[Tensor, ...]:
             hidden = torch.randn(TOKENS, WIDTH, dtype=dtype, requires_grad=True)
-            weight = torch.randn(WORDS, WIDTH, dtype=dtype, requires_grad=True)
+            weight = torch.randn(WORDS, WIDTH, dtype=dtype).mul_(0.02).requires_grad_()  # logits of a size that models have
             return hidden, weight, torch.randint(WORDS, (TOKENS,))
 
         name = str(dtype).removeprefix("torch.")
