@@ -20,7 +20,7 @@ from aftune.recipe import Recipe, SamplingSection
 from aftune.scoring.head import CHUNK_ELEMENTS
 from aftune.tasks import TASKS, Task, build, splits
 
-_UTILISATION = 0.2  # of the measured matrix product: what the quickstart reaches as a whole
+_UTILISATION = 0.12  # of the measured matrix product: what the quickstart reaches as a whole
 _SAMPLE_SIZE = 64  # problems looked at for their lengths
 _ASSUMED_TOKENS = (150, 150)  # prompt, response
 # Tensors that a layer keeps for its backward pass: of the width of the hidden states, of the inner layer, attention weights.
