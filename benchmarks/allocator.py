@@ -1,52 +1,49 @@
 """What keeping freed memory saves (aftune.machine): seconds of the same training steps with and without it.
 
-    python benchmarks/allocator.py
+    python benchmarks/allocator.py --data FOLDER     # FOLDER holds GSM8K's files
 
-Each measurement is a fresh process, the two kinds take turns; printed are the medians and the ratio.
+The model and the groups of training.py; each kind is a process of its own, and they take turns. Printed are medians
+[lowest-highest] over the rounds; the ratio is taken within a round.
 """
 
-import subprocess
-import sys
-from statistics import median
+import argparse
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 
-PROGRAM = """
-import sys, time, torch
-from aftune import machine, models
-from aftune.encoding import encode_group
-from aftune.recipe import ModelSection
-from aftune.records import Candidate, Feedback, Group
-from aftune.scoring import make_pass, response_logprobs
-from aftune.tasks import build
+import workloads
+from contender import Contender, Settings
 
-if sys.argv[1] == "keep":
-    machine.keep_freed_memory()
-torch.set_num_threads(1)
-task, tokenizer = build("arithmetic"), models.load_tokenizer("bundled")
-model = models.load_model("bundled", ModelSection())
-problems = task.load("train[:16]")
-groups = []
-for problem in problems:
-    candidates = [Candidate(problem_id=problem.id, index=i, text=other.rationale) for i, other in enumerate(problems[:8])]
-    feedback = [Feedback(quality=i % 2, reason="-") for i in range(8)]
-    group = Group(problem=problem, candidates=candidates, feedback=feedback)
-    groups.append(encode_group(tokenizer, group, task.prompt(problem), reference=problem.rationale))
-started = time.perf_counter()
-for _ in range(3):
-    response_logprobs(model, make_pass(groups)).scores_P_G.sum().backward()
-print(time.perf_counter() - started)
-"""
-
-
-def seconds(kind: str) -> float:
-    output = subprocess.run([sys.executable, "-c", PROGRAM, kind], check=True, capture_output=True, text=True).stdout
-    return float(output)
+from training import gibibytes, print_table, spread
 
 
 def main() -> None:
-    pairs = [(seconds("give back"), seconds("keep")) for _ in range(5)]
-    without, kept = (median(column) for column in zip(*pairs, strict=True))
-    ratio = median(a / b for a, b in pairs)
-    print(f"three steps of 16 groups of 9: {without:.2f} s, with freed memory kept {kept:.2f} s; median ratio {ratio:.2f}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with GSM8K's files")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    config = workloads.llama_config()
+    tokenizer = workloads.gsm8k_tokenizer(args.data, config.vocab_size)
+    groups = workloads.gsm8k_groups(args.data, tokenizer, 16, 6)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        workloads.save(Path(folder), config, tokenizer, groups)
+        for precision in ("float32", "bfloat16"):
+            both = [Settings("aftune", precision, args.threads, args.rounds, keep_memory=keep) for keep in (True, False)]
+            with ExitStack() as stack:
+                running = [stack.enter_context(Contender(Path(folder), settings)) for settings in both]
+                steps = [[contender.step() for contender in running] for _ in range(args.rounds)]
+            kept, freed = zip(*steps, strict=True)
+            rows.append(
+                [
+                    precision,
+                    *(spread([step.seconds for step in column]) for column in (kept, freed)),
+                    *(gibibytes([step.memory_peak for step in column]) for column in (kept, freed)),
+                    spread([b.seconds / a.seconds for a, b in steps]),
+                ]
+            )
+    print_table(["precision", "kept s", "given back s", "kept GiB", "given back GiB", "ratio"], rows)
 
 
 if __name__ == "__main__":

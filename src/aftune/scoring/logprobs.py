@@ -11,6 +11,7 @@ from accelerate.utils import extract_model_from_parallel
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from aftune import machine
 from aftune.scoring.abilities import abilities
 from aftune.scoring.attention import row_arguments, shared_prefix_attention
 from aftune.scoring.batches import Pass, Row
@@ -46,7 +47,7 @@ def response_logprobs(model: Any, batch: Pass) -> ResponseLogprobs:
             with torch.no_grad():
                 sums_N = _row_sums(model, row)
         elif several and torch.is_grad_enabled():
-            sums_N = checkpoint(partial(_row_sums, model, row), use_reentrant=False)
+            sums_N = checkpoint(partial(_one_of_several, model, row), use_reentrant=False)
         else:
             sums_N = _row_sums(model, row)
         sums_PG = sums_PG.to(sums_N.dtype).index_copy(0, row["responses_N"], sums_N)
@@ -62,6 +63,13 @@ def rows_of_segments(model: Any) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def _one_of_several(model: Any, row: Row) -> Tensor:
+    """As `_row_sums`, for a row that shall need no memory beside that of another one."""
+    if row["input_ids"].device.type == "cpu":
+        machine.give_back_freed_memory()
+    return _row_sums(model, row)
 
 
 def _row_sums(model: Any, row: Row) -> Tensor:
