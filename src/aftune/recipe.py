@@ -1,7 +1,7 @@
 """The recipe: one strict, typed section a stage. Unknown keys and wrong values are errors that name file, key and remedy."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -93,27 +93,55 @@ class LabelSection(Section):
 
 
 class AlignSection(TrainingSection):
-    """Alignment fine-tuning (AFT): the VFT loss plus the constrained alignment loss."""
+    """Alignment fine-tuning: the VFT loss plus an alignment loss, AFT's or another method's, with or without constraint.
 
+    beta: nats per token, or auto: the quantile `auto_beta_quantile` of what negatives lie below their boundary's start under the
+    model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the task's own.
+    num_candidates: at most the first so many samples of a problem. sft_on: what the VFT loss is taken on: the reference, or also
+    the right candidates as RFT selects them, at most `max_positives` a problem.
+    """
+
+    loss: Literal["aft", "rrhf", "pro", "dpo"] = "aft"
     constraint: Literal["none", "detached", "boundary"] = "boundary"
-    beta: Positive = 0.15
+    beta: Positive | Literal["auto"] = 0.15
+    auto_beta_quantile: Fraction = 0.9
     detach_boundary: bool = True
+    dpo_beta: Positive = 0.1
+    feedback: Literal["task", "binary", "ranking"] = "task"
+    num_candidates: Count | None = None
     alignment_weight: Annotated[float, Field(ge=0)] = 1.0
     sft_weight: Annotated[float, Field(ge=0)] = 1.0
+    sft_on: Literal["reference", "positives"] = "reference"
+    max_positives: Count | None = None
     start: Literal["vft", "base"] = "vft"
     reference_is_candidate: bool = True
 
 
 class ControlSection(Section):
-    """The control: VFT goes on for as many optimizer steps as `align` takes, on the same problems in the same order."""
+    """The control: VFT goes on from where `align` starts, on the same problems; for as many optimizer steps as `align` takes,
+    or for as many trained tokens."""
 
     enabled: bool = True
+    match: Literal["steps", "compute"] = "steps"
 
 
 class EvaluateSection(SamplingSection):
-    """Greedy task accuracy, and assessment accuracy on `num_candidates` a problem sampled from the VFT model."""
+    """Greedy task accuracy, and assessment accuracy on `num_candidates` a problem sampled from the VFT model.
+
+    num_votes: responses a problem sampled from each model itself, for voting and pass@k; 0 for none.
+    """
 
     num_candidates: Annotated[int, Field(ge=2)] = 8
+    num_votes: Annotated[int, Field(ge=0)] = 0
+
+
+class CompareSection(Section):
+    """What `aftune compare` compares: methods by name, with settings of `align` after colons (`aft-bc:beta=0.3`), each over
+    `num_seeds` seeds from `seed` on. jobs: runs at a time, each with its share of the cores."""
+
+    methods: list[str] = ["vft", "vft-steps", "rft", "rrhf", "pro", "dpo", "aft", "aft-dc", "aft-bc"]
+    num_seeds: Count = 1
+    jobs: Count = 1
 
 
 class ReportSection(Section):
@@ -138,6 +166,7 @@ class Recipe(Section):
     control: ControlSection = ControlSection()
     evaluate: EvaluateSection = EvaluateSection()
     report: ReportSection = ReportSection()
+    compare: CompareSection = CompareSection()
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
@@ -175,6 +204,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UsageError("; ".join(_explain(item, path, sources) for item in error.errors())) from error
 
 
+def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:
+    """A copy with `section.key` set to other values; raises UsageError that starts with `place` for one that does not fit."""
+    values = recipe.model_dump(mode="json")
+    for key, value in settings.items():
+        _set(values, key.split("."), value, key)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(item, Path(place), {}) for item in error.errors())) from error
+
+
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.split(".")
@@ -184,6 +224,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UsageError(f"{override!r}: the value is not valid YAML; put it in quotes") from error
+    _set(values, parts, value, override)
+
+
+def _set(values: dict[str, Any], parts: Sequence[str], value: Any, override: str) -> None:
     for part in parts[:-1]:
         if not isinstance(values.setdefault(part, {}), dict):
             raise UsageError(f"{override!r}: {part} is a single value, it has no keys below it")

@@ -92,10 +92,21 @@ class Group(Record):
 
 
 class GroupScores(Record):
-    """Scores of a group's candidates, nats per token, in the order of the group."""
+    """Scores of a group's candidates, nats per token, in the order of the group. Of the reference response, where there is one:
+    its summed log-probability (nats) and its tokens."""
 
     problem_id: str
     scores: list[float] = Field(default_factory=list)
+    reference_logprob: float | None = None
+    reference_length: int | None = None
+
+
+class GroupLogprobs(Record):
+    """Summed log-probabilities (nats) and tokens of a group's reference response, if it has one, and its candidates."""
+
+    problem_id: str
+    sums: list[float] = Field(default_factory=list)
+    lengths: list[int] = Field(default_factory=list)
 
 
 def read_records(path: Path, record_type: type[AnyRecord]) -> list[AnyRecord]:

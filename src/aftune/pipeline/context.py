@@ -20,13 +20,16 @@ from aftune.sampling import SamplingSettings
 transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()
 
+START = {"vft": "sft", "base": "base"}  # the stage whose model `align` starts from
+
 
 @dataclass
 class Context:
-    """Built once for a run; loading is lazy."""
+    """Built once for a run; loading is lazy. A run that builds on the finished stages of another one has that as `shared`."""
 
     recipe: Recipe
     run: RunDirectory
+    shared: RunDirectory | None = None
 
     @cached_property
     def task(self) -> tasks.Task:
@@ -45,7 +48,9 @@ class Context:
         return models.context_length(config if config is not None else self.load_policy("base").config)
 
     def folder(self, stage: str) -> Path:
-        return self.run.folder(stage)
+        """A stage's folder in this run, or in the one that it builds on where this run has none."""
+        own = self.run.folder(stage)
+        return own if self.shared is None or own.exists() else self.shared.folder(stage)
 
     def policy_folder(self, stage: str) -> str:
         """Where a stage's model is; `base` is the recipe's."""

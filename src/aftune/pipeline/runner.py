@@ -32,11 +32,15 @@ class Plan:
     reason: str
 
 
-def plan(recipe: Recipe, run: RunDirectory) -> list[Plan]:
-    """The state of every stage of a recipe in its run directory; changes nothing."""
-    known: dict[str, Plan] = {}
-    for stage in registry.enabled_stages(recipe):
-        upstream = [known[name] for name in registry.reads(stage, recipe)]
+def plan(recipe: Recipe, run: RunDirectory, stages: Sequence[Stage] | None = None, earlier: Sequence[Plan] = ()) -> list[Plan]:
+    """The state of every stage of a recipe (or of other `stages`) in its run directory; changes nothing.
+
+    earlier: the plan of another run that these stages build on.
+    """
+    known = {item.stage.name: item for item in earlier}
+    plans = []
+    for stage in registry.enabled_stages(recipe) if stages is None else stages:
+        upstream = [known[name] for name in registry.reads(stage, recipe, known)]
         settings = stage.settings(recipe) | {"inputs": registry.input_files(stage, recipe)}
         prints = {item.stage.name: item.fingerprint for item in upstream}
         mark = fingerprint([stage.name, stage.version, aftune.__version__, settings, prints])
@@ -45,7 +49,8 @@ def plan(recipe: Recipe, run: RunDirectory) -> list[Plan]:
         if status == "finished" and not (run.path / stage.leaves).exists():
             status, reason = "redo", f"{stage.leaves} is gone"
         known[stage.name] = Plan(stage, mark, settings, upstream, status, reason)
-    return list(known.values())
+        plans.append(known[stage.name])
+    return plans
 
 
 def _status(entry: dict[str, Any], mark: str, settings: dict[str, Any], redone: Sequence[str]) -> tuple[Status, str]:
@@ -74,8 +79,26 @@ def check(recipe: Recipe) -> None:
     models.pick_device(recipe.model.device)
 
 
-def run_stages(recipe: Recipe, only: str | None = None, report: Callable[[str], None] = print) -> dict[str, Any]:
-    """Runs all stages of a recipe, or `only` one, and gives the manifest's entries.
+@dataclass(frozen=True)
+class Shared:
+    """A run whose finished stages another run builds on."""
+
+    recipe: Recipe
+    stages: Sequence[Stage]
+
+    def plan(self) -> list[Plan]:
+        return plan(self.recipe, RunDirectory(self.recipe.run_dir), self.stages)
+
+
+def run_stages(
+    recipe: Recipe,
+    only: str | None = None,
+    report: Callable[[str], None] = print,
+    *,
+    stages: Sequence[Stage] | None = None,
+    shared: Shared | None = None,
+) -> dict[str, Any]:
+    """Runs all stages of a recipe, or `only` one, or other `stages`, and gives the manifest's entries.
 
     Raises StageError when a stage is asked for before one that it reads.
     """
@@ -85,8 +108,9 @@ def run_stages(recipe: Recipe, only: str | None = None, report: Callable[[str], 
     run = RunDirectory(recipe.run_dir)
     run.create()
     with run.locked():
-        context = Context(recipe, run)
-        wanted = [item for item in plan(recipe, run) if only in (None, item.stage.name)]
+        context = Context(recipe, run, RunDirectory(shared.recipe.run_dir) if shared else None)
+        earlier = shared.plan() if shared else []
+        wanted = [item for item in plan(recipe, run, stages, earlier) if only in (None, item.stage.name)]
         if only is not None:
             _check_inputs(*wanted)
         run.write_recipe(recipe)

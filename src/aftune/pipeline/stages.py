@@ -1,13 +1,13 @@
 """The stages in order: what each reads, which settings it depends on, and the function that runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aftune import models
 from aftune.pipeline.run_directory import hash_folder
-from aftune.recipe import Recipe
+from aftune.recipe import Recipe, SamplingSection, TrainingSection
 
 Settings = dict[str, Any]
 
@@ -40,18 +40,71 @@ def _sample_settings(recipe: Recipe) -> Settings:
     return _section("sample", "seed")(recipe)
 
 
+def _sampling(section: SamplingSection) -> Settings:
+    return section.model_dump(mode="json", include=set(SamplingSection.model_fields))
+
+
 def _control_settings(recipe: Recipe) -> Settings:
     """The control depends on the shape of the alignment run, not on its loss."""
-    settings = _section("align", "seed")(recipe)
-    for key in ("constraint", "beta", "detach_boundary", "alignment_weight", "sft_weight", "reference_is_candidate"):
-        del settings["align"][key]
-    return settings
+    shape = {key: getattr(recipe.align, key) for key in (*TrainingSection.model_fields, "start")}
+    if recipe.control.match == "compute":
+        shape["num_candidates"] = recipe.align.num_candidates
+    return {"align": shape, "control": {"match": recipe.control.match}, "seed": recipe.seed}
+
+
+def _reference_settings(recipe: Recipe) -> Settings:
+    settings = _section("seed", "model")(recipe)
+    return settings | {"align": {key: getattr(recipe.align, key) for key in ("start", "token_budget")}}
+
+
+def needs_reference(recipe: Recipe) -> bool:
+    """Whether `align` needs log-probabilities under the model that it starts from."""
+    return recipe.align.loss == "dpo" or recipe.align.beta == "auto"
 
 
 def _validation_settings(recipe: Recipe) -> Settings:
     evaluate = recipe.evaluate
     return {"validation": {"max_new_tokens": evaluate.max_new_tokens, "batch_size": evaluate.batch_size}}
 
+
+REFERENCE = Stage(
+    "reference",
+    1,
+    ("prepare", "sft", "label"),
+    "reference:reference",
+    "reference/logprobs.jsonl",
+    _reference_settings,
+    needs_reference,
+)
+ALIGN = Stage(
+    "align", 2, ("prepare", "sft", "label", "reference"), "training:align", "align/model", _section("align", "seed", "model")
+)
+CONTROL = Stage(
+    "control",
+    2,
+    ("prepare", "sft", "label"),
+    "training:control",
+    "control/model",
+    _control_settings,
+    lambda recipe: recipe.control.enabled,
+)
+
+HELD_OUT = Stage(
+    "held_out",
+    1,
+    ("prepare", "sft"),
+    "evaluate:held_out",
+    "held_out/groups.jsonl",
+    lambda recipe: _section("label", "candidates", "seed", "model")(recipe) | {"evaluate": _sampling(recipe.evaluate)},
+)
+MEASURE = Stage(
+    "measure",
+    1,
+    ("prepare", "sft", "held_out", "align", "control"),
+    "evaluate:measure",
+    "measure/metrics.json",
+    _section("evaluate", "label", "seed", "model"),
+)
 
 STAGES: tuple[Stage, ...] = (
     Stage("prepare", 1, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model")),
@@ -65,16 +118,9 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings),
     Stage("label", 1, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label")),
-    Stage("align", 1, ("prepare", "sft", "label"), "training:align", "align/model", _section("align", "seed", "model")),
-    Stage(
-        "control",
-        1,
-        ("prepare", "sft"),
-        "training:control",
-        "control/model",
-        _control_settings,
-        lambda recipe: recipe.control.enabled,
-    ),
+    REFERENCE,
+    ALIGN,
+    CONTROL,
     Stage(
         "evaluate",
         2,
@@ -98,11 +144,15 @@ def enabled_stages(recipe: Recipe) -> list[Stage]:
     return [stage for stage in STAGES if stage.enabled(recipe)]
 
 
-def reads(stage: Stage, recipe: Recipe) -> list[str]:
-    """The enabled stages that a stage reads; imported candidates need no VFT model."""
-    enabled = {item.name for item in enabled_stages(recipe)}
-    unneeded = {"sft"} if stage.name == "sample" and recipe.candidates is not None else set()
-    return [name for name in stage.reads if name in enabled - unneeded]
+def reads(stage: Stage, recipe: Recipe, known: Container[str]) -> list[str]:
+    """The known stages that a stage reads. Imported candidates need no VFT model; only a control for the same compute has to
+    know the groups."""
+    unneeded = set()
+    if stage.name == "sample" and recipe.candidates is not None:
+        unneeded = {"sft"}
+    if stage.name == "control" and recipe.control.match == "steps":
+        unneeded = {"label"}
+    return [name for name in stage.reads if name in known and name not in unneeded]
 
 
 def input_files(stage: Stage, recipe: Recipe) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,20 @@ import torch
 from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_callback import PrinterCallback
 
+from aftune import tasks
 from aftune.encoding import EncodedGroup
 from aftune.errors import DataError
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.models import pick_device
-from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.context import START, Context, Summary
+from aftune.pipeline.stages import needs_reference
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
 from aftune.record_files import RecordFile
-from aftune.records import Group, Problem, write_json
+from aftune.records import Group, GroupLogprobs, Problem, write_json
 from aftune.training import AlignmentConfig, AlignmentTrainer
+from aftune.training.auto_beta import auto_beta
 from aftune.training.progress import RichProgressCallback
 from aftune.training.trainer import encode_for_training
-
-_START = {"vft": "sft", "base": "base"}  # the stage whose model `align` starts from
-
 
 def sft(context: Context) -> Summary:
     """VFT from the base model: the epoch with the best validation accuracy is kept."""
@@ -39,21 +40,57 @@ def sft(context: Context) -> Summary:
 
 
 def align(context: Context) -> Summary:
-    """AFT on the labelled groups, from the VFT or the base model."""
-    section = context.recipe.align
+    """AFT or another method on the labelled groups, from the VFT or the base model."""
+    recipe, section = context.recipe, context.recipe.align
+    groups = _groups(context)
+    logprobs: RecordFile[GroupLogprobs] | None = None
+    if needs_reference(recipe):
+        logprobs = RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs)
+    summary: Summary = {}
+    if section.beta == "auto":
+        assert logprobs is not None
+        section = section.model_copy(update={"beta": auto_beta(groups, logprobs, section.auto_beta_quantile)})
+        summary["beta"] = section.beta
+    reference = None
+    if section.loss == "dpo":
+        assert logprobs is not None
+        reference = [item.sums for item in logprobs]
+    return _train(context, "align", START[section.start], section, groups, reference_logprobs=reference) | summary
+
+
+def control(context: Context) -> Summary:
+    """VFT from where `align` starts, without its alignment loss: its steps, batches and learning rates, or for the same compute
+    as many more epochs as its groups have more tokens."""
+    section = context.recipe.align.model_copy(
+        update={"alignment_weight": 0.0, "sft_weight": 1.0, "sft_on": "reference", "beta": 1.0, "feedback": "binary"}
+    )
+    if context.recipe.control.match == "compute":
+        factor = _tokens(context, _groups(context)) / _tokens(context, context.problems("train"))
+        section = section.model_copy(update={"num_epochs": section.num_epochs * factor})
+    return _train(context, "control", START[section.start], section, context.problems("train"))
+
+
+def _groups(context: Context) -> RecordFile[Group]:
     groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
     if not any(group.candidates for group in groups):
         raise DataError(
             f"{groups.path}: no group has a candidate left ({context.folder('label') / 'left_out.jsonl'} says why); "
             "try a larger sample.max_new_tokens, another temperature or a better VFT model"
         )
-    return _train(context, "align", _START[section.start], section, groups)
+    return groups
 
 
-def control(context: Context) -> Summary:
-    """VFT from where `align` starts: its steps, batches and learning rates, without its alignment loss."""
-    section = context.recipe.align.model_copy(update={"alignment_weight": 0.0, "sft_weight": 1.0})
-    return _train(context, "control", _START[section.start], section, context.problems("train"))
+def _tokens(context: Context, sources: Sequence[Group] | Sequence[Problem]) -> int:
+    """Tokens of an epoch, prompts counted once; a group without pairs is its reference alone."""
+    args = training_arguments(context.recipe.align.model_copy(update={"beta": 1.0}), Path(), context.recipe, validated=False)
+    return sum(_encode(context, args, source).num_trained_tokens for source in sources)
+
+
+def _encode(context: Context, args: AlignmentConfig, source: Group | Problem) -> EncodedGroup:
+    group = source if isinstance(source, Group) else Group(problem=source, candidates=[], feedback=[])
+    task = context.task
+    prompt, reference = task.prompt(group.problem), task.reference_response(group.problem)
+    return encode_for_training(group, args, context.tokenizer, prompt=prompt, reference=reference)
 
 
 def _train(
@@ -62,25 +99,21 @@ def _train(
     start: str,
     section: TrainingSection,
     groups: Sequence[Group] | Sequence[Problem],
+    *,
     validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
+    reference_logprobs: Sequence[list[float]] | None = None,
 ) -> Summary:
     folder = context.folder(stage)
     set_seed(context.recipe.seed)
     args = training_arguments(section, folder / "checkpoints", context.recipe, validated=validate is not None)
-    task, tokenizer = context.task, context.tokenizer
-
-    def encode(source: Group | Problem) -> EncodedGroup:
-        group = source if isinstance(source, Group) else Group(problem=source, candidates=[], feedback=[])
-        prompt, reference = task.prompt(group.problem), task.reference_response(group.problem)
-        return encode_for_training(group, args, tokenizer, prompt=prompt, reference=reference)
-
     trainer = AlignmentTrainer(
         model=context.load_policy(start, float32=True),
         args=args,
         train_dataset=groups,
-        processing_class=tokenizer,
-        encode=encode,
+        processing_class=context.tokenizer,
+        encode=partial(_encode, context, args),
         validate=validate,
+        reference_logprobs=reference_logprobs,
         callbacks=[RichProgressCallback(stage)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -88,7 +121,7 @@ def _train(
     if patience is not None:
         trainer.add_callback(EarlyStoppingCallback(patience))
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
-    save_policy(trainer.model, tokenizer, folder / "model")
+    save_policy(trainer.model, context.tokenizer, folder / "model")
     write_json(folder / "log.json", _finite(trainer.state.log_history))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return _summary(trainer)
@@ -98,8 +131,10 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
     """The trainer's settings from a section of the recipe."""
     alignment: dict[str, Any] = {"alignment_weight": 0.0}
     if isinstance(section, AlignSection):
-        names = ("constraint", "beta", "detach_boundary", "alignment_weight", "sft_weight", "reference_is_candidate")
-        alignment = {name: getattr(section, name) for name in names}
+        own = set(AlignSection.model_fields) - set(TrainingSection.model_fields) - {"start", "auto_beta_quantile"}
+        alignment = {name: getattr(section, name) for name in sorted(own)}
+        if section.feedback == "task":
+            alignment["feedback"] = tasks.find(recipe.task.name).default_feedback
     selection: dict[str, Any] = {}
     if validated:
         selection = {

@@ -3,15 +3,17 @@
 from aftune.scoring.abilities import Abilities, abilities
 from aftune.scoring.batches import Batch, Pass, collate, make_pass
 from aftune.scoring.logprobs import ResponseLogprobs, response_logprobs, rows_of_segments
-from aftune.scoring.score import score_groups
+from aftune.scoring.score import ScoredGroup, group_logprobs, score_groups
 
 __all__ = [
     "Abilities",
     "Batch",
     "Pass",
     "ResponseLogprobs",
+    "ScoredGroup",
     "abilities",
     "collate",
+    "group_logprobs",
     "make_pass",
     "response_logprobs",
     "rows_of_segments",

@@ -40,6 +40,7 @@ class Pass(TypedDict):
     in_sft: Tensor  # [P, G] bool
     in_alignment: Tensor  # [P, G] bool
     qualities: Tensor  # [P, G] float32; 0 outside the alignment loss
+    reference_logprob_sums: Tensor | None  # [P, G] float32, where the groups have them
     rows: list[Row]
 
 
@@ -76,12 +77,15 @@ def make_pass(
         in_sft=torch.zeros(shape, dtype=torch.bool),
         in_alignment=torch.zeros(shape, dtype=torch.bool),
         qualities=torch.zeros(shape),
+        reference_logprob_sums=torch.zeros(shape) if any(group.reference_logprobs for group in groups) else None,
         rows=[],
     )
     for p, group in enumerate(groups):
         for g, response in enumerate(group.response_ids):
             made["response_lengths"][p, g] = len(response)
             made["in_sft"][p, g] = group.in_sft[g]
+            if made["reference_logprob_sums"] is not None and group.reference_logprobs is not None:
+                made["reference_logprob_sums"][p, g] = group.reference_logprobs[g]
             quality = group.qualities[g]
             if quality is not None:
                 made["in_alignment"][p, g] = True

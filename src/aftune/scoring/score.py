@@ -1,6 +1,7 @@
-"""Scores of many groups, without gradients."""
+"""Log-probabilities and scores of many groups, without gradients."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,19 @@ from aftune.scoring.batches import make_pass
 from aftune.scoring.logprobs import response_logprobs
 
 
+@dataclass(frozen=True)
+class ScoredGroup:
+    """Summed log-probabilities (nats) and lengths (tokens) of a group's responses."""
+
+    sums: list[float]
+    lengths: list[int]
+
+    @property
+    def scores(self) -> list[float]:
+        """Nats per token."""
+        return [total / length for total, length in zip(self.sums, self.lengths, strict=True)]
+
+
 def score_groups(
     model: Any,
     groups: Iterable[EncodedGroup],
@@ -20,18 +34,31 @@ def score_groups(
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[list[float]]:
     """The score of every response of every group, nats per token, in the order given; groups are taken as they are needed."""
+    for group in group_logprobs(model, groups, token_budget=token_budget, on_progress=on_progress):
+        yield group.scores
+
+
+def group_logprobs(
+    model: Any,
+    groups: Iterable[EncodedGroup],
+    *,
+    token_budget: int = 4096,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Iterator[ScoredGroup]:
+    """As `score_groups`: sums and lengths."""
     num_done = 0
     for block in _blocks(groups, token_budget):
-        yield from _scores(model, block, token_budget)
+        yield from _scored(model, block, token_budget)
         num_done += len(block)
         on_progress(num_done)
 
 
 @torch.inference_mode()
-def _scores(model: Any, groups: list[EncodedGroup], token_budget: int) -> list[list[float]]:
+def _scored(model: Any, groups: list[EncodedGroup], token_budget: int) -> list[ScoredGroup]:
     made = make_pass(groups, token_budget=token_budget, shared_prefix=abilities(model).shared_prefix)
-    scores_P_G = response_logprobs(model, send_to_device(made, model.device)).scores_P_G
-    return [row[: len(group.response_ids)] for row, group in zip(scores_P_G.tolist(), groups, strict=True)]
+    logprobs = response_logprobs(model, send_to_device(made, model.device))
+    rows = zip(groups, logprobs.sums_P_G.tolist(), logprobs.lengths_P_G.tolist(), strict=True)
+    return [ScoredGroup(sums[: len(group.response_ids)], lengths[: len(group.response_ids)]) for group, sums, lengths in rows]
 
 
 def _blocks(groups: Iterable[EncodedGroup], token_budget: int) -> Iterator[list[EncodedGroup]]:

@@ -1,6 +1,7 @@
 """The groups of a training run: encoded when they are asked for, in an order that shows at once whether they fit."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,12 +13,14 @@ from aftune.encoding import EncodedGroup, check_lengths
 class EncodedGroups(Dataset[EncodedGroup]):
     """A sequence of encoded groups that holds none of them, made from anything that can be encoded.
 
-    `num_tokens[i]`: of group i, the prompt counted once. Raises DataError for a group that does not fit the context.
+    `num_tokens[i]`: of group i, the prompt counted once. `reference_logprobs[i]`: of group i, as many as it has responses or
+    more. Raises DataError for a group that does not fit the context.
     """
 
     def __init__(self, sources: Sequence[Any], encode: Callable[[Any], EncodedGroup], context: int) -> None:
         self._sources = sources
         self._encode = encode
+        self.reference_logprobs: Sequence[list[float]] | None = None
         self.num_tokens: list[int] = []
         for group in self:
             check_lengths(group, context)
@@ -27,7 +30,10 @@ class EncodedGroups(Dataset[EncodedGroup]):
         return len(self._sources)
 
     def __getitem__(self, index: int) -> EncodedGroup:
-        return self._encoded(self._sources[index])
+        group = self._encoded(self._sources[index])
+        if self.reference_logprobs is None:
+            return group
+        return replace(group, reference_logprobs=list(self.reference_logprobs[index][: len(group.response_ids)]))
 
     def __iter__(self) -> Iterator[EncodedGroup]:
         return map(self._encoded, self._sources)

@@ -7,6 +7,7 @@ a batch is split into for the sake of memory.
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -21,7 +22,8 @@ from aftune.encoding import EncodedGroup, encode_group
 from aftune.errors import UsageError
 from aftune.models import context_length
 from aftune.records import Group
-from aftune.scoring import Batch, Pass, abilities, collate, response_logprobs, rows_of_segments
+from aftune.scoring import Batch, Pass, abilities, collate, group_logprobs, response_logprobs, rows_of_segments
+from aftune.selection import rft_positives
 from aftune.training.config import AlignmentConfig
 from aftune.training.dataset import EncodedGroups, LongestFirst
 
@@ -31,6 +33,8 @@ class AlignmentTrainer(Trainer):
 
     train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller has tokenised them, or of whatever `encode`
     makes an `EncodedGroup` of. It is encoded item by item when asked for, so that a sequence that reads from disk is not held.
+    reference_logprobs: for each group the summed log-probabilities of its responses (the reference response first) under the
+    frozen reference policy, for losses that need them; by default they are computed from the model as it is handed over.
     validate: measures the model at each evaluation and returns metrics by name; without it, evaluation gives the loss on
     `eval_dataset`.
     Raises DataError for a group that does not fit the model's context, UsageError for DataParallel, which would tear groups.
@@ -48,6 +52,7 @@ class AlignmentTrainer(Trainer):
         eval_dataset: Sequence[Any] | None = None,
         encode: Callable[[Any], EncodedGroup] | None = None,
         validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
+        reference_logprobs: Sequence[list[float]] | None = None,
         **kwargs: Any,
     ) -> None:
         if args.n_gpu > 1:
@@ -84,6 +89,23 @@ class AlignmentTrainer(Trainer):
             ),
             **kwargs,
         )
+        if self.alignment_loss.needs_reference:
+            self._set_reference(reference_logprobs)
+
+    def _set_reference(self, given: Sequence[list[float]] | None) -> None:
+        for dataset in (self.train_dataset, self.eval_dataset):
+            if isinstance(dataset, EncodedGroups):
+                computed = dataset is not self.train_dataset or given is None
+                dataset.reference_logprobs = self._reference_logprobs(dataset) if computed else given
+
+    def _reference_logprobs(self, dataset: EncodedGroups) -> list[list[float]]:
+        """Under the model as it is, in the precision of training. A resumed run gets its checkpoint's weights only later."""
+        training = self.model.training
+        self.model.eval()
+        with self.autocast_smart_context_manager():
+            sums = [group.sums for group in group_logprobs(self.model, dataset, token_budget=self.args.token_budget)]
+        self.model.train(training)
+        return sums
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         num_tokens = cast(EncodedGroups, self.train_dataset).num_tokens
@@ -132,7 +154,13 @@ class AlignmentTrainer(Trainer):
         metrics = {"sft_loss": sft_loss.detach() * self.accelerator.num_processes}
         if args.alignment_weight:
             outputs = self.alignment_loss(
-                losses.LossInputs(logprobs.scores_P_G, logprobs.sums_P_G, batch["qualities"], batch["in_alignment"])
+                losses.LossInputs(
+                    logprobs.scores_P_G,
+                    logprobs.sums_P_G,
+                    batch["qualities"],
+                    batch["in_alignment"],
+                    batch["reference_logprob_sums"],
+                )
             )
             alignment_loss = outputs.losses_P.sum() / num_groups
             loss = loss + args.alignment_weight * alignment_loss
@@ -179,8 +207,28 @@ class AlignmentTrainer(Trainer):
 def encode_for_training(
     group: Group, args: AlignmentConfig, tokenizer: PreTrainedTokenizerBase, *, prompt: str, reference: str | None
 ) -> EncodedGroup:
-    """A group as the trainer sees it: without its candidates where the alignment loss has no weight."""
-    if not args.alignment_weight:
-        group = Group(problem=group.problem, candidates=[], feedback=[])
-    joins = args.reference_is_candidate and bool(args.alignment_weight)
-    return encode_group(tokenizer, group, prompt, reference=reference, reference_is_candidate=joins)
+    """A group as the trainer sees it: its first `num_candidates` samples, without those that no loss has a use for."""
+    if args.num_candidates is not None:
+        group = _part(group, [i for i, candidate in enumerate(group.candidates) if candidate.index < args.num_candidates])
+    positives = rft_positives(group, args.max_positives) if args.sft_on == "positives" else []
+    if args.alignment_weight:
+        return encode_group(
+            tokenizer,
+            group,
+            prompt,
+            reference=reference,
+            reference_is_candidate=args.reference_is_candidate,
+            sft_positives=positives,
+            use_ranks=args.feedback == "ranking",
+        )
+    group = _part(group, positives)
+    encoded = encode_group(tokenizer, group, prompt, reference=reference, sft_positives=range(len(positives)))
+    return replace(encoded, qualities=[None] * len(encoded.response_ids))
+
+
+def _part(group: Group, places: Sequence[int]) -> Group:
+    return Group(
+        problem=group.problem,
+        candidates=[group.candidates[place] for place in places],
+        feedback=[group.feedback[place] for place in places],
+    )

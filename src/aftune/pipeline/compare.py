@@ -1,0 +1,155 @@
+"""Comparison of methods: for each seed one VFT model and one set of candidates, then every method from them.
+
+`RUN_DIR/seed-N` is an ordinary run directory with the shared stages; `RUN_DIR/seed-N/methods/NAME` is one for each method. All
+are resumed stage by stage. With several jobs, methods run side by side in processes of their own.
+"""
+
+import multiprocessing
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.markup import escape
+
+from aftune import machine, progress
+from aftune.diagnosis import diagnose
+from aftune.errors import UsageError
+from aftune.pipeline import methods as known
+from aftune.pipeline import runner, stages
+from aftune.pipeline.methods import Method
+from aftune.pipeline.runner import Shared
+from aftune.recipe import Recipe, with_settings
+
+SHARED_STAGES = ("prepare", "sft", "sample", "label")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: `methods` over `seeds`, below `recipe.run_dir`."""
+
+    recipe: Recipe
+    methods: Sequence[Method]
+    seeds: Sequence[int]
+
+    @property
+    def names(self) -> list[str]:
+        return [method.name for method in self.methods]
+
+    def shared(self, seed: int) -> Shared:
+        """The run of a seed that its methods build on."""
+        recipe = with_settings(self.recipe, {"seed": seed, "run_dir": str(self.recipe.run_dir / f"seed-{seed}")}, "compare")
+        chosen = [stage for stage in stages.STAGES if stage.name in SHARED_STAGES]
+        if any(stages.needs_reference(method.recipe(recipe)) for method in self.methods):
+            chosen.append(stages.REFERENCE)
+        return Shared(recipe, [*chosen, stages.HELD_OUT])
+
+    def method_recipe(self, method: Method, seed: int) -> Recipe:
+        recipe = method.recipe(self.shared(seed).recipe)
+        return recipe.model_copy(update={"run_dir": recipe.run_dir / "methods" / method.folder})
+
+
+def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: int | None = None) -> Comparison:
+    """A recipe's comparison, with other methods or another number of seeds where given; raises UsageError for what does not
+    fit, before anything runs."""
+    names = list(recipe.compare.methods if methods is None else methods)
+    chosen = [known.parse(name) for name in names]
+    repeated = sorted({method.name for method in chosen if [m.name for m in chosen].count(method.name) > 1})
+    if repeated or not chosen:
+        raise UsageError(f"compare: expected methods, each once; repeated: {', '.join(repeated) or 'none, the list is empty'}")
+    runner.check(recipe)
+    for method in chosen:
+        method.recipe(recipe)
+    number = recipe.compare.num_seeds if num_seeds is None else num_seeds
+    return Comparison(recipe, chosen, range(recipe.seed, recipe.seed + number))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that ended in an error; the others went on."""
+
+    what: str
+    message: str
+
+
+def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progress: Callable[[int], None]) -> list[Failure]:
+    """Runs whatever is not finished, `jobs` runs at a time; gives those that failed."""
+    failures: list[Failure] = []
+    num_done = 0
+    with _executor(jobs) as executor:
+        waiting: dict[Future[list[str]], tuple[int, str | None]] = {}
+
+        def submit(seed: int, name: str | None) -> None:
+            waiting[executor.submit(_run, wanted.recipe, wanted.names, seed, name)] = (seed, name)
+
+        for seed in wanted.seeds:
+            submit(seed, None)
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                seed, name = waiting.pop(future)
+                what = f"seed {seed}, {name or 'shared stages'}"
+                num_done += 1
+                try:
+                    for line in future.result():
+                        report(f"[dim]{what}:[/dim] {line}")
+                except Exception as error:
+                    failures.append(Failure(what, str(diagnose(error))))
+                    report(f"[red]{what}: {escape(failures[-1].message)}[/red]")
+                    num_done += 0 if name else len(wanted.methods)
+                else:
+                    for other in wanted.names if name is None else ():
+                        submit(seed, other)
+                on_progress(num_done)
+    return failures
+
+
+def _run(recipe: Recipe, names: Sequence[str], seed: int, name: str | None) -> list[str]:
+    """One run of a comparison, in whatever process: a seed's shared stages, or a method. Gives the lines it reports."""
+    wanted = comparison(recipe, names)
+    shared = wanted.shared(seed)
+    lines: list[str] = []
+    if name is None:
+        runner.run_stages(shared.recipe, stages=shared.stages, report=lines.append)
+    else:
+        method = known.parse(name)
+        runner.run_stages(wanted.method_recipe(method, seed), stages=method.stages, shared=shared, report=lines.append)
+    return lines
+
+
+@contextmanager
+def _executor(jobs: int) -> Iterator[Executor]:
+    """Processes that share the cores, or for one job this process."""
+    if jobs == 1:
+        yield _Serial()
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(threads,))
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _Serial(Executor):
+    """Runs each job when it is submitted."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def _start_worker(threads: int) -> None:
+    import torch
+
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    machine.keep_freed_memory()
+    torch.set_num_threads(threads)
+    progress.console.quiet = True

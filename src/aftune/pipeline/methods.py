@@ -1,0 +1,87 @@
+"""The methods that `aftune compare` knows: names for settings of `align`, and the controls."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from aftune.errors import UsageError
+from aftune.pipeline.stages import ALIGN, CONTROL, MEASURE, Stage
+from aftune.recipe import AlignSection, Recipe, with_settings
+
+
+@dataclass(frozen=True)
+class Method:
+    """name: as asked for. title: in tables. trains: the stage that makes its model; None for the VFT model itself.
+    settings: what it changes in the recipe, by `section.key`. varied: those of them that were asked for after the name."""
+
+    name: str
+    title: str
+    trains: Stage | None = ALIGN
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    varied: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stages(self) -> list[Stage]:
+        return [stage for stage in (self.trains, MEASURE) if stage is not None]
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return self.name.replace(":", ",")
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe of this method's run; raises UsageError for a setting that does not fit."""
+        return with_settings(recipe, {**self.settings, **self.varied}, f"method {self.name}")
+
+
+def _methods() -> dict[str, Method]:
+    methods = [
+        Method("vft", "VFT", None),
+        Method("vft-steps", "VFT, same steps", CONTROL, {"control.match": "steps"}),
+        Method("vft-compute", "VFT, same compute", CONTROL, {"control.match": "compute"}),
+        Method("rft", "RFT", ALIGN, {"align.alignment_weight": 0.0, "align.sft_on": "positives"}),
+    ]
+    for loss in ("rrhf", "pro", "dpo", "aft"):
+        for suffix, constraint in (("", "none"), ("-dc", "detached"), ("-bc", "boundary")):
+            name = loss + suffix
+            methods.append(Method(name, name.upper(), ALIGN, {"align.loss": loss, "align.constraint": constraint}))
+    return {method.name: method for method in methods}
+
+
+METHODS = _methods()
+_SHORT = {"k": "num_candidates"}
+
+
+def parse(text: str) -> Method:
+    """A method from its name, with settings of `align` after colons: `aft-bc`, `aft-bc:beta=0.3:k=4`.
+
+    Raises UsageError for an unknown name or setting, with the nearest one.
+    """
+    name, *settings = text.strip().split(":")
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"compare: there is no method {name!r}{hint} There are {', '.join(METHODS)}")
+    base = METHODS[name]
+    varied: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        key = _SHORT.get(key, key)
+        if not equals or key not in AlignSection.model_fields:
+            keys = ", ".join(AlignSection.model_fields)
+            raise UsageError(f"compare: {setting!r} in {text!r} is no setting; write key=value with one of k, {keys}")
+        if base.trains is None:
+            raise UsageError(f"compare: {name} is the VFT model as it is and takes no settings; remove {setting!r}")
+        varied[f"align.{key}"] = yaml.safe_load(value)
+    title = ", ".join([base.title, *(_words(key, value) for key, value in varied.items())])
+    return Method(text.strip(), title, base.trains, base.settings, varied)
+
+
+def _words(key: str, value: object) -> str:
+    key = key.removeprefix("align.")
+    if key == "feedback":
+        return str(value)
+    return f"{'k' if key == 'num_candidates' else key.replace('_', ' ')} {value}"

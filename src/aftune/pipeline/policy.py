@@ -1,0 +1,131 @@
+"""Everything that is measured of one model on held-out problems."""
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from aftune.encoding import encode_group
+from aftune.evaluation.assessment import assessment_accuracy
+from aftune.evaluation.statistics import mean_interval, proportion_interval
+from aftune.pipeline.context import Context
+from aftune.progress import progress_bar
+from aftune.record_files import RecordFile
+from aftune.records import Candidate, Group, GroupScores, Problem, Record, write_records
+from aftune.sampling import TransformersEngine
+from aftune.sampling.collect import collect_candidates
+from aftune.scoring import ScoredGroup, group_logprobs
+
+
+class Verdict(Record):
+    """A greedy response to a held-out problem and what became of it."""
+
+    problem_id: str
+    text: str
+    answer: str | None = None
+    right: bool
+    reason: str
+    finish_reason: Literal["stop", "length"]
+
+
+def measure_policy(context: Context, folder: Path, stage: str, groups: Sequence[Group], title: str) -> dict[str, Any]:
+    """Metrics of a stage's model; writes `verdicts.jsonl` and `scores.jsonl` into its folder, and reads what is there."""
+    problems = context.problems("test")
+    verdicts = _verdicts(context, folder, stage, problems, title)
+    scores = _scores(context, folder, stage, groups, title)
+    return accuracy_metrics(problems, verdicts) | assessment_metrics(groups, scores)
+
+
+def _verdicts(context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str) -> Sequence[Verdict]:
+    path = folder / "verdicts.jsonl"
+    if path.exists():
+        return RecordFile(path, Verdict)
+    responses = collect_candidates(
+        TransformersEngine(context.load_policy(stage), context.tokenizer, context.recipe.evaluate.batch_size),
+        problems,
+        context.task.prompt,
+        context.settings(context.recipe.evaluate, greedy=True),
+        num_candidates=1,
+        seed=0,
+        path=folder / "responses.jsonl",
+        title=title,
+    )
+    write_records(path, (_judge(context, problem, response) for problem, response in zip(problems, responses, strict=True)))
+    (folder / "responses.jsonl").unlink()
+    return RecordFile(path, Verdict)
+
+
+def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
+    feedback = context.task.verdict(problem, response.text, context.recipe.label.reading)
+    return Verdict(
+        problem_id=problem.id,
+        text=response.text,
+        answer=feedback.answer,
+        right=bool(feedback.quality),
+        reason=feedback.reason,
+        finish_reason=response.finish_reason,
+    )
+
+
+def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group], title: str) -> Sequence[GroupScores]:
+    path = folder / "scores.jsonl"
+    if path.exists():
+        return RecordFile(path, GroupScores)
+    task, tokenizer = context.task, context.tokenizer
+    encoded = (
+        encode_group(tokenizer, group, task.prompt(group.problem), reference=task.reference_response(group.problem))
+        for group in groups
+    )
+    with progress_bar(f"{title}: scores", len(groups), "groups") as update:
+        scored = group_logprobs(context.load_policy(stage, float32=True), encoded, on_progress=update)
+        write_records(path, map(_group_scores, groups, scored))
+    return RecordFile(path, GroupScores)
+
+
+def _group_scores(group: Group, scored: ScoredGroup) -> GroupScores:
+    scores = GroupScores(problem_id=group.problem.id, scores=scored.scores)
+    if len(scored.scores) > len(group.candidates):  # the reference comes first
+        scores.scores.pop(0)
+        scores.reference_logprob, scores.reference_length = scored.sums[0], scored.lengths[0]
+    return scores
+
+
+def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Task accuracy with Wilson's interval, the reasons, and accuracy by number of operations where that is known."""
+    num_right = sum(verdict.right for verdict in verdicts)
+    metrics: dict[str, Any] = {
+        "accuracy": num_right / len(verdicts),
+        "accuracy_ci95": proportion_interval(num_right, len(verdicts)),
+        "num_problems": len(verdicts),
+        "reasons": dict(sorted(Counter(verdict.reason for verdict in verdicts).items())),
+        "num_truncated": sum(verdict.finish_reason == "length" for verdict in verdicts),
+    }
+    by_operations: dict[str, list[bool]] = defaultdict(list)
+    for problem, verdict in zip(problems, verdicts, strict=True):
+        if "num_operations" in problem.metadata:
+            by_operations[str(problem.metadata["num_operations"])].append(verdict.right)
+    if by_operations:
+        metrics["accuracy_by_num_operations"] = {key: float(np.mean(value)) for key, value in sorted(by_operations.items())}
+    return metrics
+
+
+def assessment_metrics(groups: Sequence[Group], scores: Sequence[GroupScores]) -> dict[str, Any]:
+    """Assessment accuracy with a bootstrap interval, and mean scores of right and wrong candidates of the mixed groups."""
+    shares, better, worse = array("d"), array("d"), array("d")
+    for group, row in zip(groups, scores, strict=True):
+        share = assessment_accuracy(row.scores, group.qualities)
+        if share is not None:
+            shares.append(share)
+            top = max(group.qualities)
+            better.extend(score for score, quality in zip(row.scores, group.qualities, strict=True) if quality == top)
+            worse.extend(score for score, quality in zip(row.scores, group.qualities, strict=True) if quality < top)
+    return {
+        "assessment_accuracy": float(np.mean(shares)) if shares else None,
+        "assessment_accuracy_ci95": mean_interval(shares) if shares else None,
+        "num_assessed_problems": len(shares),
+        "score_positive": float(np.mean(better)) if better else None,
+        "score_negative": float(np.mean(worse)) if worse else None,
+    }

@@ -1,0 +1,37 @@
+"""Stage `reference`: what DPO and the automatic beta have to know of the groups under the model that training starts from."""
+
+import torch
+
+from aftune.encoding import encode_group
+from aftune.pipeline.context import START, Context, Summary
+from aftune.progress import progress_bar
+from aftune.record_files import RecordFile
+from aftune.records import Group, GroupLogprobs, write_records
+from aftune.scoring import group_logprobs
+
+
+def reference(context: Context) -> Summary:
+    """Writes `logprobs.jsonl`, a line for each group, computed in the precision that training computes in."""
+    recipe = context.recipe
+    groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
+    model = context.load_policy(START[recipe.align.start], float32=True)
+    encoded = (
+        encode_group(
+            context.tokenizer, group, context.task.prompt(group.problem), reference=context.task.reference_response(group.problem)
+        )
+        for group in groups
+    )
+    half = recipe.model.precision == "bfloat16"
+    with (
+        progress_bar("reference", len(groups), "groups") as update,
+        torch.autocast(model.device.type, torch.bfloat16, enabled=half),
+    ):
+        scored = group_logprobs(model, encoded, token_budget=recipe.align.token_budget, on_progress=update)
+        write_records(
+            context.folder("reference") / "logprobs.jsonl",
+            (
+                GroupLogprobs(problem_id=group.problem.id, sums=item.sums, lengths=item.lengths)
+                for group, item in zip(groups, scored, strict=True)
+            ),
+        )
+    return {"groups": len(groups)}
