@@ -52,6 +52,23 @@ def quickstart(overrides: Overrides = None, dry_run: DryRun = False, debug: Debu
     _guard(lambda: _run(bundled_recipe("quickstart.yaml"), overrides or [], dry_run=dry_run), debug)
 
 
+@app.command()
+def compare(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Methods, with commas between: vft,rft,aft-bc,aft-bc:beta=0.3:k=4. `help` lists them.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from the recipe's on.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; they share the cores.")] = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Compare methods on the same candidates and seeds; what is finished is skipped."""
+    names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    _guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, dry_run=dry_run), debug)
+
+
 def _stage_command(name: str, text: str) -> None:
     def command(recipe: RecipeFile, overrides: Overrides = None, debug: Debug = False) -> None:
         _guard(lambda: _run(recipe, overrides or [], only=name), debug)
@@ -91,6 +108,25 @@ def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: 
     run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True))
     if only is None:
         summary.print_results(resolved, console)
+
+
+def _compare(
+    path: Path, overrides: list[str], methods: list[str] | None, seeds: int | None, jobs: int | None, *, dry_run: bool
+) -> None:
+    from aftune.progress import console
+    from aftune.recipe import load_recipe
+
+    resolved = load_recipe(path, overrides)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    from aftune import comparison_summary, machine
+    from aftune.pipeline import compare
+
+    machine.keep_freed_memory()
+    wanted = compare.comparison(resolved, methods, seeds)
+    if dry_run:
+        comparison_summary.print_plan(wanted, console)
+        return
+    comparison_summary.run_and_print(wanted, resolved.compare.jobs if jobs is None else jobs, console)
 
 
 def _guard(action: Callable[[], Any], debug: bool) -> None:

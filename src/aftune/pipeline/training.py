@@ -26,6 +26,7 @@ from aftune.training.auto_beta import auto_beta
 from aftune.training.progress import RichProgressCallback
 from aftune.training.trainer import encode_for_training
 
+
 def sft(context: Context) -> Summary:
     """VFT from the base model: the epoch with the best validation accuracy is kept."""
     section = context.recipe.sft

@@ -1,0 +1,100 @@
+"""What `aftune compare` prints: the plan, the runs as they end, and the table of methods."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from aftune.errors import AftuneError
+from aftune.pipeline import compare, compare_results, runner
+from aftune.pipeline.compare import Comparison
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.progress import progress_bar
+
+
+def print_plan(wanted: Comparison, console: Console) -> None:
+    """Which runs would be made; nothing is run or written."""
+    table = Table(title="Runs", title_justify="left", box=None, pad_edge=False)
+    for heading in ("method", "what it is", "changes in the recipe", *(f"seed {seed}" for seed in wanted.seeds)):
+        table.add_column(heading, overflow="fold")
+    table.add_row("(shared)", "one VFT model, one set of candidates", "", *(_shared_state(wanted, seed) for seed in wanted.seeds))
+    for method in wanted.methods:
+        changes = ", ".join(f"{key}={value}" for key, value in {**method.settings, **method.varied}.items())
+        table.add_row(method.name, method.title, changes, *(_state(wanted, method, seed) for seed in wanted.seeds))
+    console.print(table)
+
+
+def _shared_state(wanted: Comparison, seed: int) -> str:
+    return _words([item.status for item in wanted.shared(seed).plan()])
+
+
+def _state(wanted: Comparison, method: Any, seed: int) -> str:
+    recipe = wanted.method_recipe(method, seed)
+    plans = runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages, wanted.shared(seed).plan())
+    return _words([item.status for item in plans])
+
+
+def _words(statuses: list[str]) -> str:
+    if all(status == "finished" for status in statuses):
+        return "finished"
+    return "new" if all(status == "new" for status in statuses) else "goes on"
+
+
+def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
+    """Runs the comparison, writes its results and prints the table; raises AftuneError at the end if runs failed."""
+    num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
+    console.print(f"{len(wanted.methods)} methods, {len(wanted.seeds)} seeds, {jobs} at a time -> {wanted.recipe.run_dir}")
+    with progress_bar("compare", num_runs, "runs") as update:
+        failures = compare.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
+    results = compare_results.gather(wanted)
+    compare_results.write(wanted, results)
+    print_table(results, console)
+    console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.csv'}[/bold], compare.json", soft_wrap=True)
+    if failures:
+        listed = "; ".join(f"{failure.what}: {failure.message}" for failure in failures)
+        raise AftuneError(f"{len(failures)} runs failed, the others are in the table: {listed}")
+
+
+def print_table(results: Mapping[str, Any], console: Console) -> None:
+    """Methods beside each other: means over the seeds, and the difference from the baselines."""
+    methods = [method for method in results["methods"] if method["num_seeds"]]
+    baselines = [name for name in compare_results.BASELINES if any(name in method["differences"] for method in methods)]
+    titles = {method["name"]: method["title"] for method in methods}
+    title = f"{results['task']}, seeds {', '.join(map(str, results['seeds']))}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method")
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    for name in baselines:
+        table.add_column(f"minus {titles[name]}", justify="right", no_wrap=True)
+    for heading in ("assessment", "perplexity"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for method in methods:
+        table.add_row(
+            method["title"],
+            _percent(method["metrics"].get("accuracy")),
+            *(_difference(method["differences"].get(name)) for name in baselines),
+            _percent(method["metrics"].get("assessment_accuracy")),
+            _number(method["metrics"].get("perplexity")),
+        )
+    console.print()
+    console.print(table)
+
+
+def _percent(metric: Mapping[str, Any] | None) -> str:
+    if metric is None:
+        return "-"
+    spread = f" ± {100 * metric['sd']:.1f}" if len(metric["values"]) > 1 else ""
+    return f"{100 * metric['mean']:.1f}{spread}"
+
+
+def _number(metric: Mapping[str, Any] | None) -> str:
+    return "-" if metric is None else f"{metric['mean']:.3f}"
+
+
+def _difference(paired: Mapping[str, Any] | None) -> str:
+    if paired is None:
+        return ""
+    low, high = (100 * bound for bound in paired["ci95"])
+    return f"{100 * paired['difference']:+.1f} ({low:+.1f} to {high:+.1f})"

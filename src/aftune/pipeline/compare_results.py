@@ -1,0 +1,121 @@
+"""What came out of a comparison: one row a run, and for each method a summary over its seeds."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aftune.evaluation.statistics import correlation, over_seeds, pooled_difference
+from aftune.pipeline.compare import Comparison
+from aftune.pipeline.methods import Method
+from aftune.pipeline.policy import Verdict
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.record_files import RecordFile
+from aftune.records import write_json, write_lines
+
+# The methods that others are compared with, where they are part of the comparison.
+BASELINES = ("vft", "vft-steps", "vft-compute")
+
+
+def gather(wanted: Comparison) -> dict[str, Any]:
+    """Results of all finished runs, as `write` writes them: `runs`, `methods` with a summary of each, `correlation`."""
+    runs = [row for method in wanted.methods for seed in wanted.seeds if (row := _run(wanted, method, seed)) is not None]
+    verdicts = {(row["method"], row["seed"]): _right(Path(row["folder"])) for row in runs}
+    methods = [_summary(wanted, method, runs, verdicts) for method in wanted.methods]
+    return {
+        "task": wanted.recipe.task.name,
+        "model": wanted.recipe.model.name,
+        "seeds": list(wanted.seeds),
+        "methods": methods,
+        "correlation": _correlation(methods),
+        "runs": runs,
+    }
+
+
+def write(wanted: Comparison, results: Mapping[str, Any]) -> None:
+    """Writes `compare.json` and `compare.csv` (a line for each run) into the comparison's folder."""
+    write_json(wanted.recipe.run_dir / "compare.json", results)
+    write_lines(wanted.recipe.run_dir / "compare.csv", _csv(results["runs"]))
+
+
+def _run(wanted: Comparison, method: Method, seed: int) -> dict[str, Any] | None:
+    """The row of a run; None while it is not finished."""
+    recipe = wanted.method_recipe(method, seed)
+    manifest = RunDirectory(recipe.run_dir).manifest()["stages"]
+    if manifest.get("measure", {}).get("status") != "finished":
+        return None
+    trained = manifest.get(method.trains.name, {}) if method.trains else {}
+    metrics = json.loads((recipe.run_dir / "measure" / "metrics.json").read_text(encoding="utf-8"))
+    row: dict[str, Any] = {"method": method.name, "seed": seed, "folder": str(recipe.run_dir)}
+    row |= {"optimizer_steps": trained.get("summary", {}).get("optimizer_steps"), "seconds": trained.get("seconds")}
+    row |= {"beta": trained.get("summary", {}).get("beta", recipe.align.beta if method.trains else None)}
+    return row | {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+
+
+def _right(folder: Path) -> list[bool]:
+    return [verdict.right for verdict in RecordFile(folder / "measure" / "verdicts.jsonl", Verdict)]
+
+
+def _summary(
+    wanted: Comparison, method: Method, runs: Sequence[Mapping[str, Any]], verdicts: Mapping[tuple[str, int], list[bool]]
+) -> dict[str, Any]:
+    own = [row for row in runs if row["method"] == method.name]
+    values: dict[str, list[float]] = {}
+    for row in own:
+        for name, value in row.items():
+            if name not in ("method", "seed", "folder") and isinstance(value, int | float):
+                values.setdefault(name, []).append(value)
+    align = method.recipe(wanted.recipe).align
+    summary: dict[str, Any] = {
+        "name": method.name,
+        "title": method.title,
+        "settings": {**method.settings, **method.varied},
+        "varied": dict(method.varied),
+        "loss": align.loss if method.trains and align.alignment_weight else None,
+        "constraint": align.constraint if method.trains and align.alignment_weight else None,
+        "num_seeds": len(own),
+        "metrics": {},
+        "differences": {},
+    }
+    for name, column in values.items():
+        spread = over_seeds(column)
+        summary["metrics"][name] = {"mean": spread.mean, "sd": spread.sd, "ci95": spread.interval, "values": column}
+    for baseline in BASELINES:
+        pairs = [
+            (verdicts[method.name, row["seed"]], verdicts[baseline, row["seed"]])
+            for row in own
+            if baseline != method.name and (baseline, row["seed"]) in verdicts
+        ]
+        if pairs:
+            paired = pooled_difference(pairs)
+            summary["differences"][baseline] = {
+                "difference": paired.difference,
+                "ci95": paired.interval,
+                "p_value": paired.p_value,
+                "num_seeds": len(pairs),
+            }
+    return summary
+
+
+def _correlation(methods: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Pearson's r of accuracy and assessment accuracy over the methods' means."""
+    points = [
+        (method["metrics"]["accuracy"]["mean"], method["metrics"]["assessment_accuracy"]["mean"])
+        for method in methods
+        if "assessment_accuracy" in method["metrics"]
+    ]
+    if len(points) < 3:
+        return None
+    found = correlation([accuracy for accuracy, _ in points], [assessed for _, assessed in points])
+    return {"r": found.r, "ci95": found.interval, "p_value": found.p_value, "num_methods": len(points)}
+
+
+def _csv(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    columns = list(dict.fromkeys(name for row in runs for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(runs)
+    return text.getvalue().splitlines()
