@@ -53,28 +53,26 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     print_table(results, console)
     console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.csv'}[/bold], compare.json", soft_wrap=True)
     if failures:
-        listed = "; ".join(f"{failure.what}: {failure.message}" for failure in failures)
-        raise AftuneError(f"{len(failures)} runs failed, the others are in the table: {listed}")
+        raise AftuneError(f"{len(failures)} of {num_runs} runs failed, the first: {failures[0].what}: {failures[0].message}")
 
 
 def print_table(results: Mapping[str, Any], console: Console) -> None:
     """Methods beside each other: means over the seeds, and the difference from the baselines."""
     methods = [method for method in results["methods"] if method["num_seeds"]]
-    baselines = [name for name in compare_results.BASELINES if any(name in method["differences"] for method in methods)]
-    titles = {method["name"]: method["title"] for method in methods}
+    baseline = compare_results.headline_baseline(results)
     title = f"{results['task']}, seeds {', '.join(map(str, results['seeds']))}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("method")
     table.add_column("accuracy", justify="right", no_wrap=True)
-    for name in baselines:
-        table.add_column(f"minus {titles[name]}", justify="right", no_wrap=True)
+    if baseline is not None:
+        table.add_column(f"minus {baseline['title']}", justify="right", no_wrap=True)
     for heading in ("assessment", "perplexity"):
         table.add_column(heading, justify="right", no_wrap=True)
     for method in methods:
         table.add_row(
             method["title"],
             _percent(method["metrics"].get("accuracy")),
-            *(_difference(method["differences"].get(name)) for name in baselines),
+            *([] if baseline is None else [_difference(method["differences"].get(baseline["name"]))]),
             _percent(method["metrics"].get("assessment_accuracy")),
             _number(method["metrics"].get("perplexity")),
         )

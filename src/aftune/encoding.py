@@ -61,7 +61,7 @@ def encode_candidate(tokenizer: PreTrainedTokenizerBase, candidate: Candidate) -
 
 
 def encode_group(
-    tokenizer: PreTrainedTokenizerBase, group: Group, prompt: str, *, reference: str | None, reference_is_candidate: bool = False
+    tokenizer: PreTrainedTokenizerBase, group: Group, prompt: str, *, reference: str | None, reference_is_candidate: bool = False, sft_positives=(), use_ranks=False
 ) -> EncodedGroup:
     """A group with its reference response first.
 
@@ -70,7 +70,7 @@ def encode_group(
     """
     responses = [encode_candidate(tokenizer, candidate) for candidate in group.candidates]
     qualities: list[float | None] = list(group.qualities)
-    in_sft = [False] * len(responses)
+    in_sft = [i in sft_positives for i in range(len(responses))]
     if reference is not None:
         reference_ids = encode_response(tokenizer, reference)
         joins = reference_is_candidate and reference_ids not in responses

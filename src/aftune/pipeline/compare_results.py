@@ -40,6 +40,12 @@ def write(wanted: Comparison, results: Mapping[str, Any]) -> None:
     write_lines(wanted.recipe.run_dir / "compare.csv", _csv(results["runs"]))
 
 
+def headline_baseline(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The method that the others are compared with where there is room for one: VFT for the same steps, else VFT itself."""
+    found = {method["name"]: method for method in results["methods"] if method["num_seeds"]}
+    return next((found[name] for name in ("vft-steps", *BASELINES) if name in found), None)
+
+
 def _run(wanted: Comparison, method: Method, seed: int) -> dict[str, Any] | None:
     """The row of a run; None while it is not finished."""
     recipe = wanted.method_recipe(method, seed)

@@ -31,6 +31,7 @@ class AlignmentConfig(TrainingArguments):
     constraint: str = "boundary"
     beta: float = 0.15
     detach_boundary: bool = True
+    dpo_beta: float = 0.1
     alignment_weight: float = 1.0
     sft_weight: float = 1.0
     reference_is_candidate: bool = True
