@@ -32,7 +32,7 @@ def _shared_state(wanted: Comparison, seed: int) -> str:
 
 def _state(wanted: Comparison, method: Any, seed: int) -> str:
     recipe = wanted.method_recipe(method, seed)
-    plans = runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages, wanted.shared(seed).plan())
+    plans = runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), wanted.shared(seed).plan())
     return _words([item.status for item in plans])
 
 

@@ -61,7 +61,14 @@ def encode_candidate(tokenizer: PreTrainedTokenizerBase, candidate: Candidate) -
 
 
 def encode_group(
-    tokenizer: PreTrainedTokenizerBase, group: Group, prompt: str, *, reference: str | None, reference_is_candidate: bool = False, sft_positives=(), use_ranks=False
+    tokenizer: PreTrainedTokenizerBase,
+    group: Group,
+    prompt: str,
+    *,
+    reference: str | None,
+    reference_is_candidate: bool = False,
+    sft_positives=(),
+    use_ranks=False,
 ) -> EncodedGroup:
     """A group with its reference response first.
 

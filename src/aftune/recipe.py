@@ -151,10 +151,11 @@ class ReportSection(Section):
 
 
 class Recipe(Section):
-    """Everything that a run depends on."""
+    """Everything that a run depends on. rounds: how often sample, label and align are done, each from the latest model."""
 
     run_dir: FilePath
     seed: Annotated[int, Field(ge=0)] = 0
+    rounds: Count = 1
     data: FilePath | None = None
     model: ModelSection = ModelSection()
     task: TaskSection = TaskSection()

@@ -24,8 +24,6 @@ from aftune.pipeline.methods import Method
 from aftune.pipeline.runner import Shared
 from aftune.recipe import Recipe, with_settings
 
-SHARED_STAGES = ("prepare", "sft", "sample", "label")
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -42,7 +40,7 @@ class Comparison:
     def shared(self, seed: int) -> Shared:
         """The run of a seed that its methods build on."""
         recipe = with_settings(self.recipe, {"seed": seed, "run_dir": str(self.recipe.run_dir / f"seed-{seed}")}, "compare")
-        chosen = [stage for stage in stages.STAGES if stage.name in SHARED_STAGES]
+        chosen = [stages.PREPARE, stages.SFT, stages.SAMPLE, stages.LABEL]
         if any(stages.needs_reference(method.recipe(recipe)) for method in self.methods):
             chosen.append(stages.REFERENCE)
         return Shared(recipe, [*chosen, stages.HELD_OUT])
@@ -115,7 +113,8 @@ def _run(recipe: Recipe, names: Sequence[str], seed: int, name: str | None) -> l
         runner.run_stages(shared.recipe, stages=shared.stages, report=lines.append)
     else:
         method = known.parse(name)
-        runner.run_stages(wanted.method_recipe(method, seed), stages=method.stages, shared=shared, report=lines.append)
+        own = wanted.method_recipe(method, seed)
+        runner.run_stages(own, stages=method.stages(own), shared=shared, report=lines.append)
     return lines
 
 

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from aftune import models, tasks
 from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.stages import in_round
 from aftune.recipe import Recipe, SamplingSection
 from aftune.record_files import RecordFile
 from aftune.records import Problem
@@ -20,16 +21,18 @@ from aftune.sampling import SamplingSettings
 transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()
 
-START = {"vft": "sft", "base": "base"}  # the stage whose model `align` starts from
-
 
 @dataclass
 class Context:
-    """Built once for a run; loading is lazy. A run that builds on the finished stages of another one has that as `shared`."""
+    """Built once for a run; loading is lazy. A run that builds on the finished stages of another one has that as `shared`.
+
+    round: the one that `folder` means where a stage is done in several.
+    """
 
     recipe: Recipe
     run: RunDirectory
     shared: RunDirectory | None = None
+    round: int = 1
 
     @cached_property
     def task(self) -> tasks.Task:
@@ -49,8 +52,19 @@ class Context:
 
     def folder(self, stage: str) -> Path:
         """A stage's folder in this run, or in the one that it builds on where this run has none."""
+        stage = in_round(stage, self.round)
         own = self.run.folder(stage)
         return own if self.shared is None or own.exists() else self.shared.folder(stage)
+
+    @property
+    def latest(self) -> str:
+        """The stage whose model the round samples from."""
+        return "sft" if self.round == 1 else in_round("align", self.round - 1)
+
+    @property
+    def start(self) -> str:
+        """The stage whose model `align` starts from."""
+        return "base" if self.round == 1 and self.recipe.align.start == "base" else self.latest
 
     def policy_folder(self, stage: str) -> str:
         """Where a stage's model is; `base` is the recipe's."""

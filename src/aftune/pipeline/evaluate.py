@@ -9,16 +9,20 @@ from aftune.evaluation.statistics import paired_difference
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.label import judge
 from aftune.pipeline.policy import Verdict, measure_policy
-from aftune.pipeline.sample import vft_candidates
+from aftune.pipeline.sample import candidates_of
+from aftune.pipeline.stages import in_round
 from aftune.record_files import RecordFile
 from aftune.records import Group, write_json
 
-# The models of a run, by the name of their result, and the stage that made each.
-POLICIES = {"base": "base", "vft": "sft", "vft_same_steps": "control", "aligned": "align"}
-
 
 def policies(context: Context) -> dict[str, str]:
-    return {name: stage for name, stage in POLICIES.items() if stage != "control" or context.recipe.control.enabled}
+    """The models of a run, by the name of their result, and the stage that made each; `aligned` is that of the last round."""
+    last = context.recipe.rounds
+    named = {"base": "base", "vft": "sft"}
+    if context.recipe.control.enabled:
+        named["vft_same_steps"] = "control"
+    named |= {f"aligned_round_{number}": in_round("align", number) for number in range(1, last)}
+    return named | {"aligned": in_round("align", last)}
 
 
 def evaluate(context: Context) -> Summary:
@@ -52,7 +56,8 @@ def held_out(context: Context) -> Summary:
 def measure(context: Context) -> Summary:
     """Stage `measure` of a comparison: writes `metrics.json` of the model that a method trained, else of the VFT model."""
     folder = context.folder("measure")
-    trained = next((stage for stage in ("align", "control") if context.run.folder(stage).exists()), "sft")
+    last = in_round("align", context.recipe.rounds)
+    trained = next((stage for stage in (last, "control") if context.run.folder(stage).exists()), "sft")
     groups = RecordFile(context.folder("held_out") / "groups.jsonl", Group)
     metrics = measure_policy(context, folder, trained, groups, f"measure {context.run.path.name}")
     write_json(folder / "metrics.json", metrics)
@@ -62,7 +67,7 @@ def measure(context: Context) -> Summary:
 def held_out_groups(context: Context, folder: Path) -> Sequence[Group]:
     """Candidates of a fixed policy (VFT) for held-out problems, labelled; made once."""
     problems, candidates = context.problems("test"), folder / "candidates.jsonl"
-    vft_candidates(context, problems, context.recipe.evaluate, candidates, "evaluate")
+    candidates_of(context, "sft", problems, context.recipe.evaluate, candidates, "evaluate")
     judge(context, problems, candidates, folder)
     return RecordFile(folder / "groups.jsonl", Group)
 

@@ -2,13 +2,13 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
 from aftune.errors import UsageError
-from aftune.pipeline.stages import ALIGN, CONTROL, MEASURE, Stage
+from aftune.pipeline.stages import ALIGN, CONTROL, MEASURE, Stage, round_stages
 from aftune.recipe import AlignSection, Recipe, with_settings
 
 
@@ -23,9 +23,13 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
     varied: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def stages(self) -> list[Stage]:
-        return [stage for stage in (self.trains, MEASURE) if stage is not None]
+    def stages(self, recipe: Recipe) -> list[Stage]:
+        """What its run does on top of the shared stages, for its own recipe."""
+        if self.trains is not ALIGN:
+            return [stage for stage in (self.trains, MEASURE) if stage is not None]
+        later = [stage for number in range(2, recipe.rounds + 1) for stage in round_stages(recipe, number)]
+        measured = replace(MEASURE, reads=(*MEASURE.reads, *(stage.name for stage in later if stage.run == ALIGN.run)))
+        return [ALIGN, *later, measured]
 
     @property
     def folder(self) -> str:
@@ -52,7 +56,7 @@ def _methods() -> dict[str, Method]:
 
 
 METHODS = _methods()
-_SHORT = {"k": "num_candidates"}
+_KEYS = {"k": "align.num_candidates", "rounds": "rounds"} | {key: f"align.{key}" for key in AlignSection.model_fields}
 
 
 def parse(text: str) -> Method:
@@ -69,13 +73,11 @@ def parse(text: str) -> Method:
     varied: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
-        key = _SHORT.get(key, key)
-        if not equals or key not in AlignSection.model_fields:
-            keys = ", ".join(AlignSection.model_fields)
-            raise UsageError(f"compare: {setting!r} in {text!r} is no setting; write key=value with one of k, {keys}")
+        if not equals or key not in _KEYS:
+            raise UsageError(f"compare: {setting!r} in {text!r} is no setting; write key=value with one of {', '.join(_KEYS)}")
         if base.trains is None:
             raise UsageError(f"compare: {name} is the VFT model as it is and takes no settings; remove {setting!r}")
-        varied[f"align.{key}"] = yaml.safe_load(value)
+        varied[_KEYS[key]] = yaml.safe_load(value)
     title = ", ".join([base.title, *(_words(key, value) for key, value in varied.items())])
     return Method(text.strip(), title, base.trains, base.settings, varied)
 

@@ -3,7 +3,7 @@
 import torch
 
 from aftune.encoding import encode_group
-from aftune.pipeline.context import START, Context, Summary
+from aftune.pipeline.context import Context, Summary
 from aftune.progress import progress_bar
 from aftune.record_files import RecordFile
 from aftune.records import Group, GroupLogprobs, write_records
@@ -14,7 +14,7 @@ def reference(context: Context) -> Summary:
     """Writes `logprobs.jsonl`, a line for each group, computed in the precision that training computes in."""
     recipe = context.recipe
     groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
-    model = context.load_policy(START[recipe.align.start], float32=True)
+    model = context.load_policy(context.start, float32=True)
     encoded = (
         encode_group(
             context.tokenizer, group, context.task.prompt(group.problem), reference=context.task.reference_response(group.problem)

@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rich.markup import escape
@@ -138,6 +138,8 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {escape(item.reason)}")
     context.run.begin(stage.name, item.fingerprint, item.settings, context.recipe.seed, keep=item.status == "resume")
     module, _, function = stage.run.partition(":")
+    if context.round != stage.round:
+        context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
         summary = getattr(importlib.import_module(f"aftune.pipeline.{module}"), function)(context)

@@ -1,4 +1,4 @@
-"""Stage `sample`: k candidates for each training problem, from the VFT model or from a file made elsewhere."""
+"""Stage `sample`: k candidates for each training problem, from the latest model or from a file made elsewhere."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,25 +15,26 @@ from aftune.seeds import derive_seed
 def sample(context: Context) -> Summary:
     """Writes `candidates.jsonl`, appended block by block."""
     path = context.folder("sample") / "candidates.jsonl"
-    candidates = vft_candidates(context, context.problems("train"), context.recipe.sample, path, "sample")
+    purpose = context.folder("sample").name
+    candidates = candidates_of(context, context.latest, context.problems("train"), context.recipe.sample, path, purpose)
     truncated = sum(candidate.finish_reason == "length" for candidate in candidates)
     return {"candidates": len(candidates), "truncated": truncated}
 
 
-def vft_candidates(
-    context: Context, problems: Sequence[Problem], section: SamplingSection, path: Path, purpose: str
+def candidates_of(
+    context: Context, stage: str, problems: Sequence[Problem], section: SamplingSection, path: Path, purpose: str
 ) -> list[Candidate]:
-    """Candidates for problems, in a file: imported where the recipe says so, else sampled from the VFT model.
+    """Candidates for problems, in a file: sampled from a stage's model, or imported where the recipe has some for the VFT model.
 
     Different purposes have independent random streams.
     """
     recipe = context.recipe
-    if recipe.candidates is not None:
+    if recipe.candidates is not None and stage == "sft":
         candidates = import_candidates(recipe.candidates, recipe.data, problems)
         write_records(path, candidates)
         return candidates
     return collect_candidates(
-        TransformersEngine(context.load_policy("sft"), context.tokenizer, section.batch_size),
+        TransformersEngine(context.load_policy(stage), context.tokenizer, section.batch_size),
         problems,
         context.task.prompt,
         context.settings(section),

@@ -1,7 +1,7 @@
 """The stages in order: what each reads, which settings it depends on, and the function that runs it."""
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Stage:
     leaves: str
     settings: Callable[[Recipe], Settings]
     enabled: Callable[[Recipe], bool] = lambda recipe: True
+    round: int = 1
 
 
 def _section(*names: str) -> Callable[[Recipe], Settings]:
@@ -49,7 +50,7 @@ def _control_settings(recipe: Recipe) -> Settings:
     shape = {key: getattr(recipe.align, key) for key in (*TrainingSection.model_fields, "start")}
     if recipe.control.match == "compute":
         shape["num_candidates"] = recipe.align.num_candidates
-    return {"align": shape, "control": {"match": recipe.control.match}, "seed": recipe.seed}
+    return {"align": shape, "control": {"match": recipe.control.match}, "seed": recipe.seed, "rounds": recipe.rounds}
 
 
 def _reference_settings(recipe: Recipe) -> Settings:
@@ -106,42 +107,68 @@ MEASURE = Stage(
     _section("evaluate", "label", "seed", "model"),
 )
 
-STAGES: tuple[Stage, ...] = (
-    Stage("prepare", 1, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model")),
-    Stage(
-        "sft",
-        2,
-        ("prepare",),
-        "training:sft",
-        "sft/model",
-        lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
-    ),
-    Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings),
-    Stage("label", 1, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label")),
-    REFERENCE,
-    ALIGN,
-    CONTROL,
-    Stage(
-        "evaluate",
-        2,
-        ("prepare", "sft", "align", "control"),
-        "evaluate:evaluate",
-        "evaluate/metrics.json",
-        _section("evaluate", "label", "candidates", "seed", "control", "model"),
-    ),
-    Stage(
-        "report",
-        1,
-        ("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
-        "report:report",
-        "report.html",
-        _section("report"),
-    ),
+PREPARE = Stage("prepare", 1, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model"))
+SFT = Stage(
+    "sft",
+    2,
+    ("prepare",),
+    "training:sft",
+    "sft/model",
+    lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
 )
+SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings)
+LABEL = Stage("label", 1, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
+EVALUATE = Stage(
+    "evaluate",
+    2,
+    ("prepare", "sft", "align", "control"),
+    "evaluate:evaluate",
+    "evaluate/metrics.json",
+    _section("evaluate", "label", "candidates", "seed", "control", "model"),
+)
+REPORT = Stage(
+    "report",
+    1,
+    ("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
+    "report:report",
+    "report.html",
+    _section("report"),
+)
+
+# What a round repeats.
+ROUND = (SAMPLE, LABEL, REFERENCE, ALIGN)
+
+
+def in_round(name: str, number: int) -> str:
+    """The name of a stage in a round, counted from 1: `sample`, `sample-2`; stages outside of rounds keep theirs."""
+    return f"{name}-{number}" if number > 1 and name in {stage.name for stage in ROUND} else name
+
+
+def round_stages(recipe: Recipe, number: int) -> list[Stage]:
+    """The enabled stages of a round. From the second on, what read the VFT model reads the model of the round before."""
+    chosen = [stage for stage in ROUND if stage.enabled(recipe)]
+    if number == 1:
+        return chosen
+    latest = in_round("align", number - 1)
+    return [
+        replace(
+            stage,
+            name=in_round(stage.name, number),
+            reads=tuple(latest if name == "sft" else in_round(name, number) for name in stage.reads),
+            leaves=stage.leaves.replace(stage.name, in_round(stage.name, number), 1),
+            settings=_section("sample", "seed") if stage is SAMPLE else stage.settings,
+            round=number,
+        )
+        for stage in chosen
+    ]
 
 
 def enabled_stages(recipe: Recipe) -> list[Stage]:
-    return [stage for stage in STAGES if stage.enabled(recipe)]
+    """All stages of a run, in order."""
+    rounds = [stage for number in range(1, recipe.rounds + 1) for stage in round_stages(recipe, number)]
+    models = tuple(stage.name for stage in rounds if stage.run == ALIGN.run and stage.round > 1)
+    last = [replace(stage, reads=(*stage.reads, *models)) for stage in (EVALUATE, REPORT)]
+    return [stage for stage in (PREPARE, SFT, *rounds, CONTROL, *last) if stage.enabled(recipe)]
 
 
 def reads(stage: Stage, recipe: Recipe, known: Container[str]) -> list[str]:

@@ -16,7 +16,7 @@ from aftune.encoding import EncodedGroup
 from aftune.errors import DataError
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.models import pick_device
-from aftune.pipeline.context import START, Context, Summary
+from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.stages import needs_reference
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
 from aftune.record_files import RecordFile
@@ -56,7 +56,7 @@ def align(context: Context) -> Summary:
     if section.loss == "dpo":
         assert logprobs is not None
         reference = [item.sums for item in logprobs]
-    return _train(context, "align", START[section.start], section, groups, reference_logprobs=reference) | summary
+    return _train(context, "align", context.start, section, groups, reference_logprobs=reference) | summary
 
 
 def control(context: Context) -> Summary:
@@ -65,10 +65,11 @@ def control(context: Context) -> Summary:
     section = context.recipe.align.model_copy(
         update={"alignment_weight": 0.0, "sft_weight": 1.0, "sft_on": "reference", "beta": 1.0, "feedback": "binary"}
     )
+    factor = float(context.recipe.rounds)
     if context.recipe.control.match == "compute":
-        factor = _tokens(context, _groups(context)) / _tokens(context, context.problems("train"))
-        section = section.model_copy(update={"num_epochs": section.num_epochs * factor})
-    return _train(context, "control", START[section.start], section, context.problems("train"))
+        factor *= _tokens(context, _groups(context)) / _tokens(context, context.problems("train"))
+    section = section.model_copy(update={"num_epochs": section.num_epochs * factor})
+    return _train(context, "control", context.start, section, context.problems("train"))
 
 
 def _groups(context: Context) -> RecordFile[Group]:
@@ -115,7 +116,7 @@ def _train(
         encode=partial(_encode, context, args),
         validate=validate,
         reference_logprobs=reference_logprobs,
-        callbacks=[RichProgressCallback(stage)],
+        callbacks=[RichProgressCallback(folder.name)],
     )
     trainer.remove_callback(PrinterCallback)
     patience = section.patience if isinstance(section, SftSection) else None
