@@ -42,20 +42,3 @@ def paired_difference(right: Sequence[bool], other_right: Sequence[bool]) -> Pai
     wins, losses = differences.count(1.0), differences.count(-1.0)
     p_value = stats.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
     return PairedDifference(float(np.mean(differences)), mean_interval(differences), float(p_value))
-
-
-from types import SimpleNamespace as _N
-
-
-def over_seeds(v):
-    return _N(mean=float(np.mean(v)), sd=float(np.std(v, ddof=1)) if len(v) > 1 else 0.0, interval=(0.0, 0.0))
-
-
-def pooled_difference(pairs):
-    d = [paired_difference(a, b) for a, b in pairs]
-    return _N(difference=float(np.mean([x.difference for x in d])), interval=d[0].interval, p_value=d[0].p_value)
-
-
-def correlation(a, b):
-    r = stats.pearsonr(a, b)
-    return _N(r=float(r.statistic), interval=(-1.0, 1.0), p_value=float(r.pvalue))
