@@ -1,0 +1,51 @@
+"""Perplexity of reference responses: how surprised a model is by them, the end-of-sequence token included.
+
+Everything is made from two lists, one entry a problem: the summed log-probability (nats, given the prompt) and the number of
+tokens of the reference as `encode_response` encodes it. A score is their quotient, so the sum is score times tokens.
+All functions raise ValueError for empty lists, lists of different length, a reference without tokens, and a
+log-probability that is not finite.
+"""
+
+import math
+from collections.abc import Sequence
+
+from aftune.evaluation.statistics import ratio_interval
+
+
+def perplexity(logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
+    """exp(-sum of log-probabilities / sum of tokens): every token has the same weight, so long references have more."""
+    _check(logprobs, num_tokens)
+    return _exp(-math.fsum(logprobs) / sum(num_tokens))
+
+
+def problem_perplexities(logprobs: Sequence[float], num_tokens: Sequence[int]) -> list[float]:
+    """The perplexity of each reference alone, for plots and paired comparisons. `perplexity` is not their mean."""
+    _check(logprobs, num_tokens)
+    return [_exp(-logprob / number) for logprob, number in zip(logprobs, num_tokens, strict=True)]
+
+
+def perplexity_interval(logprobs: Sequence[float], num_tokens: Sequence[int], seed: int = 0) -> tuple[float, float]:
+    """95 % interval of `perplexity`: problems are drawn anew, each with its log-probability and its tokens together.
+
+    The percentiles of nats per token are taken to exp, which keeps their order. One problem gives a point.
+    """
+    _check(logprobs, num_tokens)
+    low, high = ratio_interval([-logprob for logprob in logprobs], num_tokens, seed)
+    return _exp(low), _exp(high)
+
+
+def _exp(nats: float) -> float:
+    try:
+        return math.exp(nats)
+    except OverflowError:  # above 709 nats per token
+        return math.inf
+
+
+def _check(logprobs: Sequence[float], num_tokens: Sequence[int]) -> None:
+    if not logprobs or len(logprobs) != len(num_tokens):
+        raise ValueError(f"{len(logprobs)} log-probabilities for {len(num_tokens)} references; give one each, at least one")
+    for index, (logprob, number) in enumerate(zip(logprobs, num_tokens, strict=True)):
+        if number < 1 or not math.isfinite(logprob):
+            raise ValueError(
+                f"reference {index}: log-probability {logprob} over {number} tokens; expected a finite number over at least one"
+            )

@@ -1,0 +1,112 @@
+"""What k sampled responses of one problem are worth together: votes over their answers, the best by score, and pass@k.
+
+Give every sampled response, equal ones included: a vote over de-duplicated candidates counts ways of writing, not samples.
+A response without a readable answer has no vote, but counts as a wrong sample of pass@k.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aftune.answers import parse_number
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A sampled response: its answer (None: none could be read), whether that is right, and its score in nats per token."""
+
+    answer: str | None
+    right: bool
+    score: float
+
+    def __post_init__(self) -> None:
+        if self.answer is None and self.right:
+            raise ValueError("a response without a readable answer is marked right; mark it wrong or give its answer")
+        if not math.isfinite(self.score):
+            raise ValueError(f"score is {self.score}, expected a finite number of nats per token")
+
+
+AnswerKey = Callable[[str], Hashable]
+
+
+def answer_key(answer: str) -> Hashable:
+    """What equal answers have in common: the value of a number (`3,000` and `3000.0`), else the words in lower case."""
+    value = parse_number(answer)
+    return " ".join(answer.split()).casefold() if value is None else value
+
+
+def majority_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sampled | None:
+    """The first response with the answer that most responses give; None where no answer can be read, which is wrong.
+
+    Self-consistency (Wang et al. 2022, arXiv 2203.11171). Of answers with equally many votes the one that appears first
+    wins. Samples are drawn independently, so each of the tied answers is equally likely to be the first: in their order
+    of sampling, the accuracy expected is that of random tie-breaking. Raises ValueError as `weighted_vote` does.
+    """
+    return _vote(samples, [1.0] * len(samples), key)
+
+
+def weighted_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sampled | None:
+    """As `majority_vote`, each vote weighted by exp(score), the geometric mean of the response's token probabilities.
+
+    The "weighted sum (normalized)" of arXiv 2203.11171, table 1. Raises ValueError for no samples at all, and
+    where answers of equal key are not all right or all wrong.
+    """
+    highest = max((sample.score for sample in samples), default=0.0)
+    # Divided by the largest weight, which changes no comparison: very low scores do not all become 0.
+    return _vote(samples, [math.exp(sample.score - highest) for sample in samples], key)
+
+
+def best_of_k(samples: Sequence[Sampled]) -> Sampled:
+    """The response with the highest score, the first of several; it may be one without a readable answer, which is wrong.
+
+    Raises ValueError for no samples.
+    """
+    _check_not_empty(samples)
+    return max(samples, key=lambda sample: sample.score)
+
+
+def pass_at_k(num_right: Sequence[int], num_samples: Sequence[int], ks: Sequence[int]) -> dict[int, NDArray[np.float64]]:
+    """For each k, the chance of every problem [P] that k of its n samples, c of them right, hold a right one.
+
+    Unbiased: 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, arXiv 2107.03374, eq. 1), here as the product of
+    (n - c - j) / (n - j) over j < k, so that no large number arises. Their mean over problems is the pass@k of a model.
+    Raises ValueError for no problems, for k outside 1 to the least n, and for c outside 0 to n.
+    """
+    right_P, samples_P = np.asarray(num_right), np.asarray(num_samples)
+    if right_P.shape != samples_P.shape or right_P.ndim != 1 or not right_P.size or not len(ks):
+        raise ValueError("pass@k needs one number of right samples and one of samples for each problem, and at least one k")
+    if (right_P < 0).any() or (right_P > samples_P).any():
+        raise ValueError("pass@k: a number of right samples is below 0 or above the number of samples")
+    if min(ks) < 1 or max(ks) > samples_P.min():
+        raise ValueError(f"k is {min(ks)} to {max(ks)}, expected 1 to {samples_P.min()}, the fewest samples of a problem")
+    drawn = np.arange(max(ks))
+    wrong_left_P_K = np.clip(samples_P[:, None] - right_P[:, None] - drawn, 0, None)
+    all_wrong_P_K = np.cumprod(wrong_left_P_K / (samples_P[:, None] - drawn), axis=1)
+    return {k: 1.0 - all_wrong_P_K[:, k - 1] for k in ks}
+
+
+def _vote(samples: Sequence[Sampled], weights: Sequence[float], key: AnswerKey) -> Sampled | None:
+    _check_not_empty(samples)
+    first: dict[Hashable, Sampled] = {}
+    votes: dict[Hashable, list[float]] = defaultdict(list)
+    for sample, weight in zip(samples, weights, strict=True):
+        if sample.answer is None:
+            continue
+        name = key(sample.answer)
+        chosen = first.setdefault(name, sample)
+        if chosen.right != sample.right:
+            raise ValueError(
+                f"answers {chosen.answer!r} and {sample.answer!r} count as equal, but only one is right; give a key that parts them"
+            )
+        votes[name].append(weight)
+    # fsum rounds once, so that the order of the samples changes nothing but ties. Of equal sums, max takes the first.
+    return first[max(votes, key=lambda name: math.fsum(votes[name]))] if votes else None
+
+
+def _check_not_empty(samples: Sequence[Sampled]) -> None:
+    if not samples:
+        raise ValueError("a problem has no sampled responses; sample at least one")
