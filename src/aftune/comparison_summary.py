@@ -66,7 +66,7 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
     table.add_column("accuracy", justify="right", no_wrap=True)
     if baseline is not None:
         table.add_column(f"minus {baseline['title']}", justify="right", no_wrap=True)
-    for heading in ("assessment", "perplexity"):
+    for heading in ("assessment", "vote", "perplexity"):
         table.add_column(heading, justify="right", no_wrap=True)
     for method in methods:
         table.add_row(
@@ -74,7 +74,8 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
             _percent(method["metrics"].get("accuracy")),
             *([] if baseline is None else [_difference(method["differences"].get(baseline["name"]))]),
             _percent(method["metrics"].get("assessment_accuracy")),
-            _number(method["metrics"].get("perplexity")),
+            _percent(method["metrics"].get("vote_accuracy")),
+            _number(method["metrics"].get("reference_perplexity")),
         )
     console.print()
     console.print(table)
@@ -83,7 +84,7 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
 def _percent(metric: Mapping[str, Any] | None) -> str:
     if metric is None:
         return "-"
-    spread = f" ± {100 * metric['sd']:.1f}" if len(metric["values"]) > 1 else ""
+    spread = "" if metric["sd"] is None else f" ± {100 * metric['sd']:.1f}"
     return f"{100 * metric['mean']:.1f}{spread}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aftune.evaluation.statistics import correlation, over_seeds, pooled_difference
+from aftune.evaluation.statistics import holm, pearson, pooled_paired_difference, seed_summary
 from aftune.pipeline.compare import Comparison
 from aftune.pipeline.methods import Method
 from aftune.pipeline.policy import Verdict
@@ -24,6 +24,7 @@ def gather(wanted: Comparison) -> dict[str, Any]:
     runs = [row for method in wanted.methods for seed in wanted.seeds if (row := _run(wanted, method, seed)) is not None]
     verdicts = {(row["method"], row["seed"]): _right(Path(row["folder"])) for row in runs}
     methods = [_summary(wanted, method, runs, verdicts) for method in wanted.methods]
+    _adjust(methods)
     return {
         "task": wanted.recipe.task.name,
         "model": wanted.recipe.model.name,
@@ -86,23 +87,37 @@ def _summary(
         "differences": {},
     }
     for name, column in values.items():
-        spread = over_seeds(column)
-        summary["metrics"][name] = {"mean": spread.mean, "sd": spread.sd, "ci95": spread.interval, "values": column}
+        spread = seed_summary(column)
+        summary["metrics"][name] = {"mean": spread.mean, "sd": spread.std, "ci95": spread.interval, "values": column}
     for baseline in BASELINES:
-        pairs = [
-            (verdicts[method.name, row["seed"]], verdicts[baseline, row["seed"]])
-            for row in own
-            if baseline != method.name and (baseline, row["seed"]) in verdicts
-        ]
-        if pairs:
-            paired = pooled_difference(pairs)
+        seeds = [row["seed"] for row in own if baseline != method.name and (baseline, row["seed"]) in verdicts]
+        if seeds:
+            pairs = [(verdicts[method.name, seed], verdicts[baseline, seed]) for seed in seeds]
+            paired = pooled_paired_difference(pairs, same_problems=_same_problems(wanted, seeds))
+            per_seed = seed_summary([sum(ours) / len(ours) - sum(theirs) / len(theirs) for ours, theirs in pairs])
             summary["differences"][baseline] = {
                 "difference": paired.difference,
                 "ci95": paired.interval,
                 "p_value": paired.p_value,
-                "num_seeds": len(pairs),
+                "sd_over_seeds": per_seed.std,
+                "ci95_over_seeds": per_seed.interval,
+                "num_seeds": len(seeds),
             }
     return summary
+
+
+def _same_problems(wanted: Comparison, seeds: Sequence[int]) -> bool:
+    """Whether all seeds were tested on the same problems; a generated task has others for each."""
+    files = {(wanted.shared(seed).recipe.run_dir / "prepare" / "test.jsonl").read_bytes() for seed in seeds}
+    return len(seeds) > 1 and len(files) == 1
+
+
+def _adjust(methods: Sequence[dict[str, Any]]) -> None:
+    """Adds Holm's p-values: over all methods that were compared with the same baseline."""
+    for baseline in BASELINES:
+        compared = [method["differences"][baseline] for method in methods if baseline in method["differences"]]
+        for item, adjusted in zip(compared, holm([item["p_value"] for item in compared]), strict=True):
+            item["p_value_holm"] = adjusted
 
 
 def _correlation(methods: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -112,10 +127,8 @@ def _correlation(methods: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
         for method in methods
         if "assessment_accuracy" in method["metrics"]
     ]
-    if len(points) < 3:
-        return None
-    found = correlation([accuracy for accuracy, _ in points], [assessed for _, assessed in points])
-    return {"r": found.r, "ci95": found.interval, "p_value": found.p_value, "num_methods": len(points)}
+    found = pearson([accuracy for accuracy, _ in points], [assessed for _, assessed in points])
+    return None if found is None else {"r": found.r, "ci95": found.interval, "p_value": found.p_value, "num_methods": len(points)}
 
 
 def _csv(runs: Sequence[Mapping[str, Any]]) -> list[str]:

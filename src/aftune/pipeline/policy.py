@@ -10,14 +10,25 @@ import numpy as np
 
 from aftune.encoding import encode_group
 from aftune.evaluation.assessment import assessment_accuracy
-from aftune.evaluation.statistics import mean_interval, proportion_interval
+from aftune.evaluation.perplexity import perplexity, perplexity_interval
+from aftune.evaluation.statistics import proportion_interval, share_interval
+from aftune.evaluation.text_quality import text_quality
+from aftune.evaluation.voting import Sampled, best_of_k, majority_vote, pass_at_k, weighted_vote
 from aftune.pipeline.context import Context
 from aftune.progress import progress_bar
 from aftune.record_files import RecordFile
-from aftune.records import Candidate, Group, GroupScores, Problem, Record, write_records
+from aftune.records import Candidate, Feedback, Group, GroupScores, Problem, Record, write_records
 from aftune.sampling import TransformersEngine
 from aftune.sampling.collect import collect_candidates
-from aftune.scoring import ScoredGroup, group_logprobs
+from aftune.scoring import ScoredGroup, group_logprobs, score_groups
+from aftune.seeds import derive_seed
+
+
+class Votes(Record):
+    """Responses to a held-out problem sampled from the model itself."""
+
+    problem_id: str
+    samples: list[Sampled]
 
 
 class Verdict(Record):
@@ -32,11 +43,15 @@ class Verdict(Record):
 
 
 def measure_policy(context: Context, folder: Path, stage: str, groups: Sequence[Group], title: str) -> dict[str, Any]:
-    """Metrics of a stage's model; writes `verdicts.jsonl` and `scores.jsonl` into its folder, and reads what is there."""
+    """Metrics of a stage's model; writes `verdicts.jsonl`, `scores.jsonl` and, where the recipe asks for votes, `votes.jsonl` into
+    its folder, and reads what is there."""
     problems = context.problems("test")
     verdicts = _verdicts(context, folder, stage, problems, title)
     scores = _scores(context, folder, stage, groups, title)
-    return accuracy_metrics(problems, verdicts) | assessment_metrics(groups, scores)
+    metrics = accuracy_metrics(problems, verdicts) | assessment_metrics(groups, scores) | reference_metrics(scores)
+    if context.recipe.evaluate.num_votes:
+        metrics |= voting_metrics(_votes(context, folder, stage, problems, title))
+    return metrics
 
 
 def _verdicts(context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str) -> Sequence[Verdict]:
@@ -59,7 +74,7 @@ def _verdicts(context: Context, folder: Path, stage: str, problems: Sequence[Pro
 
 
 def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
-    feedback = context.task.verdict(problem, response.text, context.recipe.label.reading)
+    feedback = _feedback(context, problem, response)
     return Verdict(
         problem_id=problem.id,
         text=response.text,
@@ -68,6 +83,10 @@ def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
         reason=feedback.reason,
         finish_reason=response.finish_reason,
     )
+
+
+def _feedback(context: Context, problem: Problem, response: Candidate) -> Feedback:
+    return context.task.verdict(problem, response.text, context.recipe.label.reading)
 
 
 def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group], title: str) -> Sequence[GroupScores]:
@@ -85,6 +104,40 @@ def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group],
     return RecordFile(path, GroupScores)
 
 
+def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str) -> Sequence[Votes]:
+    """Sampled as the held-out candidates are, in the same random streams for every model, and scored by the model itself."""
+    path = folder / "votes.jsonl"
+    if path.exists():
+        return RecordFile(path, Votes)
+    section, task = context.recipe.evaluate, context.task
+    responses = collect_candidates(
+        TransformersEngine(context.load_policy(stage), context.tokenizer, section.batch_size),
+        problems,
+        task.prompt,
+        context.settings(section),
+        num_candidates=section.num_votes,
+        seed=derive_seed(context.recipe.seed, "votes"),
+        path=folder / "samples.jsonl",
+        title=f"{title}: votes",
+    )
+    groups = []
+    for place, problem in enumerate(problems):
+        own = responses[place * section.num_votes : (place + 1) * section.num_votes]
+        feedback = [_feedback(context, problem, response) for response in own]
+        groups.append(Group(problem=problem, candidates=own, feedback=feedback))
+    encoded = (encode_group(context.tokenizer, group, task.prompt(group.problem), reference=None) for group in groups)
+    with progress_bar(f"{title}: scores of votes", len(groups), "groups") as update:
+        scored = score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update)
+        write_records(path, map(_problem_votes, groups, scored))
+    (folder / "samples.jsonl").unlink()
+    return RecordFile(path, Votes)
+
+
+def _problem_votes(group: Group, scores: Sequence[float]) -> Votes:
+    samples = [Sampled(item.answer, bool(item.quality), score) for item, score in zip(group.feedback, scores, strict=True)]
+    return Votes(problem_id=group.problem.id, samples=samples)
+
+
 def _group_scores(group: Group, scored: ScoredGroup) -> GroupScores:
     scores = GroupScores(problem_id=group.problem.id, scores=scored.scores)
     if len(scored.scores) > len(group.candidates):  # the reference comes first
@@ -94,14 +147,17 @@ def _group_scores(group: Group, scored: ScoredGroup) -> GroupScores:
 
 
 def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Task accuracy with Wilson's interval, the reasons, and accuracy by number of operations where that is known."""
+    """Task accuracy with Wilson's interval, the reasons, how the responses are written, and accuracy by number of operations where that is known."""
     num_right = sum(verdict.right for verdict in verdicts)
+    written = text_quality([verdict.text for verdict in verdicts])
     metrics: dict[str, Any] = {
         "accuracy": num_right / len(verdicts),
         "accuracy_ci95": proportion_interval(num_right, len(verdicts)),
         "num_problems": len(verdicts),
         "reasons": dict(sorted(Counter(verdict.reason for verdict in verdicts).items())),
         "num_truncated": sum(verdict.finish_reason == "length" for verdict in verdicts),
+        "repetition": written.repetition,
+        "mean_words": written.mean_words,
     }
     by_operations: dict[str, list[bool]] = defaultdict(list)
     for problem, verdict in zip(problems, verdicts, strict=True):
@@ -124,8 +180,32 @@ def assessment_metrics(groups: Sequence[Group], scores: Sequence[GroupScores]) -
             worse.extend(score for score, quality in zip(row.scores, group.qualities, strict=True) if quality < top)
     return {
         "assessment_accuracy": float(np.mean(shares)) if shares else None,
-        "assessment_accuracy_ci95": mean_interval(shares) if shares else None,
+        "assessment_accuracy_ci95": share_interval(shares) if shares else None,
         "num_assessed_problems": len(shares),
         "score_positive": float(np.mean(better)) if better else None,
         "score_negative": float(np.mean(worse)) if worse else None,
     }
+
+
+def reference_metrics(scores: Sequence[GroupScores]) -> dict[str, Any]:
+    """Perplexity of the reference responses with its interval; empty where there are none."""
+    known = [(row.reference_logprob, row.reference_length) for row in scores]
+    sums, lengths = [total for total, _ in known if total is not None], [length for _, length in known if length is not None]
+    if not sums:
+        return {}
+    return {"reference_perplexity": perplexity(sums, lengths), "reference_perplexity_ci95": perplexity_interval(sums, lengths)}
+
+
+def voting_metrics(votes: Sequence[Votes]) -> dict[str, Any]:
+    """Accuracy of the majority vote, of the vote weighted by scores, of the best by score, and pass@k for k = 1, 2, 4, ..."""
+    number = len(votes[0].samples)
+    chosen = [(majority_vote(vote.samples), weighted_vote(vote.samples), best_of_k(vote.samples)) for vote in votes]
+    names = ("vote_accuracy", "weighted_vote_accuracy", "best_of_k_accuracy")
+    metrics: dict[str, Any] = {"num_votes": number}
+    for place, name in enumerate(names):
+        right = [sample is not None and sample.right for sample in (choice[place] for choice in chosen)]
+        metrics |= {name: sum(right) / len(right), f"{name}_ci95": proportion_interval(sum(right), len(right))}
+    ks = [2**power for power in range(number.bit_length()) if 2**power <= number]
+    num_right = [sum(sample.right for sample in vote.samples) for vote in votes]
+    passed = pass_at_k(num_right, [number] * len(votes), ks)
+    return metrics | {f"pass_at_{k}": float(np.mean(passed[k])) for k in ks}
