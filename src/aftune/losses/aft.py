@@ -30,7 +30,6 @@ class AftLoss:
     constraint: Literal["none", "detached", "boundary"] = "boundary"
     beta: float = 0.15
     detach_boundary: bool = True
-    needs_reference = False
 
     def __post_init__(self) -> None:
         if self.constraint not in ("none", "detached", "boundary"):

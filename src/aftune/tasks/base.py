@@ -20,7 +20,6 @@ class Task(ABC):
     split_names: ClassVar[tuple[str, ...]]
     published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
     prompt_template: ClassVar[str] = PLAIN_PROMPT
-    default_feedback: ClassVar[str] = "binary"
 
     @abstractmethod
     def split_size(self, split: str) -> int:
