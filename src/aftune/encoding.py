@@ -17,6 +17,7 @@ class EncodedGroup:
     """A prompt with its responses as token ids.
 
     `in_sft[i]`: response i belongs to the VFT loss. `qualities[i]` is None for a response outside the alignment loss.
+    reference_logprobs: summed log-probabilities of the responses under a frozen reference policy, nats.
     """
 
     problem_id: str
@@ -24,11 +25,19 @@ class EncodedGroup:
     response_ids: list[list[int]]
     in_sft: list[bool]
     qualities: list[float | None]
+    reference_logprobs: list[float] | None = None
 
     @property
     def num_tokens(self) -> int:
         """With the prompt counted once."""
         return len(self.prompt_ids) + sum(map(len, self.response_ids))
+
+    @property
+    def num_trained_tokens(self) -> int:
+        """As `num_tokens`, of what a loss can use: without pairs only the responses of the VFT loss."""
+        if len({quality for quality in self.qualities if quality is not None}) > 1:
+            return self.num_tokens
+        return len(self.prompt_ids) + sum(len(ids) for ids, used in zip(self.response_ids, self.in_sft, strict=True) if used)
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:

@@ -11,7 +11,7 @@ import torch
 from aftune import AlignmentConfig, AlignmentTrainer
 from aftune.encoding import EncodedGroup, encode_response
 from aftune.errors import DataError, UsageError
-from aftune.losses import AftLoss, LossInputs
+from aftune.losses import METRICS, AftLoss, DpoLoss, Loss, LossInputs, ProLoss, RrhfLoss
 from aftune.records import Candidate, Feedback, Group, Problem
 from aftune.scoring import score_groups
 
@@ -70,7 +70,7 @@ def parameters(model: Any) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def step_losses(model: Any, groups: list[EncodedGroup], loss: AftLoss) -> tuple[float, float]:
+def step_losses(model: Any, groups: list[EncodedGroup], loss: Loss) -> tuple[float, float]:
     """VFT loss a token and alignment loss a group of one optimizer step, group by group from scores."""
     nats, num_tokens, alignment = 0.0, 0, 0.0
     for group in groups:
@@ -151,16 +151,88 @@ def test_detached_candidates_are_computed_without_gradients(make_llama: Callable
     assert rows == [([5, 6], True), ([7], False)]
 
 
-def test_logged_losses_are_those_of_the_formulas(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "loss"), [("aft", AftLoss), ("rrhf", RrhfLoss), ("pro", ProLoss)])
+def test_logged_losses_are_those_of_the_formulas(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, name: str, loss: Any
+) -> None:
     """All groups in one step, learning rate 0: each loss computed from scores of single groups."""
     model = make_llama(seed=1)
-    run = trained(model, tokenizer, tmp_path, max_steps=1, per_device_train_batch_size=16, learning_rate=0.0, beta=0.4)
-    sft_loss, alignment_loss = step_losses(model, GROUPS, AftLoss("boundary", 0.4))
+    settings = {"max_steps": 1, "per_device_train_batch_size": 16, "learning_rate": 0.0, "beta": 0.4, "loss": name}
+    run = trained(model, tokenizer, tmp_path, **settings)
+    sft_loss, alignment_loss = step_losses(model, GROUPS, loss("boundary", 0.4))
     assert sft_loss > 1
     assert alignment_loss > 0.1
     assert history(run, "sft_loss", "alignment_loss", "loss")[0] == pytest.approx(
         (sft_loss, alignment_loss, sft_loss + alignment_loss), rel=1e-5
     )
+
+
+def test_a_loss_gets_the_options_that_it_has(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "output_dir": str(tmp_path),
+        "use_cpu": True,
+        "constraint": "detached",
+        "beta": 0.4,
+        "dpo_beta": 0.2,
+    }
+    expected = {
+        "aft": AftLoss("detached", 0.4),
+        "rrhf": RrhfLoss("detached", 0.4),
+        "pro": ProLoss("detached", 0.4),
+        "dpo": DpoLoss("detached", 0.4, dpo_beta=0.2),
+    }
+    assert {name: AlignmentConfig(loss=name, **settings).alignment_loss() for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"token_budget": 150},
+        {"token_budget": 1},
+        {"token_budget": 150, "per_device_train_batch_size": 5, "gradient_accumulation_steps": 4},
+    ],
+)
+def test_unequal_passes_log_the_metrics_of_one_pass(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """All 16 groups in one step and pass; and in passes with different numbers of candidates, some without any pair. Learning
+    rate 0, two steps in one log."""
+    model = make_llama(seed=3)
+    common = {"max_steps": 2, "per_device_train_batch_size": 16, "learning_rate": 0.0, "logging_steps": 2, "beta": 0.05}
+    whole = trained(model, tokenizer, tmp_path, token_budget=10**6, **common)
+    split = trained(model, tokenizer, tmp_path, **{**common, **settings})
+    names = (*METRICS, "alignment_gradient_share", "sft_loss", "alignment_loss")
+    assert [len(batch["passes"]) for batch in whole.get_train_dataloader()] == [1]
+    sizes = {int(part["in_alignment"].sum()) for batch in split.get_train_dataloader() for part in batch["passes"]}
+    assert len(sizes) > 2
+    (ours,), (theirs,) = history(split, *names), history(whole, *names)
+    assert ours == pytest.approx(theirs, rel=1e-5)
+    assert 0 < theirs[names.index("below_boundary")] < 1
+    assert 0 < theirs[names.index("pairs_in_order")] < 1
+
+
+@pytest.mark.parametrize("constraint", ["none", "detached", "boundary"])
+def test_share_of_the_alignment_gradient(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, constraint: str) -> None:
+    """Of the VFT loss every reference has the slope -w / (reference tokens of the step); the slopes of the alignment loss are
+    those with respect to the scores, divided by lengths and by the number of groups."""
+    model = make_llama(seed=1)
+    weights = {"sft_weight": 0.7, "alignment_weight": 1.9}
+    settings = {"max_steps": 1, "per_device_train_batch_size": 16, "learning_rate": 0.0, "beta": 0.4, **weights}
+    run = trained(model, tokenizer, tmp_path, constraint=constraint, token_budget=150, **settings)
+    references = [ids for group in GROUPS for ids, in_sft in zip(group.response_ids, group.in_sft, strict=True) if in_sft]
+    sft = 0.7 * len(references) / sum(map(len, references))
+    alignment = 0.0
+    for group, scores in zip(GROUPS, score_groups(model, GROUPS), strict=True):
+        judged = [(s, q, len(ids)) for s, q, ids in zip(scores, group.qualities, group.response_ids, strict=True) if q is not None]
+        if judged:
+            leaf = torch.tensor([[s for s, _, _ in judged]], requires_grad=True)
+            qualities = torch.tensor([[float(q) for _, q, _ in judged]])
+            inputs = LossInputs(leaf, leaf, qualities, torch.ones_like(qualities, dtype=torch.bool))
+            AftLoss(constraint, 0.4)(inputs).loss.backward()
+            alignment += 1.9 * (leaf.grad[0].abs() / torch.tensor([length for _, _, length in judged])).sum().item() / len(GROUPS)
+    (share,) = history(run, "alignment_gradient_share")[0]
+    assert share == pytest.approx(alignment / (alignment + sft), rel=1e-4)
+    assert 0.05 < share < 0.95
 
 
 def test_logged_loss_is_the_weighted_sum_of_its_parts(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
@@ -230,7 +302,7 @@ def test_candidates_are_not_even_encoded_without_alignment_weight(
     assert [group.response_ids for group in run.train_dataset] == [
         [encode_response(tokenizer, group.problem.rationale)] for group in text_groups()
     ]
-    assert "alignment_loss" not in run.state.log_history[0]
+    assert not {"alignment_loss", "alignment_gradient_share", *METRICS} & set(run.state.log_history[0])
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,54 @@
 """Losses: pure functions of scores. A loss knows no model. Adding one means adding a file and a line here."""
 
+import difflib
+import inspect
 from collections.abc import Callable
 
 from aftune.errors import UsageError
 from aftune.losses.aft import AftLoss
-from aftune.losses.interface import Loss, LossInputs, LossOutputs, ordered_pairs
+from aftune.losses.dpo import DpoLoss
+from aftune.losses.interface import METRICS, Loss, LossInputs, LossOutputs, ordered_pairs
+from aftune.losses.pro import ProLoss
+from aftune.losses.rrhf import RrhfLoss
 
-LOSSES: dict[str, Callable[..., Loss]] = {"aft": AftLoss}
+LOSSES: dict[str, Callable[..., Loss]] = {"aft": AftLoss, "rrhf": RrhfLoss, "pro": ProLoss, "dpo": DpoLoss}
+
+
+def option_names(name: str) -> list[str]:
+    """The options of the loss of that name; raises UsageError for an unknown name."""
+    if name not in LOSSES:
+        raise UsageError(f"there is no loss {name!r}; {_hint(name, list(LOSSES))}there are {', '.join(LOSSES)}")
+    return list(inspect.signature(LOSSES[name]).parameters)
 
 
 def build(name: str, **options: object) -> Loss:
     """The loss of that name with its options set; raises UsageError for an unknown name, option or value."""
-    if name not in LOSSES:
-        raise UsageError(f"there is no loss {name!r}; there are {', '.join(LOSSES)}")
+    allowed = option_names(name)
+    for option in options:
+        if option not in allowed:
+            raise UsageError(f"loss {name} has no option {option!r}; {_hint(option, allowed)}it has {', '.join(allowed)}")
     try:
         return LOSSES[name](**options)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"loss {name}: {error}") from error
 
 
-__all__ = ["LOSSES", "AftLoss", "Loss", "LossInputs", "LossOutputs", "build", "ordered_pairs"]
+def _hint(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+__all__ = [
+    "LOSSES",
+    "METRICS",
+    "AftLoss",
+    "DpoLoss",
+    "Loss",
+    "LossInputs",
+    "LossOutputs",
+    "ProLoss",
+    "RrhfLoss",
+    "build",
+    "option_names",
+    "ordered_pairs",
+]

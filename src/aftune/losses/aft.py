@@ -11,56 +11,24 @@ derivation. With the boundary, a worse candidate above B_j is pushed down, one b
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from torch import Tensor
 
-from aftune.losses.interface import LossInputs, LossOutputs, score_metrics
+from aftune.losses.constrained import ConstrainedLoss, boundaries, log_one_plus_sum_exp
+from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
 
 
 @dataclass(frozen=True)
-class AftLoss:
-    """beta: how far below the worst better candidate a worse one may fall, nats per token.
-
-    detach_boundary: whether T is a constant for the gradient. This is our derivation: without it, the constraint pushes the
-    worst positive down.
-    """
-
-    constraint: Literal["none", "detached", "boundary"] = "boundary"
-    beta: float = 0.15
-    detach_boundary: bool = True
-
-    def __post_init__(self) -> None:
-        if self.constraint not in ("none", "detached", "boundary"):
-            raise ValueError(f"constraint is {self.constraint!r}, expected none, detached or boundary")
-        if not self.beta > 0:
-            raise ValueError(f"beta is {self.beta}, expected a positive number of nats per token")
+class AftLoss(ConstrainedLoss):
+    """beta: nats per token. detach_boundary: whether T is a constant for the gradient."""
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
-        scores = inputs.scores.double() if inputs.scores.dtype == torch.float64 else inputs.scores.float()
-        scores = scores.masked_fill(~inputs.mask, 0.0)
+        scores = inputs.filled(inputs.scores)
         pairs = inputs.pairs_P_G_G
-        better = scores[:, :, None]
-        worse = scores[:, None, :]
-        boundary_P_G = self._boundary(scores, pairs)
-        exponents = [(worse.detach() if self.constraint == "detached" else worse) - better]
+        better, worse = scores[:, :, None], scores[:, None, :]
+        boundary_P_G = boundaries(scores, pairs, self.beta)
+        exponents = [self._pushed(worse) - better]
         if self.constraint == "boundary":
-            boundary = boundary_P_G[:, None, :]
-            target = 2 * boundary - better
-            exponents.append((target.detach() if self.detach_boundary else target) - worse)
-        # One more exponent of 0 is the 1 in the logarithm; absent pairs are exp(-inf) = 0.
-        terms = torch.stack([term.masked_fill(~pairs, -torch.inf) for term in exponents], dim=1).flatten(1)
-        losses = torch.cat([terms, terms.new_zeros(len(terms), 1)], dim=1).logsumexp(1)
-        metrics = score_metrics(inputs)
-        metrics["below_boundary"] = (scores < boundary_P_G)[pairs.any(1)].float().mean().detach()
-        return LossOutputs(losses, metrics)
-
-    def needs_gradient(self, pairs_P_G_G: Tensor) -> Tensor:
-        better_P_G, worse_P_G = pairs_P_G_G.any(2), pairs_P_G_G.any(1)
-        return better_P_G if self.constraint == "detached" else better_P_G | worse_P_G
-
-    def _boundary(self, scores: Tensor, pairs: Tensor) -> Tensor:
-        """B_j, [P, G]; meaningless where no candidate is better than j, and used nowhere there."""
-        lowest_better = scores[:, :, None].masked_fill(~pairs, torch.inf).amin(1)
-        return torch.where(pairs.any(1), lowest_better, 0.0) - self.beta
+            exponents.append(self._target(2 * boundary_P_G[:, None, :] - better) - worse)
+        terms = torch.stack([term.masked_fill(~pairs, -torch.inf) for term in exponents], dim=1)
+        return outputs_of(inputs, log_one_plus_sum_exp(terms.flatten(1)), scores < boundary_P_G, pairs.any(1))

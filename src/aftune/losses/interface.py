@@ -10,6 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+# What every loss measures.
+METRICS = ("score_better", "score_worse", "pairs_in_order", "below_boundary")
+
 
 @dataclass(frozen=True)
 class LossInputs:
@@ -17,7 +20,11 @@ class LossInputs:
 
     scores: [P, G], nats per token. logprob_sums: [P, G], nats. qualities: [P, G], larger is better. mask: [P, G] bool,
     False where there is no candidate; what stands there has no influence. reference_logprob_sums: [P, G], nats, of the
-    frozen reference policy.
+    frozen reference policy (DPO). padded_lengths: [P], tokens of the longest prompt and response of each group (RRHF's
+    official length normalisation).
+
+    Raises ValueError for shapes that do not agree, a mask that is not bool, a quality that is not finite, and a padded length
+    below 1.
     """
 
     scores: Tensor
@@ -25,21 +32,41 @@ class LossInputs:
     qualities: Tensor
     mask: Tensor
     reference_logprob_sums: Tensor | None = None
+    padded_lengths: Tensor | None = None
 
     def __post_init__(self) -> None:
+        shape = self.mask.shape
+        if len(shape) != 2 or not shape[1] or self.mask.dtype != torch.bool:
+            raise ValueError(f"mask is {_described(self.mask)}, expected [problems, candidates] bool, True where a candidate is")
+        for name in ("scores", "logprob_sums", "qualities", "reference_logprob_sums"):
+            tensor = getattr(self, name)
+            if tensor is not None and tensor.shape != shape:
+                raise ValueError(f"{name} is {_described(tensor)}, expected the shape of mask, {list(shape)}")
+        if self.padded_lengths is not None:
+            if self.padded_lengths.shape != shape[:1]:
+                raise ValueError(f"padded_lengths is {_described(self.padded_lengths)}, expected one number a group, [{shape[0]}]")
+            if not (self.padded_lengths[self.mask.any(1)] >= 1).all():
+                raise ValueError("padded_lengths holds a value below 1 for a group with candidates; count prompt and response")
         assert self.pairs_P_G_G is not None  # refuses bad qualities at once
 
     @cached_property
     def pairs_P_G_G(self) -> Tensor:
         return ordered_pairs(self.qualities, self.mask)
 
+    def filled(self, values_P_G: Tensor) -> Tensor:
+        """Float32 or better, with 0 where there is no candidate, so that nothing that stands there gets into arithmetic."""
+        values_P_G = values_P_G if values_P_G.dtype == torch.float64 else values_P_G.float()
+        return values_P_G.masked_fill(~self.mask, 0.0)
+
 
 @dataclass(frozen=True)
 class LossOutputs:
-    """losses_P: one value a group, 0 for a group without pairs. metrics: detached scalars."""
+    """losses_P: one value a group, 0 for a group without pairs. metrics: detached scalars, means by the names in `METRICS`;
+    NaN for a mean over nothing. counts: how many candidates or pairs each of them is a mean over."""
 
     losses_P: Tensor
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def loss(self) -> Tensor:
@@ -71,14 +98,25 @@ def ordered_pairs(qualities_P_G: Tensor, mask_P_G: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def score_metrics(inputs: LossInputs) -> dict[str, Tensor]:
-    """Mean score of the candidates that are better and of those that are worse than some other (nats per token; one
-    between two others is in both), and the share of pairs in the right order. NaN where there is no pair."""
+def outputs_of(inputs: LossInputs, losses_P: Tensor, below: Tensor, where: Tensor) -> LossOutputs:
+    """The losses with the metrics that all methods have in common.
+
+    score_better, score_worse: mean score of the candidates that are better and of those that are worse than some other (nats
+    per token; one between two others is in both). pairs_in_order: share of pairs whose better candidate has the higher score.
+    below_boundary: share of the places `where` that are `below` (worse candidates, for DPO pairs).
+    """
     pairs = inputs.pairs_P_G_G
-    scores = inputs.scores.float()
-    in_order = scores[:, :, None] > scores[:, None, :]
-    return {
-        "score_better": scores[pairs.any(2)].mean(),
-        "score_worse": scores[pairs.any(1)].mean(),
-        "pairs_in_order": in_order[pairs].float().mean(),
+    scores = inputs.filled(inputs.scores)
+    means = {
+        "score_better": (scores, pairs.any(2)),
+        "score_worse": (scores, pairs.any(1)),
+        "pairs_in_order": (scores[:, :, None] > scores[:, None, :], pairs),
+        "below_boundary": (below, where),
     }
+    counts = {name: chosen.sum() for name, (_, chosen) in means.items()}
+    metrics = {name: values.float().masked_fill(~chosen, 0.0).sum() / counts[name] for name, (values, chosen) in means.items()}
+    return LossOutputs(losses_P, metrics, counts)
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"

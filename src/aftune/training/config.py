@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
+from aftune import losses
 from aftune.errors import UsageError
 from aftune.prompts import PLAIN_PROMPT
 
@@ -13,7 +14,8 @@ from aftune.prompts import PLAIN_PROMPT
 class AlignmentConfig(TrainingArguments):
     """`transformers.TrainingArguments` and the alignment loss; batch sizes count groups, not sequences.
 
-    loss: a name from `aftune.losses`; its options are constraint, beta (nats per token) and detach_boundary.
+    loss: a name from `aftune.losses`: aft, rrhf, pro or dpo; its options are constraint, beta (nats per token; nats for dpo) and
+    detach_boundary. dpo_beta is of dpo only.
     alignment_weight, sft_weight: factors of the two losses; the paper has none, that is 1 and 1. With alignment_weight 0
     candidates are not computed at all, and training is plain VFT.
     reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
@@ -27,6 +29,7 @@ class AlignmentConfig(TrainingArguments):
     constraint: str = "boundary"
     beta: float = 0.15
     detach_boundary: bool = True
+    dpo_beta: float = 0.1
     alignment_weight: float = 1.0
     sft_weight: float = 1.0
     reference_is_candidate: bool = True
@@ -45,3 +48,9 @@ class AlignmentConfig(TrainingArguments):
         if self.token_budget < 1:
             raise UsageError(f"token_budget is {self.token_budget}, expected a positive number of tokens")
         super().__post_init__()
+
+    def alignment_loss(self) -> losses.Loss:
+        """The loss with those of the options above that it has; raises UsageError for an unknown name or a wrong value."""
+        known = losses.option_names(self.loss)
+        options = ("constraint", "beta", "detach_boundary", "dpo_beta")
+        return losses.build(self.loss, **{name: getattr(self, name) for name in options if name in known})

@@ -22,10 +22,20 @@ from aftune.encoding import EncodedGroup, encode_group
 from aftune.errors import UsageError
 from aftune.models import context_length
 from aftune.records import Group
-from aftune.scoring import Batch, Pass, abilities, collate, group_logprobs, response_logprobs, rows_of_segments
+from aftune.scoring import (
+    Batch,
+    Pass,
+    ResponseLogprobs,
+    abilities,
+    collate,
+    group_logprobs,
+    response_logprobs,
+    rows_of_segments,
+)
 from aftune.selection import rft_positives
 from aftune.training.config import AlignmentConfig
 from aftune.training.dataset import EncodedGroups, LongestFirst
+from aftune.training.metrics import PendingMetrics
 
 
 class AlignmentTrainer(Trainer):
@@ -57,12 +67,10 @@ class AlignmentTrainer(Trainer):
     ) -> None:
         if args.n_gpu > 1:
             raise UsageError("several GPUs in one process would tear groups apart; start with torchrun or accelerate launch")
-        self.alignment_loss = losses.build(
-            args.loss, constraint=args.constraint, beta=args.beta, detach_boundary=args.detach_boundary
-        )
+        self.alignment_loss = args.alignment_loss()
         self.validate = validate
-        self._pending_metrics: list[dict[str, Tensor]] = []
-        self._pending_steps: set[int] = set()
+        names = ("alignment_loss", *losses.METRICS, "alignment_gradient_share") if args.alignment_weight else ()
+        self._metrics = PendingMetrics(("sft_loss", *names))
 
         def encode_by_template(group: Group) -> EncodedGroup:
             prompt = args.prompt_template.format(question=group.problem.question)
@@ -89,7 +97,7 @@ class AlignmentTrainer(Trainer):
             ),
             **kwargs,
         )
-        if self.alignment_loss.needs_reference:
+        if args.loss == "dpo":
             self._set_reference(reference_logprobs)
 
     def _set_reference(self, given: Sequence[list[float]] | None) -> None:
@@ -129,6 +137,7 @@ class AlignmentTrainer(Trainer):
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """Forward and backward of each pass of a batch; gradients are exchanged between processes with the last one."""
         passes = cast(Batch, inputs)["passes"]
+        self._metrics.begin(self.state.global_step)
         loss = torch.zeros((), device=self.args.device)
         with rows_of_segments(model):  # gradient checkpointing computes forward passes within the backward pass
             for number, part in enumerate(passes, 1):
@@ -147,42 +156,59 @@ class AlignmentTrainer(Trainer):
         """The share of a pass in the loss of its optimizer step."""
         args = cast(AlignmentConfig, self.args)
         batch = cast(Pass, inputs)
-        num_groups, num_sft_tokens = cast(Tensor, num_items_in_batch).clamp(min=1)
+        counts = cast(Tensor, num_items_in_batch).clamp(min=1)
         logprobs = response_logprobs(model, batch)
-        sft_loss = -logprobs.sums_P_G[batch["in_sft"]].sum() / num_sft_tokens
+        sft_loss, outputs = self._sft_loss(logprobs, batch, counts), None
         loss = args.sft_weight * sft_loss
-        metrics = {"sft_loss": sft_loss.detach() * self.accelerator.num_processes}
+        metrics = {"sft_loss": sft_loss}
         if args.alignment_weight:
-            outputs = self.alignment_loss(
-                losses.LossInputs(
-                    logprobs.scores_P_G,
-                    logprobs.sums_P_G,
-                    batch["qualities"],
-                    batch["in_alignment"],
-                    batch["reference_logprob_sums"],
-                )
-            )
-            alignment_loss = outputs.losses_P.sum() / num_groups
+            alignment_loss, outputs = self._alignment_loss(logprobs, batch, counts)
             loss = loss + args.alignment_weight * alignment_loss
-            metrics |= {"alignment_loss": alignment_loss.detach() * self.accelerator.num_processes, **outputs.metrics}
+            metrics["alignment_loss"] = alignment_loss
         if model.training:
-            self._pending_metrics.append(metrics)
-            self._pending_steps.add(self.state.global_step)
+            self._metrics.add_losses(metrics)
+            if outputs is not None:
+                self._metrics.add_means(outputs.metrics, outputs.counts)
+                share, size = self._gradient_share(logprobs, batch, counts)
+                self._metrics.add_means({"alignment_gradient_share": share}, {"alignment_gradient_share": size})
         # Gradients are averaged over processes, the counts are global.
         loss = loss * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
 
+    def _sft_loss(self, logprobs: ResponseLogprobs, batch: Pass, counts: Tensor) -> Tensor:
+        """The share of a pass in the mean over the reference tokens of the step."""
+        return -logprobs.sums_P_G[batch["in_sft"]].sum() / counts[1]
+
+    def _alignment_loss(self, logprobs: ResponseLogprobs, batch: Pass, counts: Tensor) -> tuple[Tensor, losses.LossOutputs]:
+        """The share of a pass in the mean over the groups of the step."""
+        inputs = losses.LossInputs(
+            logprobs.scores_P_G,
+            logprobs.sums_P_G,
+            batch["qualities"],
+            batch["in_alignment"],
+            batch["reference_logprob_sums"],
+        )
+        outputs = self.alignment_loss(inputs)
+        return outputs.losses_P.sum() / counts[0], outputs
+
+    def _gradient_share(self, logprobs: ResponseLogprobs, batch: Pass, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """|g_A| / (|g_A| + |g_VFT|) and its denominator, g the gradient of a weighted loss with respect to the summed
+        log-probabilities of the responses, |.| the sum of absolute values. No backward pass through the model is needed."""
+        args = cast(AlignmentConfig, self.args)
+        leaf = logprobs.sums_P_G.detach().requires_grad_()
+        logprobs = replace(logprobs, sums_P_G=leaf)
+        weighted = (
+            args.alignment_weight * self._alignment_loss(logprobs, batch, counts)[0],
+            args.sft_weight * self._sft_loss(logprobs, batch, counts),
+        )
+        alignment, sft = (torch.autograd.grad(loss, leaf)[0].abs().sum() for loss in weighted)
+        return alignment / (alignment + sft), alignment + sft
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the losses and scores since the last log: losses summed over an optimizer step, the rest averaged."""
-        if "loss" in logs and self._pending_metrics:
-            steps = len(self._pending_steps)  # the last step of an epoch may hold fewer batches than the others
-            for name in self._pending_metrics[-1]:
-                values = torch.stack([metrics[name].float() for metrics in self._pending_metrics if name in metrics])
-                mean = values.nansum() / steps if name.endswith("_loss") else values.nanmean()
-                if torch.isfinite(mean):
-                    logs[name] = mean.item()
-            self._pending_metrics.clear()
-            self._pending_steps.clear()
+        """Adds the losses and metrics since the last log: losses summed over an optimizer step, the rest averaged."""
+        if "loss" in logs and self._metrics:
+            reduce = partial(self.accelerator.reduce, reduction="sum")
+            logs |= self._metrics.take(cast(Any, reduce), self.args.device)
         super().log(logs, start_time)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:

@@ -1,0 +1,65 @@
+"""What all losses share: the constraint on worse candidates, its boundary, and a logarithm that does not overflow."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ConstrainedLoss:
+    """constraint: what holds a worse candidate up. `none`: nothing; `detached`: it has no gradient; `boundary`: it is pushed
+    down to its boundary and back up to it from below.
+    beta: how far the boundary lies below the worst better candidate, in the loss's unit (nats per token but for DPO).
+    detach_boundary: whether what the boundary adds is a constant for the gradient. This is our derivation: without it, the
+    constraint pushes better candidates down.
+
+    Raises ValueError for a value that none of this allows.
+    """
+
+    constraint: Literal["none", "detached", "boundary"] = "boundary"
+    beta: float = 0.15
+    detach_boundary: bool = True
+
+    def __post_init__(self) -> None:
+        check_choice("constraint", self.constraint, ("none", "detached", "boundary"))
+        check_number("beta", self.beta, "nats")
+        if not isinstance(self.detach_boundary, bool):
+            raise ValueError(f"detach_boundary is {self.detach_boundary!r}, expected true or false")
+
+    def needs_gradient(self, pairs_P_G_G: Tensor) -> Tensor:
+        """[P, G] bool: the candidates whose scores the loss has a gradient to, whatever the scores are."""
+        better_P_G, worse_P_G = pairs_P_G_G.any(2), pairs_P_G_G.any(1)
+        return better_P_G if self.constraint == "detached" else better_P_G | worse_P_G
+
+    def _pushed(self, worse: Tensor) -> Tensor:
+        return worse.detach() if self.constraint == "detached" else worse
+
+    def _target(self, target: Tensor) -> Tensor:
+        return target.detach() if self.detach_boundary else target
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raises ValueError unless the value is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected {', '.join(choices[:-1])} or {choices[-1]}")
+
+
+def check_number(name: str, value: object, unit: str = "", *, zero: bool = False) -> None:
+    """Raises ValueError unless the value is a finite number above 0, or 0 where `zero` allows it."""
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not (0 < number < math.inf or (zero and number == 0)):
+        raise ValueError(f"{name} is {value!r}, expected {'0 or ' if zero else ''}a positive number{unit and ' of '}{unit}")
+
+
+def boundaries(scores_P_G: Tensor, pairs_P_G_G: Tensor, beta: float) -> Tensor:
+    """B_j, [P, G]: the lowest score among the candidates better than j, minus beta; meaningless where there is none."""
+    lowest_better = scores_P_G[:, :, None].masked_fill(~pairs_P_G_G, torch.inf).amin(1)
+    return torch.where(pairs_P_G_G.any(1), lowest_better, 0.0) - beta
+
+
+def log_one_plus_sum_exp(exponents: Tensor) -> Tensor:
+    """log(1 + sum exp(x)) over the last dimension; -inf stands for what is not there."""
+    return torch.nn.functional.pad(exponents, (0, 1)).logsumexp(-1)

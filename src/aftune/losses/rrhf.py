@@ -1,0 +1,57 @@
+"""RRHF (Yuan et al. 2023, arXiv 2304.05302): a hinge on every pair whose worse candidate scores higher.
+
+    none      L = sum max(0, s_j - s_i)
+    detached  L = sum max(0, D(s_j) - s_i), D stops the gradient
+    boundary  L = sum [max(0, s_j - s_i) + max(0, D(B_j) - s_j)],  B_j = min over the candidates l better than j of s_l, minus beta
+
+The sums run over all pairs of a candidate i that is better than a candidate j. The constrained versions are our derivation,
+after AFT's. With the boundary, the push on a worse candidate is the number of better ones that it outscores; it is 0 from the
+lowest better score down to B_j, and below B_j the candidate is pulled up with the number of better ones. RRHF's maximum
+likelihood of the best response is not part of this.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from aftune.losses.constrained import ConstrainedLoss, boundaries, check_choice
+from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
+
+
+@dataclass(frozen=True)
+class RrhfLoss(ConstrainedLoss):
+    """beta: nats per token.
+
+    length_normalisation: what the summed log-probability is divided by. `response`: the response's own length, as the paper
+    says. `padded`: the length of the padded row, longest prompt plus response of the group, as the official code does, which
+    overwrites its label mask before it counts; needs `padded_lengths`. Scores, and with them beta, then have that unit; the
+    metrics but for below_boundary stay those of the scores a token.
+    """
+
+    length_normalisation: Literal["response", "padded"] = "response"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("length_normalisation", self.length_normalisation, ("response", "padded"))
+
+    def __call__(self, inputs: LossInputs) -> LossOutputs:
+        """Raises ValueError where `padded` lacks the lengths."""
+        scores = self._scores(inputs)
+        pairs = inputs.pairs_P_G_G
+        better, worse = scores[:, :, None], scores[:, None, :]
+        boundary_P_G = boundaries(scores, pairs, self.beta)
+        terms = (self._pushed(worse) - better).relu()
+        if self.constraint == "boundary":
+            terms = terms + (self._target(boundary_P_G[:, None, :]) - worse).relu()
+        return outputs_of(inputs, terms.masked_fill(~pairs, 0.0).sum((1, 2)), scores < boundary_P_G, pairs.any(1))
+
+    def _scores(self, inputs: LossInputs) -> Tensor:
+        if self.length_normalisation == "response":
+            return inputs.filled(inputs.scores)
+        if inputs.padded_lengths is None:
+            raise ValueError(
+                "length_normalisation is 'padded', but LossInputs has no padded_lengths: give the tokens of the longest prompt and "
+                "response of each group, or use 'response'"
+            )
+        return inputs.filled(inputs.logprob_sums) / inputs.padded_lengths.clamp(min=1)[:, None]
