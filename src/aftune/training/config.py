@@ -20,6 +20,10 @@ class AlignmentConfig(TrainingArguments):
     candidates are not computed at all, and training is plain VFT.
     reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
     prompt_template: how a question is asked, `{question}` stands for it.
+    feedback: `binary` (right and wrong) or `ranking` (the ranks of the candidates).
+    num_candidates: at most the first so many samples of a problem; all by default.
+    sft_on: the responses of the VFT loss: `reference`, or `positives` for RFT: the right candidates too, de-duplicated, at most
+    `max_positives` a problem.
     token_budget: tokens computed forward and backward at once, prompts counted once; memory grows with it. A batch is split
     into as many passes as it asks for, with the same gradient.
     """
@@ -35,6 +39,10 @@ class AlignmentConfig(TrainingArguments):
     reference_is_candidate: bool = True
     prompt_template: str = PLAIN_PROMPT
     token_budget: int = 4096
+    feedback: str = "binary"
+    num_candidates: int | None = None
+    sft_on: str = "reference"
+    max_positives: int | None = None
 
     remove_unused_columns: bool = False
     ddp_find_unused_parameters: bool | None = False
