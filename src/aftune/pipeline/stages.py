@@ -64,7 +64,7 @@ STAGES: tuple[Stage, ...] = (
         lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
     ),
     Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings),
-    Stage("label", 1, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label")),
+    Stage("label", 2, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label")),
     Stage("align", 1, ("prepare", "sft", "label"), "training:align", "align/model", _section("align", "seed", "model")),
     Stage(
         "control",
@@ -77,7 +77,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "evaluate",
-        2,
+        3,
         ("prepare", "sft", "align", "control"),
         "evaluate:evaluate",
         "evaluate/metrics.json",
