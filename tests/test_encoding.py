@@ -15,7 +15,7 @@ from aftune.encoding import (
     encode_response,
     too_long,
 )
-from aftune.errors import DataError
+from aftune.errors import DataError, UsageError
 from aftune.records import Candidate, Feedback, Group, Problem
 
 PROMPT = "Question: Tom has 3 apples.\nAnswer:\n"
@@ -145,3 +145,44 @@ def test_too_long_names_what_does_not_fit(tokenizer: Any) -> None:
     assert too_long(tokenizer, problem, prompt, None, num_prompt) == (
         f"p/7: the question is {num_prompt} tokens, the model's context is {num_prompt}"
     )
+
+
+def ranked(ranks: Sequence[float | None], qualities: Sequence[float]) -> Group:
+    members = group([candidate(text, index=index) for index, text in enumerate("abcd"[: len(ranks)])], qualities)
+    feedback = [f.model_copy(update={"rank": rank}) for f, rank in zip(members.feedback, ranks, strict=True)]
+    return members.model_copy(update={"feedback": feedback})
+
+
+def test_positives_join_the_sft_responses(tokenizer: Any) -> None:
+    members = group([candidate(text, index=index) for index, text in enumerate("abc")], [1, 0, 1])
+    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", sft_positives=[2, 0])
+    assert encoded.in_sft == [True, True, False, True]
+    assert encoded.qualities == [None, 1.0, 0.0, 1.0]
+    assert encode_group(tokenizer, members, PROMPT, reference=None, sft_positives=[1]).in_sft == [False, True, False]
+    assert encode_group(tokenizer, members, PROMPT, reference="ref").in_sft == [True, False, False, False]
+
+
+@pytest.mark.parametrize("place", [3, -1])
+def test_positive_that_is_no_candidate_is_an_error(tokenizer: Any, place: int) -> None:
+    members = group([candidate(text, index=index) for index, text in enumerate("abc")], [1, 0, 1])
+    with pytest.raises(UsageError, match=rf"p: sft_positives has {place}, expected a place among 3 candidates"):
+        encode_group(tokenizer, members, PROMPT, reference=None, sft_positives=[place])
+
+
+@pytest.mark.parametrize(
+    ("ranks", "best"),
+    [([2.0, 0.3, 0.9], 2.0), ([0.1, 0.3, 0.9], 2.0), ([3.0, 2.5, 1.0], 3.0), ([-1.0, -2.0, -3.0], 2.0)],
+)
+def test_ranks_stand_for_qualities(tokenizer: Any, ranks: list[float], best: float) -> None:
+    """The reference ties with a right candidate (2.0 by the rule) or with the best one, and is above all others."""
+    members = ranked(ranks, [1, 0, 0])
+    assert encode_group(tokenizer, members, PROMPT, reference="ref", use_ranks=True).qualities == [None, *ranks]
+    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", use_ranks=True, reference_is_candidate=True)
+    assert encoded.qualities == [best, *ranks]
+    binary = encode_group(tokenizer, members, PROMPT, reference="ref", reference_is_candidate=True)
+    assert binary.qualities == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_missing_rank_is_named(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="p: candidate 1 has no rank"):
+        encode_group(tokenizer, ranked([0.5, None], [0, 0]), PROMPT, reference=None, use_ranks=True)

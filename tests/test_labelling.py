@@ -15,6 +15,7 @@ from aftune.answers import Reading
 from aftune.errors import DataError
 from aftune.labelling import Fits, label_files
 from aftune.records import PUBLISHED_VERDICT, Candidate, Group, Problem, iter_records, read_json_lines, read_records, write_records
+from aftune.tasks import Task
 from aftune.tasks.arithmetic import Arithmetic
 
 PROBLEMS = [Problem(id=f"p{n}", task="arithmetic", question="q", gold_answer=str(n)) for n in range(5)]
@@ -94,6 +95,7 @@ def test_groups_feedback_and_counts(label: Label) -> None:
         "empty": 1,
         "unknown_problem": 1,
         "groups_mixed": 1,
+        "groups_with_rank_pairs": 2,  # p0, and p2: 0 is closer to 2 than 9
         "groups_all_right": 1,
         "groups_all_wrong": 1,
         "groups_empty": 2,
@@ -130,6 +132,70 @@ def test_published_verdicts_are_compared(label: Label) -> None:
     assert label(candidates[:1]).disagreements == []
 
 
+def test_published_verdicts_that_contradict_each_other_are_listed(label: Label) -> None:
+    """The first candidate stays, with our verdict; the others say the opposite of, the same as, or nothing about the text."""
+    labelled = label(
+        [
+            candidate(1, 0, "#### 1"),  # no published verdict
+            candidate(1, 1, "####  1", **{PUBLISHED_VERDICT: True}),  # the text's first one
+            candidate(1, 2, "#### 1", **{PUBLISHED_VERDICT: False}),
+            candidate(1, 3, "#### 1 ", **{PUBLISHED_VERDICT: True}),
+            candidate(1, 4, "#### 1"),
+            candidate(1, 5, "#### 1", "length", **{PUBLISHED_VERDICT: False}),  # another reason comes first
+            candidate(2, 0, "#### 1", **{PUBLISHED_VERDICT: False}),  # of another problem
+        ]
+    )
+    assert [[c.index for c in group.candidates] for group in labelled.groups[1:3]] == [[0], [0]]
+    assert labelled.groups[1].qualities == [1.0]
+    assert [(row["index"], row["reason"]) for row in labelled.left_out] == [
+        (1, "duplicate"),
+        (2, "contradiction"),
+        (3, "duplicate"),
+        (4, "duplicate"),
+        (5, "truncated"),
+    ]
+    assert labelled.left_out[1]["labels"] == [
+        {"index": 0, "quality": 1.0, "published": True},
+        {"index": 2, "quality": 1.0, "published": False},
+    ]
+    assert (labelled.counts["contradiction"], labelled.counts["duplicate"]) == (1, 3)
+    assert [row["index"] for row in labelled.disagreements or ()] == [2, 5]
+
+
+def test_our_verdicts_of_one_text_contradict_where_lines_break(label: Label) -> None:
+    """`#### apples 1` gives the answer 1; with a line break in it the answer's line holds no number."""
+    labelled = label([candidate(1, 0, "#### apples\n1"), candidate(1, 1, "#### apples 1"), candidate(1, 2, "####\napples 1")])
+    assert [c.index for c in labelled.groups[1].candidates] == [0]
+    assert labelled.groups[1].feedback[0].reason == "no answer"
+    assert [row["labels"] for row in labelled.left_out] == [
+        [{"index": 0, "quality": 0.0, "published": None}, {"index": index, "quality": 1.0, "published": None}] for index in (1, 2)
+    ]
+    assert labelled.counts["contradiction"] == 2
+
+
+def test_ranks_are_given_where_the_task_knows_them(label: Label) -> None:
+    """Reference results 3 and 6. Of p1 two wrong candidates differ in rank; of p2 there is one; p3 has none at all."""
+    problems = [
+        Problem(id=f"p{n}", task="arithmetic", question="q", gold_answer="6", rationale="1+2=3\n3+3=6\n#### 6") for n in (1, 2, 3)
+    ]
+    candidates = [candidate(1, 0, "1+2=3\n#### 12"), candidate(1, 1, "nothing"), candidate(2, 0, "#### 6")]
+    labelled = label(candidates, problems=problems)
+    assert [group.ranks for group in labelled.groups] == [[pytest.approx((1 + 0.45) / 3), 0.0], [2.0], []]
+    assert [group.qualities for group in labelled.groups] == [[0.0, 0.0], [1.0], []]
+    assert labelled.counts["groups_with_rank_pairs"] == 1
+    assert labelled.counts["groups_all_wrong"] == 1
+
+
+def test_task_without_ranking_leaves_ranks_out(tmp_path: Path) -> None:
+    class Plain(Arithmetic):
+        rank = Task.rank
+
+    write_records(tmp_path / "candidates.jsonl", CANDIDATES)
+    counts = label_files(Plain(), PROBLEMS, tmp_path / "candidates.jsonl", tmp_path, "strict")
+    assert "groups_with_rank_pairs" not in counts
+    assert '"rank"' not in (tmp_path / "groups.jsonl").read_text()
+
+
 def test_candidates_that_do_not_fit_are_left_out_and_listed(label: Label) -> None:
     long = candidate(1, 1, "1+0=1\n" * 50 + "#### 1")
     room = {"p1": 100}
@@ -161,6 +227,7 @@ def in_memory(candidates: Sequence[Candidate]) -> tuple[list[tuple[str, list[int
     task, groups, left_out, counts = Arithmetic(), [], [], Counter(candidates=len(candidates))
     for problem in PROBLEMS:
         kept: list[Candidate] = []
+        usable: list[Candidate] = []  # with the duplicates
         for one in (c for c in candidates if c.problem_id == problem.id):
             feedback = task.verdict(problem, one.text, "strict")
             if one.finish_reason == "length":
@@ -168,9 +235,13 @@ def in_memory(candidates: Sequence[Candidate]) -> tuple[list[tuple[str, list[int
             elif not one.text.strip():
                 reason = "empty"
             elif one.text.split() in [other.text.split() for other in kept]:
-                reason = "duplicate"
+                known = [o.settings[PUBLISHED_VERDICT] for o in usable if o.text.split() == one.text.split() and o.settings]
+                mine = one.settings.get(PUBLISHED_VERDICT)
+                reason = "contradiction" if known and mine is not None and mine != known[0] else "duplicate"
+                usable.append(one)
             else:
                 kept.append(one)
+                usable.append(one)
                 counts["right" if feedback.quality else "wrong" if feedback.answer else "no_answer"] += 1
                 continue
             counts[reason] += 1

@@ -54,7 +54,8 @@ CANDIDATES = st.builds(
     seed=st.none() | st.integers(0, 2**63 - 1),
     settings=st.dictionaries(TEXT, JSON, max_size=3),
 )
-FEEDBACK = st.builds(Feedback, answer=st.none() | TEXT, quality=st.floats(allow_nan=False, allow_infinity=False), reason=TEXT)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FEEDBACK = st.builds(Feedback, answer=st.none() | TEXT, quality=FINITE, reason=TEXT, rank=st.none() | FINITE)
 GROUPS = st.lists(st.tuples(CANDIDATES, FEEDBACK), max_size=4).flatmap(
     lambda pairs: st.builds(
         Group, problem=PROBLEMS, candidates=st.just([c for c, _ in pairs]), feedback=st.just([f for _, f in pairs])
@@ -105,6 +106,7 @@ def test_schema_version_is_written_and_checked(tmp_path: Path) -> None:
         ),
         (Feedback, {"quality": math.nan, "reason": ""}, r"quality is nan, expected a finite number"),
         (Feedback, {"quality": math.inf, "reason": ""}, r"quality is inf, expected a finite number"),
+        (Feedback, {"quality": 1, "reason": "", "rank": -math.inf}, r"rank is -inf, expected a finite number"),
         (
             Group,
             {"problem": problem(), "candidates": [{"problem_id": "a", "index": 0, "text": "t"}], "feedback": []},
@@ -261,3 +263,22 @@ def test_has_pairs(qualities: list[float], expected: Any) -> None:
     group = Group(problem=Problem(**problem()), candidates=candidates, feedback=feedback)
     assert group.has_pairs is expected
     assert group.qualities == qualities
+
+
+def test_ranks_are_optional_in_files(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.jsonl"
+    path.write_text('{"quality": 1, "reason": "a"}\n{"quality": 0, "reason": "b", "rank": 0.25}\n')
+    assert [feedback.rank for feedback in read_records(path, Feedback)] == [None, 0.25]
+    write_records(path, read_records(path, Feedback))
+    assert ['"rank"' in line for line in path.read_text().splitlines()] == [False, True]
+
+
+def test_ranks_of_a_group() -> None:
+    candidates = [Candidate(problem_id="a", index=5 + n, text="") for n in range(3)]
+    feedback = [Feedback(quality=0, reason="", rank=rank) for rank in (0.5, 0.0, 2.0)]
+    ranked = Group(problem=Problem(**problem()), candidates=candidates, feedback=feedback)
+    assert ranked.ranks == [0.5, 0.0, 2.0]
+    assert Group(problem=Problem(**problem()), candidates=[], feedback=[]).ranks == []
+    feedback[1] = Feedback(quality=0, reason="")
+    with pytest.raises(DataError, match=r"a: candidate 6 has no rank; label the candidates again .* or use binary feedback"):
+        _ = Group(problem=Problem(**problem()), candidates=candidates, feedback=feedback).ranks

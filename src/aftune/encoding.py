@@ -4,12 +4,13 @@ Prompt and response are tokenised apart and joined as ids, so that the boundary 
 A complete response ends in one end-of-sequence token, a truncated one in none.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from aftune.errors import DataError
-from aftune.records import Candidate, Group, Problem
+from aftune.errors import DataError, UsageError
+from aftune.records import BEST_RANK, Candidate, Group, Problem
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,35 @@ def encode_candidate(tokenizer: PreTrainedTokenizerBase, candidate: Candidate) -
 
 
 def encode_group(
-    tokenizer: PreTrainedTokenizerBase, group: Group, prompt: str, *, reference: str | None, reference_is_candidate: bool = False
+    tokenizer: PreTrainedTokenizerBase,
+    group: Group,
+    prompt: str,
+    *,
+    reference: str | None,
+    reference_is_candidate: bool = False,
+    sft_positives: Sequence[int] = (),
+    use_ranks: bool = False,
 ) -> EncodedGroup:
     """A group with its reference response first.
 
     With `reference_is_candidate` the reference has the best quality of the group (at least 1) in the alignment loss,
-    unless a candidate of the same text is there already. Raises DataError for an empty response.
+    unless a candidate of the same text is there already. sft_positives: places in `group.candidates` of those that join the
+    VFT loss (RFT). With `use_ranks` the group's ranks stand for its qualities, and the reference has at least the rank of a
+    right response: it ties with the best. Raises DataError for an empty response and for a rank that is missing,
+    UsageError for a place where there is no candidate.
     """
     responses = [encode_candidate(tokenizer, candidate) for candidate in group.candidates]
-    qualities: list[float | None] = list(group.qualities)
+    values = group.ranks if use_ranks else group.qualities
+    qualities: list[float | None] = list(values)
     in_sft = [False] * len(responses)
+    for place in sft_positives:
+        if not 0 <= place < len(responses):
+            raise UsageError(f"{group.problem.id}: sft_positives has {place}, expected a place among {len(responses)} candidates")
+        in_sft[place] = True
     if reference is not None:
         reference_ids = encode_response(tokenizer, reference)
         joins = reference_is_candidate and reference_ids not in responses
-        best = max([1.0, *group.qualities])
+        best = max([BEST_RANK if use_ranks else 1.0, *values])
         responses, qualities, in_sft = [reference_ids, *responses], [best if joins else None, *qualities], [True, *in_sft]
     for index, ids in enumerate(responses):
         if not ids:

@@ -3,12 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from aftune.answers import Reading
 from aftune.record_files import CandidateFile
-from aftune.records import PUBLISHED_VERDICT, Candidate, Group, Problem, open_atomic
+from aftune.records import PUBLISHED_VERDICT, Candidate, Feedback, Group, Problem, open_atomic
 from aftune.tasks import Task
 
 # For a problem, whether a candidate of it can be used.
@@ -71,12 +71,17 @@ def _label_all(
 def label_candidates(
     task: Task, problem: Problem, candidates: Iterable[Candidate], reading: Reading, fits: Callable[[Candidate], bool]
 ) -> Labelled:
-    """Judges a problem's candidates; those that were cut off, are empty, repeat another one or do not fit the model's
-    context leave the group."""
+    """Judges a problem's candidates, and ranks them where the task knows a ranking; those that were cut off, are empty,
+    repeat another one or do not fit the model's context leave the group.
+
+    Our verdict is the label, whatever was published. Candidates of the same text keep the first one's; where the published
+    verdicts of two contradict each other (or ours do, as lines break at other places), the later one is a `contradiction`
+    instead of a `duplicate`, and its row in `left_out` says what is known of both.
+    """
     group = Group(problem=problem, candidates=[], feedback=[])
     labelled = Labelled(group)
     counts = labelled.counts
-    texts: set[str] = set()
+    labels: dict[str, _Label] = {}  # by text, of the candidates that did not leave for another reason
     for candidate in candidates:
         feedback = task.verdict(problem, candidate.text, reading)
         place = {"problem_id": problem.id, "index": candidate.index}
@@ -88,17 +93,43 @@ def label_candidates(
                 row = {**place, "published": published, "answer": feedback.answer, "text": candidate.text}
                 labelled.disagreements.append(row)
         text = " ".join(candidate.text.split())
-        dropped = _reason_to_drop(candidate, text in texts, fits(candidate))
+        label = _Label(candidate.index, feedback.quality, published)
+        earlier = labels.get(text)
+        dropped = _reason_to_drop(candidate, earlier is not None, fits(candidate))
         if dropped is not None:
+            details: dict[str, object] = {}
+            if dropped == "duplicate" and earlier is not None:
+                if label.contradicts(earlier):
+                    dropped, details = "contradiction", {"labels": [asdict(earlier), asdict(label)]}
+                elif earlier.published is None:
+                    labels[text] = replace(earlier, published=published)
             counts[dropped] += 1
-            labelled.left_out.append({**place, "reason": dropped, "text": candidate.text[:500]})
+            labelled.left_out.append({**place, "reason": dropped, **details, "text": candidate.text[:500]})
             continue
-        texts.add(text)
+        labels[text] = label
+        rank = task.rank(problem, candidate.text, reading)
+        if rank is not None:
+            feedback = Feedback(answer=feedback.answer, quality=feedback.quality, reason=feedback.reason, rank=rank)
         group.candidates.append(candidate)
         group.feedback.append(feedback)
         counts["right" if feedback.quality else "no_answer" if feedback.answer is None else "wrong"] += 1
     counts[_kind(group)] += 1
+    if all(feedback.rank is not None for feedback in group.feedback) and group.feedback:
+        counts["groups_with_rank_pairs"] += len(set(group.ranks)) > 1
     return labelled
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What is known of a text from the candidate of that index: our quality, and the verdict that was published, if any."""
+
+    index: int
+    quality: float
+    published: bool | None
+
+    def contradicts(self, other: "_Label") -> bool:
+        both_published = self.published is not None and other.published is not None
+        return self.quality != other.quality or (both_published and self.published != other.published)
 
 
 def _reason_to_drop(candidate: Candidate, repeats: bool, fits: bool) -> str | None:

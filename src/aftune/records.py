@@ -26,6 +26,9 @@ class Record(BaseModel):
 # Where an importer puts the verdict that was published with a candidate.
 PUBLISHED_VERDICT = "published_is_correct"
 
+# The rank of a right response by the rule of aftune.tasks.ranking, and the least that a reference has among ranks.
+BEST_RANK = 2.0
+
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 _BLOCK = 2**16  # bytes
 
@@ -55,16 +58,21 @@ class Candidate(Record):
 
 
 class Feedback(Record):
-    """What is known of a candidate's quality: 1 right and 0 wrong, or any finite number of which larger is better."""
+    """What is known of a candidate's quality: 1 right and 0 wrong, or any finite number of which larger is better.
+
+    rank: a finer number of the same kind, for ranking feedback; None where none is known.
+    """
 
     answer: str | None = None
     quality: float
     reason: str
+    rank: float | None = None
 
     @model_validator(mode="after")
-    def _quality_is_finite(self) -> "Feedback":
-        if not math.isfinite(self.quality):
-            raise ValueError(f"quality is {self.quality}, expected a finite number")
+    def _numbers_are_finite(self) -> "Feedback":
+        for name, value in (("quality", self.quality), ("rank", self.rank)):
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}, expected a finite number")
         return self
 
 
@@ -84,6 +92,18 @@ class Group(Record):
     @property
     def qualities(self) -> list[float]:
         return [feedback.quality for feedback in self.feedback]
+
+    @property
+    def ranks(self) -> list[float]:
+        """Raises DataError where a candidate has none."""
+        ranks = [feedback.rank for feedback in self.feedback if feedback.rank is not None]
+        if len(ranks) < len(self.feedback):
+            first = next(i for i, feedback in enumerate(self.feedback) if feedback.rank is None)
+            raise DataError(
+                f"{self.problem.id}: candidate {self.candidates[first].index} has no rank; "
+                "label the candidates again with a task that ranks them, or use binary feedback"
+            )
+        return ranks
 
     @property
     def has_pairs(self) -> bool:

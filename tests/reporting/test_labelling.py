@@ -26,6 +26,7 @@ def test_rare_kinds_and_published_verdicts_show_when_they_happen() -> None:
     tables = labelling_tables(
         {
             **SUMMARY,
+            "contradiction": 3,
             "too_long": 4,
             "empty": 1,
             "unknown_problem": 2,
@@ -35,7 +36,7 @@ def test_rare_kinds_and_published_verdicts_show_when_they_happen() -> None:
         }
     )
     assert tables is not None
-    assert {"Too long", "Empty", "Unknown problem"} <= {row.name for row in tables.candidates}
+    assert {"Contradiction", "Too long", "Empty", "Unknown problem"} <= {row.name for row in tables.candidates}
     assert "Empty" in {row.name for row in tables.groups}
     assert tables.published == "5,275 of 5,276 published verdicts agree with ours."
 
@@ -48,3 +49,14 @@ def test_no_candidates_divide_nothing() -> None:
     tables = labelling_tables({"candidates": 0})
     assert tables is not None
     assert [row.share for row in tables.candidates] == [0.0] * 5
+
+
+def test_ranking_is_told_where_the_task_knows_one() -> None:
+    for summary, expected in (
+        (SUMMARY, None),
+        ({**SUMMARY, "groups_with_rank_pairs": 0}, "By rank, 0 of 8 groups have better and worse candidates."),
+        ({**SUMMARY, "groups_with_rank_pairs": 7}, "By rank, 7 of 8 groups have better and worse candidates."),
+    ):
+        tables = labelling_tables(summary)
+        assert tables is not None
+        assert tables.ranked == expected

@@ -117,10 +117,10 @@ SFT = Stage(
     lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
 )
 SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings)
-LABEL = Stage("label", 1, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
+LABEL = Stage("label", 2, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
 EVALUATE = Stage(
     "evaluate",
-    2,
+    3,
     ("prepare", "sft", "align", "control"),
     "evaluate:evaluate",
     "evaluate/metrics.json",

@@ -14,6 +14,7 @@ _KEPT = (
 )
 _LEFT_OUT = (
     ("duplicate", "Duplicate", "left out: the same text as an earlier candidate of the problem"),
+    ("contradiction", "Contradiction", "left out: a duplicate of which another verdict was given than of the earlier one"),
     ("truncated", "Truncated", "left out: cut off at the token limit"),
     ("too_long", "Too long", "left out: longer than the model's context"),
     ("empty", "Empty", "left out: no text"),
@@ -25,6 +26,7 @@ _GROUPS = (
     ("groups_all_wrong", "All wrong", "only the reference, where it joins the candidates, is better"),
     ("groups_empty", "Empty", "no candidate is left"),
 )
+_RARE = ("contradiction", "too_long", "empty", "unknown_problem", "groups_empty")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class LabellingTables:
     total_candidates: str
     total_groups: str
     published: str | None
+    ranked: str | None = None
 
 
 def labelling_tables(summary: Mapping[str, Any]) -> LabellingTables | None:
@@ -59,15 +62,16 @@ def labelling_tables(summary: Mapping[str, Any]) -> LabellingTables | None:
         total_candidates=count(num_candidates),
         total_groups=count(num_groups),
         published=_published(summary),
+        ranked=_ranked(summary, num_groups),
     )
 
 
 def _rows(summary: Mapping[str, Any], names: tuple[tuple[str, str, str], ...], total: int) -> list[CountRow]:
-    """Rows of a table; what never happened and is no surprise (an empty text, an unknown problem) is not listed."""
+    """Rows of a table; what never happened and is no surprise (`_RARE`) is not listed."""
     rows = []
     for key, name, meaning in names:
         value = summary.get(key, 0)
-        if value or key not in ("too_long", "empty", "unknown_problem", "groups_empty"):
+        if value or key not in _RARE:
             share = value / total if total else 0.0
             rows.append(CountRow(name, count(value), percent(share), share, meaning))
     return rows
@@ -79,3 +83,10 @@ def _published(summary: Mapping[str, Any]) -> str | None:
     if not total:
         return None
     return f"{count(summary.get('published_agree', 0))} of {count(total)} published verdicts agree with ours."
+
+
+def _ranked(summary: Mapping[str, Any], num_groups: int) -> str | None:
+    """How many groups ranking feedback would learn from; None where the task knows no ranking."""
+    if "groups_with_rank_pairs" not in summary:
+        return None
+    return f"By rank, {count(summary['groups_with_rank_pairs'])} of {count(num_groups)} groups have better and worse candidates."

@@ -5,9 +5,9 @@ from pathlib import Path
 from aftune.errors import UsageError
 from aftune.tasks.arithmetic import Arithmetic
 from aftune.tasks.base import Task
-from aftune.tasks.gsm8k import Gsm8k
+from aftune.tasks.gsm8k import Gsm8k, Gsm8kRank
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Gsm8k)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Gsm8k, Gsm8kRank)}
 
 
 def find(name: str) -> type[Task]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from aftune.answers import Reading, extract_number, numbers_equal
 from aftune.records import Problem
 from aftune.tasks.base import Task
+from aftune.tasks.ranking import quality_of_rank
 
 NAMES = ("Mia", "Tom", "Ana", "Ben", "Zoe", "Sam", "Eva", "Max", "Lea", "Dan", "Ida", "Leo", "Nora", "Paul", "Rosa", "Karl")
 FEMALE = frozenset(("Mia", "Ana", "Zoe", "Eva", "Lea", "Ida", "Nora", "Rosa"))
@@ -144,6 +145,9 @@ class Arithmetic(Task):
 
     def is_right(self, answer: str, problem: Problem) -> bool:
         return numbers_equal(answer, problem.gold_answer)
+
+    def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
+        return quality_of_rank(problem, text, reading)
 
 
 def make_story(rng: random.Random, num_operations: int) -> Story:

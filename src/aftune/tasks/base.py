@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from aftune.answers import Reading
 from aftune.errors import DataError, UsageError
@@ -20,6 +20,7 @@ class Task(ABC):
     split_names: ClassVar[tuple[str, ...]]
     published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
     prompt_template: ClassVar[str] = PLAIN_PROMPT
+    default_feedback: ClassVar[Literal["binary", "ranking"]] = "binary"  # what alignment compares candidates by
 
     @abstractmethod
     def split_size(self, split: str) -> int:
@@ -78,6 +79,10 @@ class Task(ABC):
             return Feedback(answer=None, quality=0.0, reason="no answer")
         right = self.is_right(answer, problem)
         return Feedback(answer=answer, quality=float(right), reason="matched" if right else "different")
+
+    def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
+        """How good a response is among those to its problem: finite, larger is better; None: this task knows no ranking."""
+        return None
 
 
 def data_folder(task: str, data: Path | None) -> Path | None:

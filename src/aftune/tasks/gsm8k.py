@@ -13,6 +13,7 @@ from aftune.answers import Reading, extract_number, numbers_equal, parse_number
 from aftune.errors import AftuneError, DataError
 from aftune.records import Problem, read_json_lines
 from aftune.tasks.base import Task, data_folder
+from aftune.tasks.ranking import quality_of_rank
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
 
@@ -52,6 +53,19 @@ class Gsm8k(Task):
 
     def is_right(self, answer: str, problem: Problem) -> bool:
         return numbers_equal(answer, problem.gold_answer)
+
+    def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
+        return quality_of_rank(problem, text, reading)
+
+
+class Gsm8kRank(Gsm8k):
+    """GSM8K with ranking feedback: the same problems and verdicts, candidates ranked by our rule (aftune.tasks.ranking).
+
+    It is no copy of the paper's GSM8K-RANK, which is not public.
+    """
+
+    name = "gsm8k_rank"
+    default_feedback = "ranking"
 
 
 def parse_row(row: Any, place: str, problem_id: str) -> Problem:
