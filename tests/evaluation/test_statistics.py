@@ -186,6 +186,9 @@ def test_pooled_interval_has_the_spread_of_its_seeds() -> None:
 def test_every_seed_has_the_same_weight() -> None:
     """1 of 1 in 40 problems and none of 400: (1 + 0) / 2, though the first has a tenth of the problems."""
     assert pooled_paired_difference([table(40, 0), table(0, 0, both=400)]).difference == 0.5
+    few = pooled_paired_difference([table(1, 0), table(0, 0, both=400)])
+    assert few.difference == 0.5
+    assert few.interval[0] < 0 < few.interval[1] == 0.5  # over problems the difference is 1 in 401
 
 
 @given(seeds=st.lists(RIGHT_PAIRS, min_size=1, max_size=3))
@@ -328,9 +331,10 @@ def test_pearson_by_hand() -> None:
     assert result.p_value == pytest.approx(2 * stats.t.sf(2.309401, 3), abs=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
 def test_pearson_knows_nothing_of_three_and_all_of_a_line() -> None:
     assert pearson([1, 2, 4], [1, 3, 2]).interval == (-1.0, 1.0)
-    assert pearson([0, 1, 2], [0, 1, 2]).interval == (-1.0, 1.0)
+    assert pearson([-4, -4, -3], [-2, -2, -1]) == statistics.Correlation(1.0, (-1.0, 1.0), 0.0)
     line = pearson([1, 2, 3, 4], [-2, -4, -6, -8])
     assert (line.r, line.interval) == (pytest.approx(-1.0), pytest.approx((-1.0, -1.0)))
 

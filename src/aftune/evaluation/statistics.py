@@ -164,7 +164,7 @@ def pearson(x: Sequence[float], y: Sequence[float]) -> Correlation | None:
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     result = stats.pearsonr(x, y)
-    # With 3 pairs the standard error is infinite, and scipy's limits of a perfect line are inf - inf.
+    # With 3 pairs the standard error is infinite, and for a perfect line scipy warns of inf - inf on its way to -1 and 1.
     low, high = result.confidence_interval(0.95) if len(x) > 3 else (-1.0, 1.0)
     return Correlation(float(result.statistic), (float(low), float(high)), float(result.pvalue))
 

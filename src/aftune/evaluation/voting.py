@@ -84,8 +84,9 @@ def pass_at_k(num_right: Sequence[int], num_samples: Sequence[int], ks: Sequence
     if min(ks) < 1 or max(ks) > samples_P.min():
         raise ValueError(f"k is {min(ks)} to {max(ks)}, expected 1 to {samples_P.min()}, the fewest samples of a problem")
     drawn = np.arange(max(ks))
-    wrong_left_P_K = np.clip(samples_P[:, None] - right_P[:, None] - drawn, 0, None)
-    all_wrong_P_K = np.cumprod(wrong_left_P_K / (samples_P[:, None] - drawn), axis=1)
+    wrong_P_1, samples_P_1 = (samples_P - right_P)[:, None], samples_P[:, None]
+    # Where no wrong one is left a factor is 0, so that the negative ones after it do no harm.
+    all_wrong_P_K = np.cumprod((wrong_P_1 - drawn) / (samples_P_1 - drawn), axis=1)
     return {k: 1.0 - all_wrong_P_K[:, k - 1] for k in ks}
 
 
