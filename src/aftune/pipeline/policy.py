@@ -147,7 +147,8 @@ def _group_scores(group: Group, scored: ScoredGroup) -> GroupScores:
 
 
 def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Task accuracy with Wilson's interval, the reasons, how the responses are written, and accuracy by number of operations where that is known."""
+    """Task accuracy with Wilson's interval, the reasons, how the responses are written, and accuracy by number of operations
+    where that is known."""
     num_right = sum(verdict.right for verdict in verdicts)
     written = text_quality([verdict.text for verdict in verdicts])
     metrics: dict[str, Any] = {
