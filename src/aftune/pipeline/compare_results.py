@@ -72,7 +72,7 @@ def _summary(
     values: dict[str, list[float]] = {}
     for row in own:
         for name, value in row.items():
-            if name not in ("method", "seed", "folder") and isinstance(value, int | float):
+            if not name.startswith("num_") and name not in ("method", "seed", "folder") and isinstance(value, int | float):
                 values.setdefault(name, []).append(value)
     align = method.recipe(wanted.recipe).align
     summary: dict[str, Any] = {
