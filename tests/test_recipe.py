@@ -72,7 +72,7 @@ def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
         ("aling: {beta: 1.0}", "r.yaml: unknown key 'aling'; did you mean 'align'? allowed here: align, candidates,"),
         (
             "align: {betta: 1.0}",
-            "r.yaml: unknown key 'align.betta'; did you mean 'beta'? allowed here: alignment_weight, batch_size,",
+            "r.yaml: unknown key 'align.betta'; did you mean 'beta'? allowed here: alignment_weight, auto_beta_quantile,",
         ),
         ("sft: {beta: 1.0}", "r.yaml: unknown key 'sft.beta'; did you mean"),
         ("task: {xqzw: 1}", "r.yaml: unknown key 'task.xqzw'; allowed here: name, skip_too_long, test, train, validation"),
@@ -132,7 +132,7 @@ def test_all_mistakes_are_named_at_once(complaint: Callable[..., str]) -> None:
         ("align.beta=-1", "override 'align.beta=-1': align.beta is -1: input should be greater than 0"),
         (
             "align.beta=1e-4",
-            "override 'align.beta=1e-4': align.beta is '1e-4': input should be a valid number (YAML reads 1e-4 as text",
+            "override 'align.beta=1e-4': align.beta is '1e-4': input should be a valid number, or input should be 'auto' (YAML",
         ),
         ("align.betta=1", "override 'align.betta=1': unknown key 'align.betta'; did you mean 'beta'?"),
         ("aling.beta=1", "override 'aling.beta=1': unknown key 'aling'; did you mean 'align'?"),

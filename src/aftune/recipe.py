@@ -202,7 +202,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(item, path, sources) for item in error.errors())) from error
+        raise UsageError(_explain_all(error, str(path), sources)) from error
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:
@@ -213,7 +213,7 @@ def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Re
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(item, Path(place), {}) for item in error.errors())) from error
+        raise UsageError(_explain_all(error, place, {})) from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -236,11 +236,27 @@ def _set(values: dict[str, Any], parts: Sequence[str], value: Any, override: str
     values[parts[-1]] = value
 
 
-def _explain(error: Any, path: Path, sources: dict[str, str]) -> str:
+def _explain_all(error: ValidationError, place: str, sources: dict[str, str]) -> str:
+    """One sentence for each key; one that may be of several types has an error for each of them."""
+    by_key: dict[str, list[Any]] = {}
+    for item in error.errors():
+        by_key.setdefault(".".join(_key(item)), []).append(item)
+    return "; ".join(_explain(items, place, sources) for items in by_key.values())
+
+
+def _key(error: Any) -> list[str]:
+    """Where an error is, without the names of types that pydantic adds."""
     location = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        return location
+    return [part for place, part in enumerate(location) if place == 0 or part in _keys_at(location[:place])]
+
+
+def _explain(errors: list[Any], path: str, sources: dict[str, str]) -> str:
+    error, location = errors[0], _key(errors[0])
     key = ".".join(location)
     override = next((text for name, text in sources.items() if f"{name}.".startswith(f"{key}.")), None)
-    place = f"override {override!r}" if override else str(path)
+    place = f"override {override!r}" if override else path
     if error["type"] == "extra_forbidden":
         allowed = sorted(_keys_at(location[:-1]))
         near = difflib.get_close_matches(location[-1], allowed, n=1, cutoff=0.5)
@@ -251,7 +267,8 @@ def _explain(error: Any, path: Path, sources: dict[str, str]) -> str:
     hint = ""
     if isinstance(error["input"], str) and error["type"] in ("float_type", "int_type"):
         hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in error["input"] else ""
-    return f"{place}: {key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+    wanted = ", or ".join(f"{item['msg'][0].lower()}{item['msg'][1:]}" for item in errors)
+    return f"{place}: {key} is {error['input']!r}: {wanted}{hint}"
 
 
 def _keys_at(location: list[str]) -> list[str]:
