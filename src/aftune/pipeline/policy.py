@@ -25,10 +25,17 @@ from aftune.seeds import derive_seed
 
 
 class Votes(Record):
-    """Responses to a held-out problem sampled from the model itself."""
+    """Responses to a held-out problem sampled from the model itself: their answers (None: none could be read), whether they are
+    right, and their scores, nats per token."""
 
     problem_id: str
-    samples: list[Sampled]
+    answers: list[str | None]
+    right: list[bool]
+    scores: list[float]
+
+    @property
+    def samples(self) -> list[Sampled]:
+        return [Sampled(*sample) for sample in zip(self.answers, self.right, self.scores, strict=True)]
 
 
 class Verdict(Record):
@@ -133,9 +140,13 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
     return RecordFile(path, Votes)
 
 
-def _problem_votes(group: Group, scores: Sequence[float]) -> Votes:
-    samples = [Sampled(item.answer, bool(item.quality), score) for item, score in zip(group.feedback, scores, strict=True)]
-    return Votes(problem_id=group.problem.id, samples=samples)
+def _problem_votes(group: Group, scores: list[float]) -> Votes:
+    return Votes(
+        problem_id=group.problem.id,
+        answers=[feedback.answer for feedback in group.feedback],
+        right=[bool(feedback.quality) for feedback in group.feedback],
+        scores=scores,
+    )
 
 
 def _group_scores(group: Group, scored: ScoredGroup) -> GroupScores:
@@ -199,14 +210,14 @@ def reference_metrics(scores: Sequence[GroupScores]) -> dict[str, Any]:
 
 def voting_metrics(votes: Sequence[Votes]) -> dict[str, Any]:
     """Accuracy of the majority vote, of the vote weighted by scores, of the best by score, and pass@k for k = 1, 2, 4, ..."""
-    number = len(votes[0].samples)
-    chosen = [(majority_vote(vote.samples), weighted_vote(vote.samples), best_of_k(vote.samples)) for vote in votes]
+    number = len(votes[0].answers)
+    chosen = [(majority_vote(samples), weighted_vote(samples), best_of_k(samples)) for samples in (vote.samples for vote in votes)]
     names = ("vote_accuracy", "weighted_vote_accuracy", "best_of_k_accuracy")
     metrics: dict[str, Any] = {"num_votes": number}
     for place, name in enumerate(names):
         right = [sample is not None and sample.right for sample in (choice[place] for choice in chosen)]
         metrics |= {name: sum(right) / len(right), f"{name}_ci95": proportion_interval(sum(right), len(right))}
     ks = [2**power for power in range(number.bit_length()) if 2**power <= number]
-    num_right = [sum(sample.right for sample in vote.samples) for vote in votes]
+    num_right = [sum(vote.right) for vote in votes]
     passed = pass_at_k(num_right, [number] * len(votes), ks)
     return metrics | {f"pass_at_{k}": float(np.mean(passed[k])) for k in ks}
