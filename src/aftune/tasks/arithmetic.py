@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from aftune.answers import Reading, extract_number, numbers_equal
 from aftune.records import Problem
 from aftune.tasks.base import Task
 
@@ -138,12 +137,6 @@ class Arithmetic(Task):
                 rationale=random_solution(rng, story),
                 metadata={"num_operations": num_operations},
             )
-
-    def extract(self, text: str, reading: Reading) -> str | None:
-        return extract_number(text, reading)
-
-    def is_right(self, answer: str, problem: Problem) -> bool:
-        return numbers_equal(answer, problem.gold_answer)
 
 
 def make_story(rng: random.Random, num_operations: int) -> Story:
