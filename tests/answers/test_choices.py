@@ -159,7 +159,11 @@ def test_equality(answer: str, gold: str, options: list[str] | None, equal: bool
     assert CHOICE.equal(answer, gold, options) is equal
 
 
-@given(st.sampled_from("ABCDE"), st.sampled_from("ABCDE"), st.sampled_from(["{}", "({})", "{})", "**{}**", "option {}", "{}.", "\\boxed{{{}}}"]))
+@given(
+    st.sampled_from("ABCDE"),
+    st.sampled_from("ABCDE"),
+    st.sampled_from(["{}", "({})", "{})", "**{}**", "option {}", "{}.", "\\boxed{{{}}}"]),
+)
 def test_a_letter_is_itself_and_no_other(letter: str, other: str, form: str) -> None:
     for reading in ("strict", "flexible"):
         verdict = judge(CHOICE, "We see.\nThe answer is " + form.format(letter), other, reading, WORDS)
@@ -170,7 +174,10 @@ def test_a_letter_is_itself_and_no_other(letter: str, other: str, form: str) -> 
 @given(st.lists(st.integers(-999, 999), min_size=3, max_size=6, unique=True), st.data())
 def test_a_repeated_list_of_options_names_none(values: list[int], data: st.DataObject) -> None:
     options = [str(value) for value in values]
-    for listing in ("\n".join(f"{'ABCDEF'[i]}) {o}" for i, o in enumerate(options)), " ".join(f"({'ABCDEF'[i]}) {o}" for i, o in enumerate(options))):
+    for listing in (
+        "\n".join(f"{'ABCDEF'[i]}) {o}" for i, o in enumerate(options)),
+        " ".join(f"({'ABCDEF'[i]}) {o}" for i, o in enumerate(options)),
+    ):
         assert CHOICE.read(listing, "flexible", options).answer is None
         letter = data.draw(st.sampled_from("ABC"))
         assert CHOICE.read(f"{listing}\n\nSo ({letter}).", "flexible", options).answer == letter
@@ -193,11 +200,18 @@ def test_all_aqua_gold_answers_are_accepted(data_dir: Path, split: str) -> None:
     for row in rows:
         options, gold = row["options"], row["correct"]
         text = options["ABCDE".index(gold)][2:].lstrip(". ")
-        for response in (f"The answer is {gold}.", f"So, ({gold})\nThe answer is ({gold})", f"The answer is {gold}) {text}", f"The answer is {text}"):
+        for response in (
+            f"The answer is {gold}.",
+            f"So, ({gold})\nThe answer is ({gold})",
+            f"The answer is {gold}) {text}",
+            f"The answer is {text}",
+        ):
             for reading in ("strict", "flexible"):
                 verdict = judge(CHOICE, response, gold, reading, options)
                 assert verdict.right, (response, options, verdict)
-        wrong = [letter for letter in "ABCDE" if letter != gold and judge(CHOICE, f"The answer is {letter}", gold, options=options).right]
+        wrong = [
+            letter for letter in "ABCDE" if letter != gold and judge(CHOICE, f"The answer is {letter}", gold, options=options).right
+        ]
         equal_pairs += len(wrong)
     assert equal_pairs == {"dev": EQUAL_DEV, "test": EQUAL_TEST}[split]
 

@@ -21,7 +21,7 @@ TABLE = [
     ("The answer is nothing", "no", "different", "different"),
     ("The answer is Paris.", "paris", "matched", "matched"),
     ("The answer is the Eiffel Tower.", "Eiffel Tower", "matched", "matched"),
-    ("The answer is \"Eiffel Tower\"", "Eiffel Tower", "matched", "matched"),
+    ('The answer is "Eiffel Tower"', "Eiffel Tower", "matched", "matched"),
     ("The answer is \\text{Eiffel Tower}", "Eiffel Tower", "matched", "matched"),
     ("The answer is Eiffel", "Eiffel Tower", "different", "different"),
     ("The answer is U.S. Navy", "U.S. Navy", "matched", "matched"),

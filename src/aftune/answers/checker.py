@@ -1,5 +1,7 @@
 """Worker processes that compare expressions, each answer within its time and memory, and are replaced when one does not end."""
 
+import atexit
+import contextlib
 import importlib.util
 import json
 import os
@@ -21,104 +23,44 @@ _START_SECONDS = 60.0
 _RECYCLE_AFTER = 1000  # comparisons, so that caches of libraries do not grow for ever
 
 
-class Checker:
-    """One worker process, started when first needed. Safe to share between threads: they take turns."""
+class _Worker:
+    """A process that compares; it belongs to the process that started it and to no fork of that."""
 
-    def __init__(self, cpu_seconds: float = CPU_SECONDS, wall_seconds: float = WALL_SECONDS, megabytes: int = MEGABYTES) -> None:
-        self.cpu_seconds, self.wall_seconds, self.megabytes = cpu_seconds, wall_seconds, megabytes
-        self.lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
-        self._ready = False
-        self._done = 0
-        self._known: dict[tuple[str, str], bool | str] = {}  # candidates of a problem often give the same answer
-
-    def equal(self, answer: str, gold: str) -> bool:
-        """Whether two expressions are equal; raises TimedOut for a comparison over its limits and UsageError without
-        math-verify."""
-        with self.lock:
-            if (answer, gold) not in self._known:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[answer, gold] = self._compare(answer, gold)
-            known = self._known[answer, gold]
-        if isinstance(known, str):
-            raise TimedOut(known)
-        return known
-
-    def _compare(self, answer: str, gold: str) -> bool | str:
-        """The outcome, or why there is none."""
-        process = self._running()
-        request = json.dumps({"answer": answer, "gold": gold}) + "\n"
-        try:
-            _pipe(process.stdin).write(request.encode("ascii"))
-            _pipe(process.stdin).flush()
-            reply = self._reply(self.wall_seconds)
-        except BrokenPipeError:
-            reply = None
-        if reply is None:
-            self._restart()
-            return f"no end within {self.cpu_seconds:g} s of computing"
-        self._done += 1
-        if reply == "memory" or self._done >= _RECYCLE_AFTER:
-            self._restart()
-        if reply == "memory":
-            return f"more than {self.megabytes} MB"
-        return reply == "equal"
-
-    def close(self) -> None:
-        """Ends the process; the next comparison starts another."""
-        process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            try:
-                _pipe(pipe).close()
-            except BrokenPipeError:
-                pass
-
-    def __enter__(self) -> "Checker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-    def _running(self) -> "subprocess.Popen[bytes]":
-        if self._process is not None and self._owner == os.getpid() and self._process.poll() is not None:
-            self.close()
-        if self._process is None or self._owner != os.getpid():  # also in a forked child, which must not share the pipes
-            self._start()
-        if not self._ready:
-            if self._reply(_START_SECONDS) != "ready":
-                self.close()
-                raise RuntimeError(f"the worker that compares expressions did not start; try: {sys.executable} -m aftune.answers.worker 1 1024")
-            self._ready = True
-        assert self._process is not None
-        return self._process
-
-    def _start(self) -> None:
-        if importlib.util.find_spec("math_verify") is None:
-            raise UsageError("answers of kind math need math-verify, which is not installed; pip install 'aftune[math]'")
+    def __init__(self, cpu_seconds: float, megabytes: int) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        command = [sys.executable, "-m", "aftune.answers.worker", str(self.cpu_seconds), str(self.megabytes)]
-        self._process = subprocess.Popen(
+        command = [sys.executable, "-m", "aftune.answers.worker", str(cpu_seconds), str(megabytes)]
+        self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
-        self._owner, self._ready, self._done = os.getpid(), False, 0
+        self.owner = os.getpid()
+        self.ready = False
+        self.done = 0
 
-    def _restart(self) -> None:
-        """A new process at once: it starts while the caller does other things."""
-        self.close()
-        self._start()
+    @property
+    def usable(self) -> bool:
+        return self.owner == os.getpid() and self.process.poll() is None
 
-    def _reply(self, seconds: float) -> str | None:
-        assert self._process is not None
-        output = _pipe(self._process.stdout)
+    def wait_until_ready(self) -> None:
+        if not self.ready and self.reply(_START_SECONDS) != "ready":
+            self.close()
+            raise RuntimeError(
+                f"the process that compares expressions did not start; see: {sys.executable} -m aftune.answers.worker 1 1024"
+            )
+        self.ready = True
+
+    def ask(self, answer: str, gold: str, seconds: float) -> str | None:
+        """The reply; None where there was none in time."""
+        request = json.dumps({"answer": answer, "gold": gold}) + "\n"
+        try:
+            _pipe(self.process.stdin).write(request.encode("ascii"))
+            _pipe(self.process.stdin).flush()
+        except BrokenPipeError:
+            return None
+        self.done += 1
+        return self.reply(seconds)
+
+    def reply(self, seconds: float) -> str | None:
+        output = _pipe(self.process.stdout)
         deadline = time.monotonic() + seconds
         line = b""
         while not line.endswith(b"\n"):
@@ -130,6 +72,82 @@ class Checker:
                 return None
             line += piece
         return str(json.loads(line))
+
+    def close(self) -> None:
+        if self.owner != os.getpid():
+            return
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                _pipe(pipe).close()
+
+
+class Checker:
+    """One worker process, started when first needed, and after the first that had to be killed a second one in waiting.
+    Safe to share between threads: they take turns."""
+
+    def __init__(self, cpu_seconds: float = CPU_SECONDS, wall_seconds: float = WALL_SECONDS, megabytes: int = MEGABYTES) -> None:
+        self.cpu_seconds, self.wall_seconds, self.megabytes = cpu_seconds, wall_seconds, megabytes
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
+        self._next: _Worker | None = None
+        self._known: dict[tuple[str, str], bool | str] = {}  # candidates of a problem often give the same answer
+
+    def equal(self, answer: str, gold: str) -> bool:
+        """Whether two expressions are equal; raises TimedOut for a comparison over its limits and UsageError without
+        math-verify."""
+        with self._lock:
+            if (answer, gold) not in self._known:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[answer, gold] = self._compare(answer, gold)
+            known = self._known[answer, gold]
+        if isinstance(known, str):
+            raise TimedOut(known)
+        return known
+
+    def _compare(self, answer: str, gold: str) -> bool | str:
+        """The outcome, or why there is none."""
+        if self._worker is None or not self._worker.usable:
+            self._replace()
+        worker = self._worker
+        assert worker is not None
+        worker.wait_until_ready()
+        reply = worker.ask(answer, gold, self.wall_seconds)
+        if reply is None or reply == "memory" or worker.done >= _RECYCLE_AFTER:
+            self._replace()
+            if self._next is None:
+                self._next = self._start()
+        if reply is None:
+            return f"no end within {self.cpu_seconds:g} s of computing"
+        return f"more than {self.megabytes} MB" if reply == "memory" else reply == "equal"
+
+    def _replace(self) -> None:
+        """Ends the worker and takes the one in waiting, or a new one."""
+        old, self._worker = self._worker, None
+        if old is not None:
+            old.close()
+        spare, self._next = self._next, None
+        self._worker = spare if spare is not None and spare.usable else self._start()
+
+    def _start(self) -> _Worker:
+        if importlib.util.find_spec("math_verify") is None:
+            raise UsageError("answers of kind math need math-verify, which is not installed; pip install 'aftune[math]'")
+        return _Worker(self.cpu_seconds, self.megabytes)
+
+    def close(self) -> None:
+        """Ends the processes; the next comparison starts another."""
+        for worker in (self._worker, self._next):
+            if worker is not None:
+                worker.close()
+        self._worker = self._next = None
+
+    def __enter__(self) -> "Checker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -147,4 +165,5 @@ def shared_checker() -> Checker:
     with _shared_lock:
         if _shared is None:
             _shared = Checker()
+            atexit.register(_shared.close)
         return _shared

@@ -28,7 +28,9 @@ _NAMED = re.compile(rf"^{_SAID}[(\[]?(?P<letter>[A-Z])(?P<close>[)\]])?(?P<rest>
 _ALONE = re.compile(r"^\W*([A-Za-z])\W*$")
 _BRACKETED = re.compile(r"^\W*[(\[]([a-z])[)\]](?![A-Za-z])")
 _SMALL_LABEL = re.compile(r"^\W*([a-z])[).](?:\s|$)")
-_SECOND = re.compile(r"^\s*(?:,|/|;|&|\+|or|and|and/or|,\s*(?:and|or))\s*(?:option\s*)?[(\[]?([A-Z])(?![A-Za-z0-9'’])", re.IGNORECASE)
+_SECOND = re.compile(
+    r"^\s*(?:,|/|;|&|\+|or|and|and/or|,\s*(?:and|or))\s*(?:option\s*)?[(\[]?([A-Z])(?![A-Za-z0-9'’])", re.IGNORECASE
+)
 # After a capital "A" or "I": signs that it is a letter of an option and not a word of the sentence.
 _LETTER_FOLLOWS = re.compile(
     r"^\s*(?:$|[.,:;)\]\-–—=|!?]|(?:because|since|as|is|was|due|for the|which|and|or|given|the|with)\b)", re.IGNORECASE
@@ -314,7 +316,9 @@ class _Reader:
             for match in [*pattern.finditer(text), None]:
                 letter = (match[1] or match[2]).upper() if match else ""
                 before = (run[-1][1] or run[-1][2]).upper() if run else ""
-                near = bool(run and match and len(text[run[-1].end() : match.start()].strip()) <= (0 if pattern is _LIST_LINE else 120))
+                near = bool(
+                    run and match and len(text[run[-1].end() : match.start()].strip()) <= (0 if pattern is _LIST_LINE else 120)
+                )
                 if match and run and near and letter == chr(ord(before) + 1):
                     run.append(match)
                     continue

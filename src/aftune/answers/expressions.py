@@ -49,7 +49,9 @@ _NORMAL = (
     (re.compile(r"(?<![\d,(\[])(\d{1,3}(?:,\s?\d{3})+)(?![\d,])"), lambda match: re.sub(r",\s?", "", match[1])),
     (re.compile(r"(\d)\s+(?=\d{3}(?!\d))"), r"\1"),
 )
-_DELIMITERS = re.compile(r"^(?:\\\[|\\\(|\$\$?|\\begin\{(?:align|equation)\*?\})|(?:\\\]|\\\)|\$\$?|\\end\{(?:align|equation)\*?\})$")
+_DELIMITERS = re.compile(
+    r"^(?:\\\[|\\\(|\$\$?|\\begin\{(?:align|equation)\*?\})|(?:\\\]|\\\)|\$\$?|\\end\{(?:align|equation)\*?\})$"
+)
 _UNIT = re.compile(
     r"(?:\\(?:text|mathrm|mbox|textbf)\s*\{\s*(?:[^{}]*)\}(?:\^\{?[23]\}?)?|(?<=[\d}])\s*(?:dollars?|cents?|degrees?|units?|meters?|cm|km|mm|"
     r"inches|feet|miles|hours?|minutes?|seconds?|days?|years?|square units|cubic units|sq\.? units)(?:\^\{?[23]\}?)?)\s*\.?$"
@@ -154,7 +156,9 @@ def _number(text: str) -> numbers.Number | None:
     if not re.fullmatch(r"[-+\d.,/\s\\%$a-z{}×^]{1,80}", text) or re.search(r"\\(?!frac|%|times|\$)", text):
         return None
     spelled = plain(text).strip()
-    if not re.fullmatch(r"[-+]?\s*\$?\s*\d[\d.,/\s]*(?:%|(?:\s?×\s?10\^-?\d+))?|[-+]?\s*\$?\.\d+%?", spelled) or re.search(r",(?!\d{3})", spelled):
+    if not re.fullmatch(r"[-+]?\s*\$?\s*\d[\d.,/\s]*(?:%|(?:\s?×\s?10\^-?\d+))?|[-+]?\s*\$?\.\d+%?", spelled) or re.search(
+        r",(?!\d{3})", spelled
+    ):
         return None
     return numbers.parse(spelled)
 

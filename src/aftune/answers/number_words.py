@@ -3,19 +3,42 @@
 import re
 from fractions import Fraction
 
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _SMALL = {word: number for number, word in enumerate(_UNITS)} | {
-    word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+    word: 10 * number
+    for number, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
 }
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _WORDS = re.compile(r"[A-Za-z]+")
-_BEFORE = frozenset(("a", "an", "the", "it", "is", "be", "exactly", "about", "only", "just", "total", "of", "there", "are", "minus"))
+_BEFORE = frozenset(
+    ("a", "an", "the", "it", "is", "be", "exactly", "about", "only", "just", "total", "of", "there", "are", "minus")
+)
 _PARTS = {
     part: number
-    for number, part in enumerate("halves thirds quarters fifths sixths sevenths eighths ninths tenths".split(), 2)
+    for number, part in enumerate(
+        ["halves", "thirds", "quarters", "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths"], 2
+    )
 } | {"fourths": 4}
 _ONE_PART = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
 _MAX_WORDS = 24

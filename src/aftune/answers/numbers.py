@@ -49,6 +49,7 @@ _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _GROUPED = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?")
 _EUROPEAN = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}")
 _SPACED = re.compile(r"[0-9]{1,3}(?:[ '_][0-9]{3})+(?:\.[0-9]+)?")
+_SIMPLE = re.compile(r"(-?)\$?((?<![0-9.,])[0-9]+(?:[.,][0-9]+)*)\.?")  # how most answers are written
 _VARIABLE = re.compile(r"[xyznabwtruvi](?![A-Za-z])|[*×·]?\(|\s?(?:π|√|\\(?:pi|sqrt))")
 
 _MINUS_WORDS = re.compile(r"\b(?:minus|negative)\s+(?=[$€£]?\s?[0-9.])", re.IGNORECASE)
@@ -60,8 +61,9 @@ _NOT_THIS_BUT = re.compile(r"^\W*not\b.*?\b(?:but|rather|instead)\b", re.IGNOREC
 _NOT_THIS = re.compile(r"^\W*(?:not|n't)\s", re.IGNORECASE)
 # Words that begin an explanation: what follows is no second answer.
 _EXPLAINS = re.compile(
-    r"\b(?:because|since|as|for|from|of|in|on|at|per|after|before|with|without|out|which|where|that|when|if|while|each|every|given|"
-    r"than|but|not|is|are|was|were|has|have|had|so|would|will|can|using|by (?:adding|taking|the)|due|instead|if|who|left|remain\w*)\b",
+    r"\b(?:because|since|as|for|from|of|in|on|at|per|after|before|with|without|out|which|where|that|when|if|while|each|every|"
+    r"given|than|but|not|is|are|was|were|has|have|had|so|would|will|"
+    r"can|using|by (?:adding|taking|the)|due|instead|who|left|remain\w*)\b",
     re.IGNORECASE,
 )
 _JOINS = re.compile(r"\b(?:and|or|to|through|until|vs|plus|minus|times|by|x)\b|[,;/&+*×÷^|-]|…|\.\.", re.IGNORECASE)
@@ -179,6 +181,10 @@ def parse(text: str) -> Number | None:
         return Number(Fraction(int(text)), _ONE)
     if len(text) > MAX_DIGITS:
         return None
+    simple = _SIMPLE.fullmatch(text)
+    if simple:
+        face = _decimal(simple[2])
+        return None if face is None else Number(-face if simple[1] else face, _ONE)
     token, _ = _only_number(text)
     return token.number if token is not None else None
 
@@ -221,7 +227,7 @@ def _rounded(left: Fraction, right: Fraction) -> bool:
     if not decimals or abs(scaled) < 100:
         return False
     beyond = abs(exact * 10**decimals) - abs(scaled)  # 0 to 1 where it was cut, -1/2 to 1/2 where it was rounded
-    return (exact < 0) == (scaled < 0) and Fraction(-1, 2) <= beyond < 1
+    return bool((exact < 0) == (scaled < 0) and Fraction(-1, 2) <= beyond < 1)
 
 
 def _num_decimals(value: Fraction) -> int | None:
@@ -278,7 +284,8 @@ def _choose(tokens: list[_Token], text: str) -> tuple[_Token | None, str]:
         return None, "ambiguous"
     if first.operator and first.start == 0:
         first = _Token(first.start, first.end, first.text, first.number, False)
-    value = first.number
+    value = tokens[0].number or first.number
+    assert value is not None
     position = first.end
     for token in tokens[1:]:
         gap = text[position : token.start]
@@ -327,6 +334,9 @@ class NumberKind:
         return self._last_of(text)
 
     def _of(self, statement: Statement) -> Found:
+        simple = _SIMPLE.fullmatch(statement.text)
+        if simple and _decimal(simple[2]) is not None:
+            return Found(simple[0].rstrip("."), "read")
         token, reason = _only_number(statement.text)
         if token is not None:
             return Found(token.text, "read")
@@ -339,7 +349,10 @@ class NumberKind:
     def _is_preamble(self, statement: Statement, text: str) -> bool:
         """Whether "Answer:" only opens the working: the statement gives no number by itself or is a step, and the working
         goes on."""
-        rest = before_next_question(text[statement.end :], lambda before: bool(before.strip()))
+        rest = text[statement.end :]
+        if not _DIGIT.search(rest):
+            return False
+        rest = before_next_question(rest, lambda before: bool(before.strip()))
         if not _DIGIT.search(rest):
             return False
         first = _DIGIT.search(statement.text)
@@ -359,7 +372,7 @@ class NumberKind:
         sentence = next(part for part in reversed(re.split(r"(?<=[^\s.])[.!?](?=\s)", line)) if _DIGIT.search(part))
         bold = [part for part in _BOLD.findall(sentence) if _DIGIT.search(part)]
         if bold:
-            token, reason = _only_number(bold[-1])
+            token, _ = _only_number(bold[-1])
             if token is not None:
                 return Found(token.text, "read")
         tokens = list(_tokens(sentence.replace("*", " ") if "**" in sentence else sentence))
@@ -367,7 +380,7 @@ class NumberKind:
             return NOTHING
         after = max((match.end() for match in _EQUALS.finditer(sentence)), default=-1)
         if after >= 0:
-            token, reason = _choose(list(_tokens(sentence[after:])), sentence[after:])
+            token, _ = _choose(list(_tokens(sentence[after:])), sentence[after:])
             if token is not None:
                 return Found(token.text, "read")
         last = tokens[-1]

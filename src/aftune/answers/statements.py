@@ -33,6 +33,10 @@ _MARKERS = {
 }
 
 
+# What a text must hold (in lower case) to hold such a marker: most texts are done with at this.
+_SIGNS = {"hashes": "####", "boxed": "box", "json": "answer", "phrase": "ans", "line": "a"}
+
+
 @cache
 def _pattern(kinds: frozenset[str]) -> re.Pattern[str]:
     return re.compile("|".join(_MARKERS[kind] for kind in _MARKERS if kind in kinds), re.IGNORECASE | re.MULTILINE)
@@ -50,7 +54,8 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _EMPTY_FORM = re.compile(
-    r"[\s\"'`*\\(]*(?:\?+|_{2,}|\.{2,}|…+|<[^<>\d]{2,60}>|\[[^\[\]\d]{2,60}\]|\{[^{}\d]{2,60}\}|(?:your |the |final |my |numeric(?:al)? )*"
+    r"[\s\"'`*\\(]*(?:\?+|_{2,}|\.{2,}|…+|<[^<>\d]{2,60}>|\[[^\[\]\d]{2,60}\]|\{[^{}\d]{2,60}\}|"
+    r"(?:your |the |final |my |numeric(?:al)? )*"
     r"(?:answer|number|value|result)(?: here)?|LETTER|\$LETTER)?[\s\"'`*.,:;}\])\\]*",
     re.IGNORECASE,
 )
@@ -79,6 +84,10 @@ def statements(text: str, kinds: frozenset[str], is_form: Callable[[str], bool] 
     """All statements of those kinds of markers up to the next question, in order; forms of an answer are left out."""
     found: list[Statement] = []
     stop = len(text)
+    lower = text.lower()
+    kinds = frozenset(kind for kind in kinds if _SIGNS[kind] in lower)
+    if not kinds:
+        return []
     matches = list(islice(_pattern(kinds).finditer(text), _MAX_MARKERS))
     if len(matches) > 2 * _FEW_MARKERS:  # endless repetition
         matches = matches[:_FEW_MARKERS] + matches[-_FEW_MARKERS:]
@@ -146,7 +155,7 @@ def _boxed(text: str, match: re.Match[str]) -> Statement | None:
     if position >= len(text):
         return None
     if text[position] != "{":
-        word = re.match(r"[^\s$}]{1,40}", text[position:position + 40])
+        word = re.match(r"[^\s$}]{1,40}", text[position : position + 40])
         return Statement(word.group(), match.start(), position + word.end(), "boxed") if word else None
     depth, index, stop = 0, position, min(len(text), position + MAX_BOX)
     while index < stop:

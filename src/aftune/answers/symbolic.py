@@ -50,7 +50,9 @@ def compare(answer: str, gold: str) -> bool:
 
 
 def _parse(text: str) -> list[Any]:
-    return list(parse(f"${text}$", extraction_config=_LATEX, fallback_mode="no_fallback", parsing_timeout=None, raise_on_error=True))
+    return list(
+        parse(f"${text}$", extraction_config=_LATEX, fallback_mode="no_fallback", parsing_timeout=None, raise_on_error=True)
+    )
 
 
 def _is_plain(value: object) -> bool:

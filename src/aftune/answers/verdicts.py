@@ -52,9 +52,7 @@ class AnswerKind(Protocol):
 NOTHING = Found(None, "no answer")
 
 
-def judge(
-    kind: AnswerKind, text: str, gold: str, reading: Reading = "strict", options: Sequence[str] | None = None
-) -> Verdict:
+def judge(kind: AnswerKind, text: str, gold: str, reading: Reading = "strict", options: Sequence[str] | None = None) -> Verdict:
     """Reads the final answer of a response and compares it with the gold one. Raises no error for any text."""
     found = kind.read(text, reading, options)
     if found.answer is None or found.reason == "no answer" or found.reason == "ambiguous":

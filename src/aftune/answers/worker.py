@@ -14,7 +14,6 @@ import sys
 from typing import Any
 
 
-
 def main() -> None:
     seconds, megabytes = float(sys.argv[1]), int(sys.argv[2])
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
