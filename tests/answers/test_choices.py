@@ -93,6 +93,8 @@ TABLE = [
     ("So it must be 22.\nC", NUMBERS, "-", "C"),
     ("So 44/2 = 22", NUMBERS, "-", "C"),
     ("I would pick (D).", NUMBERS, "-", "D"),
+    ("I would pick B — a safe choice.", NUMBERS, "-", "B"),
+    ("I would pick A book.", NUMBERS, "-", "-"),
     ("Therefore option D fits best.", NUMBERS, "-", "D"),
     ("So D is correct.", NUMBERS, "-", "D"),
     ("Hence it is D.", NUMBERS, "-", "D"),

@@ -45,6 +45,7 @@ _MENTION = re.compile(
     r"|\b(?:[Oo]ption|OPTION|[Cc]hoice|CHOICE)s?\W{1,3}(?P<named>[A-Z])(?![A-Za-z0-9'’])"
     r"|(?<![A-Za-z0-9'’])(?P<verb>[A-Z])\)?\s+is\s+(?:the\s+)?(?:best|correct|right|answer|true)"
     r"|(?:^|[.:=]\s*|\bis\s+|\bbe\s+)(?P<last>[A-Z])[.)]?\s*$"
+    r"|\b(?:pick|choose|chose|select|go with)\s+(?P<pick>[A-Z])(?=\s*(?:$|[.,;:)—–]|because|since))"
     r"|^\s*(?P<line>[A-Z])[).:]\s",
     re.MULTILINE,
 )

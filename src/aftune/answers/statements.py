@@ -49,8 +49,8 @@ _NEXT_QUESTION = re.compile(
     re.IGNORECASE,
 )
 _HEADING = re.compile(
-    r"\s*(?:\**\s*)?(?:step|part|case|method|approach|question|problem|example|explanation|reasoning|solution|note|analysis|given|"
-    r"calculat\w*|verif\w*|understand\w*|conclusion|instruction)s?\b",
+    r"\s*(?:\**\s*)?(?:step|part|case|method|approach|question|problem|example|explanation|reasoning|note|analysis|given|"
+    r"calculat\w*|verif\w*|understand\w*|instruction|(?:solution|conclusion)(?![^\n]*\d))s?\b",
     re.IGNORECASE,
 )
 _EMPTY_FORM = re.compile(

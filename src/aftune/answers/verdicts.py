@@ -53,7 +53,7 @@ NOTHING = Found(None, "no answer")
 
 
 def judge(kind: AnswerKind, text: str, gold: str, reading: Reading = "strict", options: Sequence[str] | None = None) -> Verdict:
-    """Reads the final answer of a response and compares it with the gold one. Raises no error for any text."""
+    """Reads the final answer of a response and compares it with the gold one. No text raises an error."""
     found = kind.read(text, reading, options)
     if found.answer is None or found.reason == "no answer" or found.reason == "ambiguous":
         return Verdict(None, False, "ambiguous" if found.reason == "ambiguous" else "no answer", found.detail)
