@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from aftune.answers import Found
+from aftune.answers.verdicts import NOTHING
 from aftune.encoding import encode_prompt
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.records import Problem
@@ -12,14 +14,20 @@ from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.tasks.arithmetic import Arithmetic
 
 
+class FirstLetters:
+    """The first letters of the response, whatever a random model says."""
+
+    name = "first letters"
+
+    def read(self, text: str, reading: str, options: object = None) -> Found:
+        return Found(text[:5], "read") if text else NOTHING
+
+    def equal(self, answer: str, gold: str, options: object = None) -> bool:
+        return answer == gold
+
+
 class Echo(Arithmetic):
-    """A task whose answer is the first letters of the response, whatever a random model says."""
-
-    def extract(self, text: str, reading: str):
-        return text[:5] or None
-
-    def is_right(self, answer: str, problem: Any):
-        return answer == problem.gold_answer
+    answer_kind = FirstLetters()
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])

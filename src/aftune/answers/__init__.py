@@ -1,9 +1,33 @@
 """Reading the final answer out of a response and comparing it with the gold one. Answers are parsed, never evaluated."""
 
-from typing import Literal
+from aftune.answers.batches import Question, judge_many
+from aftune.answers.choices import CHOICE, ChoiceKind
+from aftune.answers.expressions import MATH, MathKind
+from aftune.answers.numbers import NUMBER, NumberKind, extract_number, numbers_equal, parse_number
+from aftune.answers.texts import TEXT, TextKind
+from aftune.answers.verdicts import AnswerKind, Format, Found, Reading, Reason, TimedOut, Verdict, judge, judge_both
 
-from aftune.answers.numbers import extract_number, numbers_equal, parse_number
-
-Reading = Literal["strict", "flexible"]
-
-__all__ = ["Reading", "extract_number", "numbers_equal", "parse_number"]
+__all__ = [
+    "CHOICE",
+    "MATH",
+    "NUMBER",
+    "TEXT",
+    "AnswerKind",
+    "ChoiceKind",
+    "Format",
+    "Found",
+    "MathKind",
+    "NumberKind",
+    "Question",
+    "Reading",
+    "Reason",
+    "TextKind",
+    "TimedOut",
+    "Verdict",
+    "extract_number",
+    "judge",
+    "judge_both",
+    "judge_many",
+    "numbers_equal",
+    "parse_number",
+]

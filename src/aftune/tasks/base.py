@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from aftune.answers import Reading
+from aftune.answers import NUMBER, AnswerKind, Reading, judge
 from aftune.errors import DataError, UsageError
 from aftune.prompts import PLAIN_PROMPT
 from aftune.records import Feedback, Problem
@@ -21,6 +21,7 @@ class Task(ABC):
     published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
     prompt_template: ClassVar[str] = PLAIN_PROMPT
     default_feedback: ClassVar[Literal["binary", "ranking"]] = "binary"  # what alignment compares candidates by
+    answer_kind: ClassVar[AnswerKind] = NUMBER
 
     @abstractmethod
     def split_size(self, split: str) -> int:
@@ -29,14 +30,6 @@ class Task(ABC):
     @abstractmethod
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
         """Problems `start` to `stop` (exclusive) of a split; raises DataError with the place of a bad record."""
-
-    @abstractmethod
-    def extract(self, text: str, reading: Reading) -> str | None:
-        """The final answer that a response gives, or None where it gives none."""
-
-    @abstractmethod
-    def is_right(self, answer: str, problem: Problem) -> bool:
-        """Whether an extracted answer equals the gold one."""
 
     @classmethod
     def parse_slice(cls, split_slice: str) -> splits.SplitSlice:
@@ -74,11 +67,8 @@ class Task(ABC):
 
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         """Whether a response is right: quality 1 or 0, with the answer that was read and the reason."""
-        answer = self.extract(text, reading)
-        if answer is None:
-            return Feedback(answer=None, quality=0.0, reason="no answer")
-        right = self.is_right(answer, problem)
-        return Feedback(answer=answer, quality=float(right), reason="matched" if right else "different")
+        verdict = judge(self.answer_kind, text, problem.gold_answer, reading, problem.options)
+        return Feedback(answer=verdict.answer, quality=float(verdict.right), reason=verdict.reason)
 
     def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
         """How good a response is among those to its problem: finite, larger is better; None: this task knows no ranking."""

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-from aftune.answers import Reading, extract_number, numbers_equal, parse_number
+from aftune.answers import Reading, extract_number, parse_number
 from aftune.errors import AftuneError, DataError
 from aftune.records import Problem, read_json_lines
 from aftune.tasks.base import Task, data_folder
@@ -22,7 +22,7 @@ class Gsm8k(Task):
     """Reads `train.jsonl` and `test.jsonl` of a folder, or `openai/gsm8k` when no folder is given."""
 
     name = "gsm8k"
-    version = 1
+    version = 2  # 2: answers of kind number; 1 read the first number after the marker
     split_names = ("train", "test")
     published_sizes: ClassVar[dict[str, int]] = {"train": 7473, "test": 1319}
 
@@ -47,12 +47,6 @@ class Gsm8k(Task):
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
         for index, (place, row) in enumerate(islice(self._rows(split), start, stop), start):
             yield parse_row(row, place, f"gsm8k/{split}/{index}")
-
-    def extract(self, text: str, reading: Reading) -> str | None:
-        return extract_number(text, reading)
-
-    def is_right(self, answer: str, problem: Problem) -> bool:
-        return numbers_equal(answer, problem.gold_answer)
 
     def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
         return quality_of_rank(problem, text, reading)

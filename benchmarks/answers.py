@@ -1,0 +1,121 @@
+"""Verdicts a second: aftune's kinds beside the regular expressions of lm-evaluation-harness's gsm8k task and beside math-verify.
+
+    python benchmarks/answers.py [--data FOLDER] [--rounds 5]
+
+One core. The responses are GSM8K's published model solutions (gsm8k/example_model_solutions.jsonl of FOLDER, 5,276 of them) or,
+without a folder, made up. All ways take turns; printed are medians over the rounds, and how many verdicts were "right".
+Math-verify is not in the run where it is not installed.
+"""
+
+import argparse
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+from aftune.answers import CHOICE, MATH, NUMBER, judge
+
+HARNESS_STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
+HARNESS_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
+HARNESS_IGNORED = (re.compile(r","), re.compile(r"\$"), re.compile(r"(?s).*#### "), re.compile(r"\.$"))
+KINDS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+
+Pair = tuple[str, str]  # response, gold answer
+
+
+def harness(text: str, gold: str, pattern: re.Pattern[str], last: bool) -> bool:
+    """What the task's filter and its exact_match do: first or last match, then the characters that it ignores removed."""
+    found = pattern.findall(text)
+    answer = found[-1 if last else 0] if found else "[invalid]"
+    if isinstance(answer, tuple):
+        answer = next((group for group in answer if group), "[invalid]")
+    for ignored in HARNESS_IGNORED:
+        answer, gold = ignored.sub("", answer), ignored.sub("", gold)
+    return answer.strip() == gold
+
+
+def gsm8k(data: Path | None) -> list[Pair]:
+    if data is None:
+        rng = random.Random(0)
+        working = "She has 16 eggs and eats 3. That makes 16 - 3 = 13 eggs, which sell at $2 each.\n"
+        return [(working * rng.randint(2, 6) + f"A: {n}\n", str(n)) for n in range(5000)]
+    rows = [json.loads(line) for line in (data / "gsm8k" / "example_model_solutions.jsonl").read_text().splitlines()]
+    return [(row[kind]["solution"], row["ground_truth"].rpartition("A:")[2].strip()) for row in rows for kind in KINDS]
+
+
+def expressions() -> list[Pair]:
+    """Answers that need a comparison, each another one."""
+    forms = (
+        (r"\frac{{\sqrt{{{n}}}}}{{{n}}}", r"\frac{{1}}{{\sqrt{{{n}}}}}"),
+        (r"(x+{n})(x-1)", r"x^2+{m}x-{n}"),
+        (r"[{n}, \infty)", r"(-\infty, {n}]"),
+        (r"2^{{{n}}} \pi", r"{n} \pi"),
+    )
+    return [tuple(form.format(n=n, m=n - 1) for form in pair) for n in range(2, 27) for pair in forms]  # type: ignore[misc]
+
+
+def measure(ways: dict[str, tuple[Callable[[str, str], bool], Sequence[Pair]]], rounds: int) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    right = {}
+    for _ in range(rounds):
+        for name, (way, pairs) in ways.items():
+            started = time.perf_counter()
+            right[name] = sum(way(text, gold) for text, gold in pairs)
+            seconds[name].append((time.perf_counter() - started) / len(pairs))
+    print(f"{'way':44} {'verdicts/s':>12} {'each, µs':>10} {'right':>7} {'of':>6}")
+    for name, (_, pairs) in ways.items():
+        each = median(seconds[name])
+        print(f"{name:44} {1 / each:12,.0f} {each * 1e6:10,.1f} {right[name]:7,} {len(pairs):6,}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    solutions = gsm8k(arguments.data)
+    hashes = [(text.replace("A:", "####"), gold) for text, gold in solutions]
+    options = ["A)21", "B)21.5", "C)22", "D)22.5", "E)23"]
+    choices = [
+        (f"{text[:300]}\nThe answer is ({letter}).", "C") for (text, _), letter in zip(solutions, "ABCDE" * 2000, strict=False)
+    ]
+    ways: dict[str, tuple[Callable[[str, str], bool], Sequence[Pair]]] = {
+        "number, strict": (lambda text, gold: judge(NUMBER, text, gold).right, hashes),
+        "harness, strict": (lambda text, gold: harness(text, gold, HARNESS_STRICT, last=False), hashes),
+        "number, flexible": (lambda text, gold: judge(NUMBER, text, gold, "flexible").right, solutions),
+        "harness, flexible": (lambda text, gold: harness(text, gold, HARNESS_FLEXIBLE, last=True), solutions),
+        "choice, strict": (lambda text, gold: judge(CHOICE, text, gold, "strict", options).right, choices),
+        "choice, flexible": (lambda text, gold: judge(CHOICE, text, gold, "flexible", options).right, choices),
+    }
+    measure(ways, arguments.rounds)
+    try:
+        from math_verify import parse, verify
+    except ImportError:
+        print("math-verify is not installed: no figures for kind math")
+        return
+    boxed = [(f"So \\boxed{{{answer}}}.", gold) for answer, gold in expressions()]
+    simple = [(f"So \\boxed{{{n}}}.", f"\\frac{{{2 * n}}}{{2}}") for n in range(100)]
+
+    def library(text: str, gold: str) -> bool:
+        return bool(verify(parse(f"${gold}$"), parse(text)))
+
+    # Once: the second time, each of them would remember.
+    print()
+    judge(MATH, "\\boxed{x^2}", "y^2")  # starts the worker
+    library("\\boxed{x^2}", "y^2")
+    measure(
+        {
+            "math, expressions": (lambda text, gold: judge(MATH, text, gold).right, boxed),
+            "math-verify alone, expressions": (library, boxed),
+            "math, numbers": (lambda text, gold: judge(MATH, text, gold).right, simple),
+            "math-verify alone, numbers": (library, simple),
+        },
+        1,
+    )
+
+
+if __name__ == "__main__":
+    main()

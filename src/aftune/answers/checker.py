@@ -1,0 +1,169 @@
+"""Worker processes that compare expressions, each answer within its time and memory, and are replaced when one does not end."""
+
+import atexit
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from typing import IO
+
+from aftune.answers.verdicts import TimedOut
+from aftune.errors import UsageError
+
+CPU_SECONDS = 0.7  # a comparison; the machine's load does not count
+WALL_SECONDS = 1.0
+MEGABYTES = 1024  # of address space: a worker itself takes a third
+_REMEMBERED = 4096  # pairs
+_START_SECONDS = 60.0
+_RECYCLE_AFTER = 1000  # comparisons, so that caches of libraries do not grow for ever
+
+
+class _Worker:
+    """A process that compares; it belongs to the process that started it and to no fork of that."""
+
+    def __init__(self, cpu_seconds: float, megabytes: int) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = [sys.executable, "-m", "aftune.answers.worker", str(cpu_seconds), str(megabytes)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        )
+        self.owner = os.getpid()
+        self.ready = False
+        self.done = 0
+
+    @property
+    def usable(self) -> bool:
+        return self.owner == os.getpid() and self.process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        if not self.ready and self.reply(_START_SECONDS) != "ready":
+            self.close()
+            raise RuntimeError(
+                f"the process that compares expressions did not start; see: {sys.executable} -m aftune.answers.worker 1 1024"
+            )
+        self.ready = True
+
+    def ask(self, answer: str, gold: str, seconds: float) -> str | None:
+        """The reply; None where there was none in time."""
+        request = json.dumps({"answer": answer, "gold": gold}) + "\n"
+        try:
+            _pipe(self.process.stdin).write(request.encode("ascii"))
+            _pipe(self.process.stdin).flush()
+        except BrokenPipeError:
+            return None
+        self.done += 1
+        return self.reply(seconds)
+
+    def reply(self, seconds: float) -> str | None:
+        output = _pipe(self.process.stdout)
+        deadline = time.monotonic() + seconds
+        line = b""
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([output], [], [], left)[0]:
+                return None
+            piece = os.read(output.fileno(), 4096)
+            if not piece:
+                return None
+            line += piece
+        return str(json.loads(line))
+
+    def close(self) -> None:
+        if self.owner != os.getpid():
+            return
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                _pipe(pipe).close()
+
+
+class Checker:
+    """One worker process, started when first needed, and after the first that had to be killed a second one in waiting.
+    Safe to share between threads: they take turns."""
+
+    def __init__(self, cpu_seconds: float = CPU_SECONDS, wall_seconds: float = WALL_SECONDS, megabytes: int = MEGABYTES) -> None:
+        self.cpu_seconds, self.wall_seconds, self.megabytes = cpu_seconds, wall_seconds, megabytes
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
+        self._next: _Worker | None = None
+        self._known: dict[tuple[str, str], bool | str] = {}  # candidates of a problem often give the same answer
+
+    def equal(self, answer: str, gold: str) -> bool:
+        """Whether two expressions are equal; raises TimedOut for a comparison over its limits and UsageError without
+        math-verify."""
+        with self._lock:
+            if (answer, gold) not in self._known:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[answer, gold] = self._compare(answer, gold)
+            known = self._known[answer, gold]
+        if isinstance(known, str):
+            raise TimedOut(known)
+        return known
+
+    def _compare(self, answer: str, gold: str) -> bool | str:
+        """The outcome, or why there is none."""
+        if self._worker is None or not self._worker.usable:
+            self._replace()
+        worker = self._worker
+        assert worker is not None
+        worker.wait_until_ready()
+        reply = worker.ask(answer, gold, self.wall_seconds)
+        if reply is None or reply == "memory" or worker.done >= _RECYCLE_AFTER:
+            self._replace()
+            if self._next is None:
+                self._next = self._start()
+        if reply is None:
+            return f"no end within {self.cpu_seconds:g} s of computing"
+        return f"more than {self.megabytes} MB" if reply == "memory" else reply == "equal"
+
+    def _replace(self) -> None:
+        """Ends the worker and takes the one in waiting, or a new one."""
+        old, self._worker = self._worker, None
+        if old is not None:
+            old.close()
+        spare, self._next = self._next, None
+        self._worker = spare if spare is not None and spare.usable else self._start()
+
+    def _start(self) -> _Worker:
+        if importlib.util.find_spec("math_verify") is None:
+            raise UsageError("answers of kind math need math-verify, which is not installed; pip install 'aftune[math]'")
+        return _Worker(self.cpu_seconds, self.megabytes)
+
+    def close(self) -> None:
+        """Ends the processes; the next comparison starts another."""
+        for worker in (self._worker, self._next):
+            if worker is not None:
+                worker.close()
+        self._worker = self._next = None
+
+    def __enter__(self) -> "Checker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
+
+
+_shared: Checker | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_checker() -> Checker:
+    """The worker of this process for single comparisons."""
+    global _shared
+    with _shared_lock:
+        if _shared is None:
+            _shared = Checker()
+            atexit.register(_shared.close)
+        return _shared

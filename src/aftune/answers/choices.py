@@ -1,0 +1,340 @@
+"""Multiple choice: `The answer is (C).`, `C) 21`, the text of an option or its value.
+
+A letter counts where it names an option: in the place of an answer, in brackets, after "option", or alone. The article "a", the
+pronoun "I" and the letters of a list of options that the response repeats do not.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from aftune.answers import numbers
+from aftune.answers.cleaning import clean, plain
+from aftune.answers.statements import Statement, any_format, asked_for, before_next_question, shorten
+from aftune.answers.verdicts import NOTHING, Format, Found, Reading
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_WITHOUT_OPTIONS = 10  # letters A to J where the options are not known
+
+_LABEL = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])\s?(?:[):]|\.(?![A-Za-z]\.)))[).:]?\s*")
+_QUOTES = re.compile(r"[\"'`*_$<>{}\\]+")
+_SAID = (
+    r"(?:(?:the\s+)?(?:best\s+|correct\s+|right\s+|final\s+)?(?:option|choice|answer|letter|alternative)s?\s*(?:is|are|:|=)?"
+    r"|(?:most likely|probably|definitely|clearly|simply|either|both|likely|indeed)"
+    r"|\W)*\s*"
+)
+_NAMED = re.compile(rf"^{_SAID}[(\[]?(?P<letter>[A-Z])(?P<close>[)\]])?(?P<rest>(?![A-Za-z0-9'’]).*)$", re.DOTALL)
+_ALONE = re.compile(r"^\W*([A-Za-z])\W*$")
+_BRACKETED = re.compile(r"^\W*[(\[]([a-z])[)\]](?![A-Za-z])")
+_SMALL_LABEL = re.compile(r"^\W*([a-z])[).](?:\s|$)")
+_SECOND = re.compile(
+    r"^\s*(?:,|/|;|&|\+|or|and|and/or|,\s*(?:and|or))\s*(?:option\s*)?[(\[]?([A-Z])(?![A-Za-z0-9'’])", re.IGNORECASE
+)
+# After a capital "A" or "I": signs that it is a letter of an option and not a word of the sentence.
+_LETTER_FOLLOWS = re.compile(
+    r"^\s*(?:$|[.,:;)\]\-–—=|!?]|(?:because|since|as|is|was|due|for the|which|and|or|given|the|with)\b)", re.IGNORECASE
+)
+_NOT_BUT = re.compile(r"^\W*not\b.*?\b(?:but|rather|instead)\b\s*", re.IGNORECASE)
+_NOT = re.compile(r"^\W*(?:not|neither|n't)\b", re.IGNORECASE)
+_LIST_LINE = re.compile(r"^[\s*>\-]*(?:\(([A-Za-z])\)|([A-Za-z])[).:])\W*\S.*$", re.MULTILINE)
+_INLINE_LABEL = re.compile(r"(?<![A-Za-z0-9])(?:\(([A-Z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
+_MENTION = re.compile(
+    r"\*\*\W*(?P<bold>[A-Z])(?:[).:][^*\n]*)?\W*\*\*"
+    r"|\((?P<bracket>[A-Z])\)"
+    r"|\b(?:[Oo]ption|OPTION|[Cc]hoice|CHOICE)s?\W{1,3}(?P<named>[A-Z])(?![A-Za-z0-9'’])"
+    r"|(?<![A-Za-z0-9'’])(?P<verb>[A-Z])\)?\s+is\s+(?:the\s+)?(?:best|correct|right|answer|true)"
+    r"|(?:^|[.:=]\s*|\bis\s+|\bbe\s+)(?P<last>[A-Z])[.)]?\s*$"
+    r"|\b(?:pick|choose|chose|select|go with)\s+(?P<pick>[A-Z])(?=\s*(?:$|[.,;:)—–]|because|since))"
+    r"|^\s*(?P<line>[A-Z])[).:]\s",
+    re.MULTILINE,
+)
+_NOT_BEFORE = re.compile(r"\b(?:not|isn't|than|unlike|eliminat\w*|rul\w* out|incorrect|wrong)\W+(?:\w+\W+){0,2}$", re.IGNORECASE)
+_WORDS = re.compile(r"[^\W_]+(?:[.,/'’][^\W_]+)*|[^\w\s.,;:!?'\"()\[\]{}`]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    text: str  # normalised
+    number: numbers.Number | None
+    unit: str  # normalised text without its number
+
+
+@lru_cache(maxsize=512)
+def _parse_options(options: tuple[str, ...]) -> tuple[_Option, ...]:
+    parsed = []
+    for index, option in enumerate(options):
+        label = _LABEL.match(option)
+        if label and (label[1] or label[2]).upper() == LETTERS[index]:
+            option = option[label.end() :]
+        text = _normal(option)
+        number = numbers.parse(option) if re.search(r"\d", option) else None
+        parsed.append(_Option(text, number, re.sub(r"[\d.,/]+", "#", text)))
+    return tuple(parsed)
+
+
+def _normal(text: str) -> str:
+    words = _WORDS.findall(plain(clean(text)).casefold())
+    while words and words[0] in ("a", "an", "the"):
+        words = words[1:]
+    return " ".join(words)
+
+
+def same_option(options: Sequence[str], left: str, right: str) -> bool:
+    """Whether two letters name options of the same text or the same value in the same unit."""
+    if left == right:
+        return True
+    parsed = _parse_options(tuple(options))
+    first, second = (LETTERS.find(letter) for letter in (left, right))
+    if not (0 <= first < len(parsed) and 0 <= second < len(parsed)):
+        return False
+    a, b = parsed[first], parsed[second]
+    if a.text and a.text == b.text:
+        return True
+    if a.number is None or b.number is None:
+        return False
+    plain_units = _unit_words(a) == _unit_words(b) or a.number.scale != b.number.scale
+    return a.number.value == b.number.value and plain_units
+
+
+def _unit_words(option: _Option) -> str:
+    return re.sub(r"[#\s%+\-$€£]|e#", "", option.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceKind:
+    """Answers that are one of some options, read as its letter. `form`: what the prompt asks for."""
+
+    form: Format = "phrase"
+
+    @property
+    def name(self) -> str:
+        return "choice"
+
+    def read(self, text: str, reading: Reading, options: Sequence[str] | None = None) -> Found:
+        """The letter, "A" to as many as there are options (to "J" where they are not given). A statement that names two
+        options, or the letter of one and the text of another, is ambiguous; one that names none gives no answer."""
+        text = shorten(text)
+        reader = _Reader(tuple(options) if options else ())
+        if reading == "strict":
+            statement = asked_for(text, self.form)
+            return reader.of_statement(statement) if statement else NOTHING
+        opening: Statement | None = None
+        for statement in reversed(any_format(text, line_marker=False)):
+            found = reader.of_statement(statement)
+            if found.reason == "no answer" and statement.opens and text[statement.end :].strip():
+                opening = statement  # "Answer:" before the working
+                continue
+            return found
+        return reader.of_text(text[opening.end :] if opening else text)
+
+    def equal(self, answer: str, gold: str, options: Sequence[str] | None = None) -> bool:
+        """`gold`: a letter ("C", "(C)") or, where the options are given, the text or value of one."""
+        wanted = _Reader(tuple(options) if options else ()).of_gold(gold)
+        if wanted is None:
+            return False
+        return answer == wanted or bool(options and same_option(options, answer, wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    options: tuple[str, ...]
+
+    @property
+    def letters(self) -> str:
+        return LETTERS[: len(self.options) or _WITHOUT_OPTIONS]
+
+    def of_gold(self, gold: str) -> str | None:
+        alone = _ALONE.match(gold)
+        if alone and alone[1].upper() in LETTERS[: len(self.options) or 26]:
+            return alone[1].upper()
+        label = _LABEL.match(gold)
+        if label and label.end() and (label[1] or label[2]).upper() in self.letters:
+            letter = (label[1] or label[2]).upper()
+            if not self.options or _normal(gold[label.end() :]) == _parse_options(self.options)[LETTERS.index(letter)].text:
+                return letter
+        return self._by_text(gold)
+
+    def of_statement(self, statement: Statement) -> Found:
+        text = plain(clean(statement.text))
+        text = _NOT_BUT.sub("", text)
+        by_text = self._by_text(text)
+        if by_text:
+            return Found(by_text, "read")
+        if _NOT.match(text):
+            return Found(None, "no answer", statement.text[:80])
+        bare = _QUOTES.sub(" ", text).strip()
+        small = _ALONE.match(bare) or _BRACKETED.match(bare) or _SMALL_LABEL.match(bare)
+        if small and small[1].upper() in self.letters:
+            return self._checked(small[1].upper(), bare[small.end() :])
+        named = _NAMED.match(bare)
+        if named and named["letter"] in self.letters and self._is_letter(named, bare):
+            second = _SECOND.match(named["rest"])
+            if second and second[1].isupper() and second[1] in self.letters and second[1] != named["letter"]:
+                return Found(None, "ambiguous", statement.text[:80])
+            return self._checked(named["letter"], named["rest"])
+        beginning = self._by_beginning(bare)
+        if beginning:
+            return beginning
+        mentioned = {m["bracket"] or m["named"] or m["bold"] for m in _MENTION.finditer(text)} & set(self.letters)
+        if len(mentioned) == 1:
+            return Found(mentioned.pop(), "read")
+        if mentioned:
+            return Found(None, "ambiguous", statement.text[:80])
+        value = self._by_value(bare)
+        if value:
+            return value
+        return Found(None, "no answer", statement.text[:80])
+
+    def _is_letter(self, named: re.Match[str], text: str) -> bool:
+        letter = named["letter"]
+        if letter not in "AI" or named["close"]:
+            return True
+        if named.start("letter") and re.search(r"(?:option|choice|letter)\W*$", text[: named.start("letter")], re.IGNORECASE):
+            return True
+        if not _LETTER_FOLLOWS.match(named["rest"]):
+            # "A 21" names option A where its text follows; "A car" is an article.
+            index = LETTERS.index(letter)
+            text_of = _parse_options(self.options)[index].text if index < len(self.options) else ""
+            return bool(text_of) and (_normal(named["rest"]) + " ").startswith(text_of + " ")
+        return True
+
+    def _checked(self, letter: str, rest: str) -> Found:
+        """The letter, unless the text after it is that of another option."""
+        other = self._by_text(rest) if rest.strip() else None
+        if other and other != letter and not same_option(self.options, letter, other):
+            return Found(None, "ambiguous", f"{letter} with the text of {other}")
+        return Found(letter, "read")
+
+    def _by_text(self, text: str) -> str | None:
+        """The letter of the option that the text is."""
+        if not self.options:
+            return None
+        wanted = _normal(text)
+        if not wanted:
+            return None
+        if len(wanted) == 1 and wanted.upper() in self.letters:
+            return None  # a letter goes before an option whose text is a letter
+        matching = [LETTERS[i] for i, option in enumerate(_parse_options(self.options)) if option.text == wanted]
+        return matching[0] if matching else None
+
+    def _by_beginning(self, text: str) -> Found | None:
+        """The option whose text the statement begins with, the longest one where several do."""
+        if not self.options:
+            return None
+        said = _normal(re.sub(r"^(?:that|it is|it's|to|they|be)\b", "", text, flags=re.IGNORECASE)) + " "
+        options = _parse_options(self.options)
+        matching = [i for i, option in enumerate(options) if option.text and said.startswith(option.text + " ")]
+        if not matching:
+            return None
+        longest = max(matching, key=lambda i: len(options[i].text))
+        rest = said[len(options[longest].text) :]
+        if re.match(r" (?:or|and) ", rest):
+            after = _normal(rest.split(" ", 2)[2])
+            if any(o.text and (after + " ").startswith(o.text + " ") for o in options):
+                return Found(None, "ambiguous", text[:80])
+        return Found(LETTERS[longest], "read")
+
+    def _by_value(self, text: str) -> Found | None:
+        """The option whose number has the value of the statement's only number."""
+        options = _parse_options(self.options)
+        if sum(option.number is not None for option in options) < 2:
+            return None
+        number = numbers.parse(text)
+        if number is None:
+            return None
+        matching = [i for i, o in enumerate(options) if o.number is not None and numbers.same_number(number, o.number)]
+        exact = [i for i in matching if options[i].number is not None and options[i].number.value == number.value]  # type: ignore[union-attr]
+        matching = exact or matching
+        if not matching:
+            return None
+        if any(not same_option(self.options, LETTERS[matching[0]], LETTERS[i]) for i in matching[1:]):
+            return Found(None, "ambiguous", f"the value of several options: {text[:60]}")
+        return Found(LETTERS[matching[0]], "read")
+
+    def of_text(self, text: str) -> Found:
+        """The last option that is named where nothing is stated; then the last value."""
+        text = before_next_question(text, lambda before: bool(re.search(r"[A-Za-z0-9]", before)))
+        text = self._without_lists(clean(text[-2000:])).strip()
+        if not text:
+            return NOTHING
+        whole = self._whole(text)
+        if whole:
+            return whole
+        lines = [line for line in text.split("\n") if line.strip()]
+        whole = self._whole(lines[-1]) if lines else None
+        if whole:
+            return whole
+        last: Found | None = None
+        for line in reversed(lines[-6:]):
+            for sentence in reversed(re.split(r"(?<=[^\s.][.!?])\s", line)):
+                mentions = [m for m in _MENTION.finditer(plain(sentence)) if not _NOT_BEFORE.search(plain(sentence)[: m.start()])]
+                letters = [next(g for g in m.groups() if g) for m in mentions]
+                letters = [letter for letter in letters if letter in self.letters]
+                if letters:
+                    if len(set(letters)) > 1:
+                        return Found(None, "ambiguous", sentence[:80])
+                    last = Found(letters[0], "read")
+                    break
+            if last:
+                return last
+        return self._last_value(lines)
+
+    def _whole(self, text: str) -> Found | None:
+        """A text that is nothing but an answer: a letter, a letter with its option's text, or an option's text."""
+        bare = _QUOTES.sub(" ", plain(text)).strip()
+        by_text = self._by_text(bare)
+        if by_text:
+            return Found(by_text, "read")
+        alone = _ALONE.match(bare)
+        if alone and alone[1].upper() in self.letters:
+            return Found(alone[1].upper(), "read")
+        label = _LABEL.match(bare)
+        if label and (label[1] or label[2]).upper() in self.letters and "\n" not in bare:
+            return self._checked((label[1] or label[2]).upper(), bare[label.end() :])
+        return None
+
+    def _last_value(self, lines: list[str]) -> Found:
+        if not self.options or not lines:
+            return NOTHING
+        found = numbers.NUMBER.read(lines[-1], "flexible")
+        by_value = self._by_value(found.answer) if found.answer else None
+        if by_value:
+            return by_value
+        said = f" {_normal(lines[-1])} "
+        parsed = _parse_options(self.options)
+        texts = [i for i, option in enumerate(parsed) if option.text and option.number is None and f" {option.text} " in said]
+        texts = [i for i in texts if not any(j != i and f" {parsed[i].text} " in f" {parsed[j].text} " for j in texts)]
+        if len(texts) == 1:
+            return Found(LETTERS[texts[0]], "read")
+        return Found(None, "ambiguous", lines[-1][:80]) if len(texts) > 1 else NOTHING
+
+    def _without_lists(self, text: str) -> str:
+        """The text with lists of options blanked: labels A, B, ... that follow one another, on lines or within one."""
+        spans: list[tuple[int, int]] = []
+        for pattern in (_LIST_LINE, _INLINE_LABEL):
+            run: list[re.Match[str]] = []
+            for match in [*pattern.finditer(text), None]:
+                letter = (match[1] or match[2]).upper() if match else ""
+                before = (run[-1][1] or run[-1][2]).upper() if run else ""
+                near = bool(
+                    run and match and len(text[run[-1].end() : match.start()].strip()) <= (0 if pattern is _LIST_LINE else 120)
+                )
+                if match and run and near and letter == chr(ord(before) + 1):
+                    run.append(match)
+                    continue
+                if len(run) >= 2 and (run[0][1] or run[0][2]).upper() == "A":
+                    end = run[-1].end()
+                    if pattern is _INLINE_LABEL:
+                        line_end = text.find("\n", end)
+                        end = min(len(text) if line_end < 0 else line_end, end + 120)
+                        stop = re.search(r"[.!?](?:\s|$)", text[run[-1].end() : end])
+                        end = run[-1].end() + stop.end() if stop else end
+                    spans.append((run[0].start(), end))
+                run = [match] if match else []
+        for start, end in spans:
+            text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+        return text
+
+
+CHOICE = ChoiceKind()

@@ -1,0 +1,50 @@
+"""The process that compares expressions: reads one JSON request a line, answers one a line, and is killed when it takes too long.
+
+    python -m aftune.answers.worker SECONDS MEGABYTES
+
+LaTeX is parsed by math-verify's grammar alone: its other parsers hand text to functions that evaluate Python. A request that
+uses more CPU time than SECONDS ends the process at once, also within one long multiplication: the alarm is not caught.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+
+def main() -> None:
+    seconds, megabytes = float(sys.argv[1]), int(sys.argv[2])
+    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    from aftune.answers.symbolic import compare
+
+    compare("x^2", "x")  # what the libraries set up at first use
+    limit = megabytes * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    sys.setrecursionlimit(3_000)
+    replies.write('"ready"\n')
+    replies.flush()
+    for line in sys.stdin:
+        request: Any = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        try:
+            reply = "equal" if compare(request["answer"], request["gold"]) else "different"
+        except MemoryError:
+            reply = "memory"
+        except Exception:  # what cannot be parsed or compared is not shown to be equal
+            reply = "different"
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

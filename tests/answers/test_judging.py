@@ -1,0 +1,126 @@
+"""Verdicts: many at once, hostile ones, and those of real chat models."""
+
+import contextlib
+import gzip
+import importlib.util
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from aftune.answers import CHOICE, MATH, NUMBER, TEXT, AnswerKind, NumberKind, Question, judge, judge_many
+from aftune.answers.checker import Checker
+from aftune.answers.verdicts import TimedOut, judge_both
+
+sys.path.insert(0, str(Path(__file__).parent))
+from hostile_answers import hostile
+
+needs_math_verify = pytest.mark.skipif(
+    importlib.util.find_spec("math_verify") is None, reason="math-verify is not installed: pip install 'aftune[math]'"
+)
+
+
+def test_both_readings() -> None:
+    verdicts = judge_both(NUMBER, "The answer is 5.", "5")
+    assert (verdicts["strict"].reason, verdicts["flexible"].reason) == ("no answer", "matched")
+
+
+def test_many_numbers_in_order_with_progress() -> None:
+    shown: list[int] = []
+    questions = [Question(f"#### {n}", "7") for n in range(2500)]
+    verdicts = judge_many(NUMBER, questions, on_progress=shown.append)
+    assert [v.answer for v in verdicts] == [str(n) for n in range(2500)]
+    assert [n for n, v in enumerate(verdicts) if v.right] == [7]
+    assert shown == [1000, 2000, 2500]
+    assert judge_many(NUMBER, []) == []
+
+
+@needs_math_verify
+def test_many_expressions_in_order_whatever_each_takes() -> None:
+    slow = Question("\\boxed{10^{-10^{10}}}", "\\sqrt{2}")
+    questions = [slow if n % 7 == 3 else Question(f"\\boxed{{\\sqrt{{{n * n * 2}}}}}", f"{n} \\sqrt{{2}}") for n in range(2, 23)]
+    shown: list[int] = []
+    verdicts = judge_many(MATH, questions, num_workers=2, on_progress=shown.append)
+    assert [v.reason for v in verdicts] == ["timed out" if n % 7 == 3 else "matched" for n in range(2, 23)]
+    assert shown == list(range(1, 22))
+
+
+@needs_math_verify
+def test_memory_of_a_worker_is_limited() -> None:
+    with Checker(cpu_seconds=2, wall_seconds=4, megabytes=400) as checker:
+        with contextlib.suppress(TimedOut):
+            assert not checker.equal("\\{" + ",".join(str(n) for n in range(900)) + "\\}", "2^{2^{33}} + x")
+        assert checker.equal("\\sqrt{8}", "2\\sqrt{2}")
+
+
+@pytest.mark.parametrize("kind", [NUMBER, CHOICE, TEXT], ids=lambda kind: kind.name)
+def test_a_thousand_hostile_answers(kind: AnswerKind) -> None:
+    """None takes two seconds, none is right, and reading them all leaves no memory behind."""
+    answers = hostile(1000)
+    judge(kind, answers[0], "4321", "flexible", ["4321", "4322"])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    slowest = 0.0
+    for text in answers:
+        for reading in ("strict", "flexible"):
+            started = time.perf_counter()
+            verdict = judge(kind, text, "4321", reading, ["4321", "4322"])
+            slowest = max(slowest, time.perf_counter() - started)
+            assert not verdict.right or kind is CHOICE, text[:100]
+    assert slowest < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # kilobytes
+    assert not os.path.exists("PWNED")
+
+
+@needs_math_verify
+def test_hostile_expressions() -> None:
+    """The first sixty: a thousand take over a minute."""
+    judge(MATH, "\\boxed{x^2+1}", "y")  # starts the worker
+    slowest = 0.0
+    for text in hostile(60):
+        started = time.perf_counter()
+        assert not judge(MATH, text, "\\sqrt{4321}", "flexible").right
+        slowest = max(slowest, time.perf_counter() - started)
+    assert slowest < 3  # two seconds, and some for a busy machine
+    assert judge(MATH, "\\boxed{\\sqrt{8}}", "2\\sqrt{2}").right
+    assert not os.path.exists("PWNED")
+
+
+UNREADABLE = {  # answers that no verdict is given for, by the flexible reading
+    "Meta-Llama-3-8B-Instruct": {559: "4x - 4", 753: "86, 42", 1001: "2:10 pm"},
+    "Phi-3.5-mini-instruct": {
+        753: "86 glasses, 42 plates",
+        906: "4 blue, 6 red",
+        1001: "3:00 pm",
+        1017: "27 selfies, 18 portraits",
+    },
+    "Qwen2-7B-Instruct": {635: "unlimited", 753: "86 glasses and 42 plates", 973: "1.5x + 4", 1001: "2:00 pm"},
+    "gemma-2-2b-it": {216: "Not possible", 429: "6, 7", 472: "Not possible", 753: "86, 42", 1001: "2:00"},
+}
+COUNTS = {  # matched, different, ambiguous, no answer: flexible; then matched by the strict reading of the JSON field
+    "Meta-Llama-3-8B-Instruct": (1035, 281, 3, 0, 1035),
+    "Phi-3.5-mini-instruct": (1129, 180, 8, 2, 1120),
+    "Qwen2-7B-Instruct": (1055, 259, 4, 1, 1055),
+    "gemma-2-2b-it": (697, 611, 5, 6, 696),
+}
+
+
+@pytest.mark.parametrize("model", COUNTS)
+def test_every_answer_of_a_chat_model_is_read_or_listed(data_dir: Path, model: str) -> None:
+    with gzip.open(data_dir / "candidates" / "zeroeval_gsm" / f"{model}.json.gz") as file:
+        rows = json.load(file)
+    golds = [row["answer"].lstrip("# ").strip() for row in rows]
+    questions = [Question(row["output"][0], gold) for row, gold in zip(rows, golds, strict=True)]
+    flexible = judge_many(NUMBER, questions, "flexible")
+    strict = judge_many(NumberKind(form="json"), questions, "strict")
+    reasons = Counter(verdict.reason for verdict in flexible)
+    counts = (reasons["matched"], reasons["different"], reasons["ambiguous"], reasons["no answer"])
+    assert (*counts, sum(verdict.right for verdict in strict)) == COUNTS[model]
+    unread = {index: verdict.detail for index, verdict in enumerate(flexible) if verdict.answer is None}
+    assert len(unread) == counts[2] + counts[3]
+    for index, detail in UNREADABLE[model].items():
+        assert unread[index] == detail
