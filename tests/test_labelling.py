@@ -14,7 +14,17 @@ import pytest
 from aftune.answers import Reading
 from aftune.errors import DataError
 from aftune.labelling import Fits, label_files
-from aftune.records import PUBLISHED_VERDICT, Candidate, Group, Problem, iter_records, read_json_lines, read_records, write_records
+from aftune.records import (
+    PUBLISHED_VERDICT,
+    Candidate,
+    Feedback,
+    Group,
+    Problem,
+    iter_records,
+    read_json_lines,
+    read_records,
+    write_records,
+)
 from aftune.tasks import Task
 from aftune.tasks.arithmetic import Arithmetic
 
@@ -94,6 +104,9 @@ def test_groups_feedback_and_counts(label: Label) -> None:
         "truncated": 2,
         "empty": 1,
         "unknown_problem": 1,
+        "right_strict": 4,  # with the duplicate; without what was cut off
+        "right_flexible": 4,
+        "readings_differ": 0,
         "groups_mixed": 1,
         "groups_with_rank_pairs": 2,  # p0, and p2: 0 is closer to 2 than 9
         "groups_all_right": 1,
@@ -114,8 +127,51 @@ def test_everything_left_out_is_listed_with_its_reason(label: Label) -> None:
 
 def test_reading_is_handed_on(label: Label) -> None:
     candidates = [candidate(3, 0, "The answer is 3."), candidate(3, 1, "It is 3")]
-    assert label(candidates, "strict").counts["no_answer"] == 2
-    assert label(candidates, "flexible").counts["right"] == 2
+    strict, flexible = label(candidates, "strict").counts, label(candidates, "flexible").counts
+    assert (strict["no_answer"], flexible["right"]) == (2, 2)
+    for counts in (strict, flexible):
+        assert [counts[key] for key in ("right_strict", "right_flexible", "readings_differ")] == [0, 2, 2]
+
+
+class Slow(Arithmetic):
+    """Comparing with the answer 77 takes too long."""
+
+    def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
+        if "77" in text:
+            return Feedback(answer="77", quality=0.0, reason="timed out", detail="no end")
+        return super().verdict(problem, text, reading)
+
+
+def test_a_verdict_that_is_no_evidence_leaves_the_group(tmp_path: Path) -> None:
+    """Ambiguous and timed out are no negatives, and no duplicates of each other; no answer is one."""
+    texts = ["#### 3 or 4", "#### 3", "#### 3  or 4", "#### 77", "nothing", "#### 3\n", "#### 3 or 5"]
+    candidates = [candidate(3, index, text) for index, text in enumerate(texts)]
+    candidates.append(candidate(3, 7, "#### 3 or 4", "length"))
+    write_records(tmp_path / "candidates.jsonl", candidates)
+    counts = label_files(Slow(), PROBLEMS, tmp_path / "candidates.jsonl", tmp_path, "strict")
+    (group,) = [group for group in read_records(tmp_path / "groups.jsonl", Group) if group.candidates]
+    assert [(c.index, f.reason) for c, f in zip(group.candidates, group.feedback, strict=True)] == [
+        (1, "matched"),
+        (4, "no answer"),
+    ]
+    left_out = [row for _, row in read_json_lines(tmp_path / "left_out.jsonl")]
+    assert [(row["index"], row["reason"], row.get("detail", "").strip()) for row in left_out] == [
+        (0, "ambiguous", "3 or 4"),
+        (2, "ambiguous", "3  or 4"),
+        (3, "timed out", "no end"),
+        (5, "duplicate", ""),
+        (6, "ambiguous", "3 or 5"),
+        (7, "truncated", ""),
+    ]
+    assert {key: counts[key] for key in ("right", "no_answer", "ambiguous", "timed_out", "duplicate", "truncated")} == {
+        "right": 1,
+        "no_answer": 1,
+        "ambiguous": 3,
+        "timed_out": 1,
+        "duplicate": 1,
+        "truncated": 1,
+    }
+    assert counts["groups_mixed"] == 1
 
 
 def test_published_verdicts_are_compared(label: Label) -> None:
@@ -262,7 +318,9 @@ def test_any_order_of_candidates_gives_what_holding_them_all_would(label: Label,
     groups, left_out, counts = in_memory(candidates)
     assert [(group.problem.id, [c.index for c in group.candidates]) for group in labelled.groups] == groups
     assert [(row["problem_id"], row["index"], row["reason"]) for row in labelled.left_out] == left_out
-    ours = {key: value for key, value in labelled.counts.items() if not key.startswith(("groups_", "published_"))}
+    ours = {
+        key: value for key, value in labelled.counts.items() if not key.startswith(("groups_", "published_", "right_", "readings_"))
+    }
     assert ours == counts
     published = sum(PUBLISHED_VERDICT in c.settings for c in candidates if c.problem_id in {p.id for p in PROBLEMS})
     assert labelled.counts.get("published_verdicts", 0) == published

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aftune.answers import Reading
 from aftune.record_files import CandidateFile
-from aftune.records import PUBLISHED_VERDICT, Candidate, Feedback, Group, Problem, open_atomic
+from aftune.records import PUBLISHED_VERDICT, UNDECIDED, Candidate, Feedback, Group, Problem, open_atomic
 from aftune.tasks import Task
 
 # For a problem, whether a candidate of it can be used.
@@ -72,9 +72,12 @@ def label_candidates(
     task: Task, problem: Problem, candidates: Iterable[Candidate], reading: Reading, fits: Callable[[Candidate], bool]
 ) -> Labelled:
     """Judges a problem's candidates, and ranks them where the task knows a ranking; those that were cut off, are empty,
-    repeat another one or do not fit the model's context leave the group.
+    repeat another one or do not fit the model's context leave the group, and so do those whose verdict is no evidence: an
+    ambiguous answer, or one that took too long to compare. A response without an answer is wrong.
 
-    Our verdict is the label, whatever was published. Candidates of the same text keep the first one's; where the published
+    Our verdict is the label, whatever was published. Counted are, of all candidates that are neither cut off nor empty, also
+    those that each of the two readings finds right (`right_strict`, `right_flexible`) and those on which they differ
+    (`readings_differ`). Candidates of the same text keep the first one's; where the published
     verdicts of two contradict each other (or ours do, as lines break at other places), the later one is a `contradiction`
     instead of a `duplicate`, and its row in `left_out` says what is known of both.
     """
@@ -92,24 +95,26 @@ def label_candidates(
             if published != bool(feedback.quality):
                 row = {**place, "published": published, "answer": feedback.answer, "text": candidate.text}
                 labelled.disagreements.append(row)
+        if _is_whole(candidate):
+            counts.update(_right_by_reading(task, problem, candidate.text, reading, feedback))
         text = " ".join(candidate.text.split())
         label = _Label(candidate.index, feedback.quality, published)
         earlier = labels.get(text)
-        dropped = _reason_to_drop(candidate, earlier is not None, fits(candidate))
+        dropped = _reason_to_drop(candidate, feedback, earlier is not None, fits(candidate))
         if dropped is not None:
-            details: dict[str, object] = {}
+            details: dict[str, object] = {"detail": feedback.detail} if dropped in UNDECIDED and feedback.detail else {}
             if dropped == "duplicate" and earlier is not None:
                 if label.contradicts(earlier):
                     dropped, details = "contradiction", {"labels": [asdict(earlier), asdict(label)]}
                 elif earlier.published is None:
                     labels[text] = replace(earlier, published=published)
-            counts[dropped] += 1
+            counts[dropped.replace(" ", "_")] += 1
             labelled.left_out.append({**place, "reason": dropped, **details, "text": candidate.text[:500]})
             continue
         labels[text] = label
         rank = task.rank(problem, candidate.text, reading)
         if rank is not None:
-            feedback = Feedback(answer=feedback.answer, quality=feedback.quality, reason=feedback.reason, rank=rank)
+            feedback = feedback.model_copy(update={"rank": rank})
         group.candidates.append(candidate)
         group.feedback.append(feedback)
         counts["right" if feedback.quality else "no_answer" if feedback.answer is None else "wrong"] += 1
@@ -132,11 +137,24 @@ class _Label:
         return self.quality != other.quality or (both_published and self.published != other.published)
 
 
-def _reason_to_drop(candidate: Candidate, repeats: bool, fits: bool) -> str | None:
+def _is_whole(candidate: Candidate) -> bool:
+    return candidate.finish_reason != "length" and bool(candidate.text.strip())
+
+
+def _right_by_reading(task: Task, problem: Problem, text: str, reading: Reading, feedback: Feedback) -> Counter[str]:
+    """What each reading finds; `feedback` is that of `reading`, so that nothing is judged twice."""
+    other: Reading = "flexible" if reading == "strict" else "strict"
+    right, other_right = bool(feedback.quality), bool(task.verdict(problem, text, other).quality)
+    return Counter({f"right_{reading}": right, f"right_{other}": other_right, "readings_differ": right != other_right})
+
+
+def _reason_to_drop(candidate: Candidate, feedback: Feedback, repeats: bool, fits: bool) -> str | None:
     if candidate.finish_reason == "length":
         return "truncated"
     if not candidate.text.strip():
         return "empty"
+    if feedback.undecided:
+        return feedback.reason
     return "duplicate" if repeats else None if fits else "too_long"
 
 

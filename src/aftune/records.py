@@ -29,6 +29,9 @@ PUBLISHED_VERDICT = "published_is_correct"
 # The rank of a right response by the rule of aftune.tasks.ranking, and the least that a reference has among ranks.
 BEST_RANK = 2.0
 
+# Reasons of a verdict (aftune.answers) that says neither right nor wrong.
+UNDECIDED = ("ambiguous", "timed out")
+
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 _BLOCK = 2**16  # bytes
 
@@ -60,13 +63,20 @@ class Candidate(Record):
 class Feedback(Record):
     """What is known of a candidate's quality: 1 right and 0 wrong, or any finite number of which larger is better.
 
+    reason: of a verdict `matched`, `different`, `no answer`, `ambiguous` or `timed out`; detail: more of it for a person.
     rank: a finer number of the same kind, for ranking feedback; None where none is known.
     """
 
     answer: str | None = None
     quality: float
     reason: str
+    detail: str | None = None
     rank: float | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the verdict is no evidence that the response is wrong: its answer has several readings, or took too long."""
+        return self.reason in UNDECIDED
 
     @model_validator(mode="after")
     def _numbers_are_finite(self) -> "Feedback":

@@ -15,6 +15,7 @@ def test_rows_account_for_every_candidate_and_group() -> None:
         "Wrong": "29",
         "No answer": "0",
         "Duplicate": "20",
+        "Ambiguous": "0",
         "Truncated": "10",
     }
     assert sum(row.share for row in tables.candidates) == pytest.approx(1)
@@ -28,6 +29,10 @@ def test_rare_kinds_and_published_verdicts_show_when_they_happen() -> None:
             **SUMMARY,
             "contradiction": 3,
             "too_long": 4,
+            "timed_out": 5,
+            "right_strict": 41,
+            "right_flexible": 1044,
+            "readings_differ": 1003,
             "empty": 1,
             "unknown_problem": 2,
             "groups_empty": 3,
@@ -36,7 +41,9 @@ def test_rare_kinds_and_published_verdicts_show_when_they_happen() -> None:
         }
     )
     assert tables is not None
-    assert {"Contradiction", "Too long", "Empty", "Unknown problem"} <= {row.name for row in tables.candidates}
+    assert {"Contradiction", "Timed out", "Too long", "Empty", "Unknown problem"} <= {row.name for row in tables.candidates}
+    assert tables.readings is not None
+    assert tables.readings.endswith("the strict reading finds 41 right, the flexible one 1,044; 1,003 differ.")
     assert "Empty" in {row.name for row in tables.groups}
     assert tables.published == "5,275 of 5,276 published verdicts agree with ours."
 
@@ -48,7 +55,7 @@ def test_no_summary_no_table() -> None:
 def test_no_candidates_divide_nothing() -> None:
     tables = labelling_tables({"candidates": 0})
     assert tables is not None
-    assert [row.share for row in tables.candidates] == [0.0] * 5
+    assert [row.share for row in tables.candidates] == [0.0] * 6
 
 
 def test_ranking_is_told_where_the_task_knows_one() -> None:

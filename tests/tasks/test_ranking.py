@@ -64,6 +64,7 @@ def test_without_results_in_the_reference_closeness_decides(rationale: str | Non
     ("answer", "gold", "expected"),
     [
         ("36", "36", 0.9),
+        ("3 dozen", "36", 0.9),
         ("18", "36", 0.9 / 1.5),
         ("$1,036", "36", 0.9 / (1 + 1000 / 36)),
         ("0.5", "0", 0.9 / 1.5),  # relative to 1 at least
@@ -72,13 +73,28 @@ def test_without_results_in_the_reference_closeness_decides(rationale: str | Non
         ("seven", "36", 0.0),
         ("7", "seven", 0.0),
         ("1" + "0" * 5000, "36", 0.0),
-        ("1e999999999999999999", "-1e999999999999999999", 0.9 / 3),
-        ("1e-999999999999999999", "1", 0.9 / 2),
-        ("-1e999999999999999999", "0", 0.0),
+        ("1e999999999999999999", "-1e999999999999999999", 0.0),  # no numbers that are read
+        ("1e300", "-1e300", 0.9 / 3),
+        ("1e-300", "1", 0.9 / 2),
+        ("-1e300", "0", 0.0),
+        ("9" * 400, "0." + "0" * 390 + "1", 0.0),
+        ("50%", "40", 0.9 / 1.25),  # 50, which is closer than 0.5
+        ("50%", "1", 0.9 / 1.5),
+        ("40", "50%", 0.9 / 1.2),
     ],
 )
 def test_closeness(answer: str | None, gold: str, expected: float) -> None:
-    assert closeness(answer, gold) == pytest.approx(expected)
+    assert closeness(answer, gold) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("gold", ["36", "0.5", "50", "1/3", "12"])
+@pytest.mark.parametrize("answer", ["36", "50%", "0.333", "twelve", "3 dozen", "5 and 6", "", "x", "1/2", "50 cents"])
+@pytest.mark.parametrize("reading", ["strict", "flexible"])
+def test_best_rank_is_the_verdicts_right(gold: str, answer: str, reading: str) -> None:
+    problem = PROBLEM.model_copy(update={"gold_answer": gold})
+    for task in (Arithmetic(), Gsm8k()):
+        text = f"#### {answer}"
+        assert (task.rank(problem, text, reading) == BEST_RANK) == bool(task.verdict(problem, text, reading).quality)
 
 
 ANSWERS = st.none() | st.integers(-200, 200) | st.sampled_from([36, 35, 37, 10**9, -(10**9)])

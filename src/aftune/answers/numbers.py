@@ -189,13 +189,18 @@ def parse(text: str) -> Number | None:
     return token.number if token is not None else None
 
 
+def parse_whole(text: str) -> Number | None:
+    """The number that all of a text is; None for what is no number, holds several numbers or any other word than a unit."""
+    match = _TOKEN.fullmatch(clean(text).strip().rstrip("."))
+    return _value(match) if match and not match["date"] else None
+
+
 def parse_number(text: str) -> Fraction | None:
     """The value of a number as people write it: sign, currency, separators, decimals, fraction, power of ten.
 
     `50%` is 1/2 here. None for what is no number, holds several numbers or any other word than a unit.
     """
-    match = _TOKEN.fullmatch(clean(text).strip().rstrip("."))
-    number = _value(match) if match and not match["date"] else None
+    number = parse_whole(text)
     return number.value if number is not None else None
 
 
@@ -409,4 +414,14 @@ def extract_number(text: str, reading: Reading) -> str | None:
     return _DIGITS_ONLY.read(text, reading).answer
 
 
-__all__ = ["NUMBER", "Number", "NumberKind", "extract_number", "numbers_equal", "parse", "parse_number", "same_number"]
+__all__ = [
+    "NUMBER",
+    "Number",
+    "NumberKind",
+    "extract_number",
+    "numbers_equal",
+    "parse",
+    "parse_number",
+    "parse_whole",
+    "same_number",
+]

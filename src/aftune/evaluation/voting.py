@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aftune.answers import parse_number
+from aftune.answers.numbers import parse_whole
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,12 @@ AnswerKey = Callable[[str], Hashable]
 
 
 def answer_key(answer: str) -> Hashable:
-    """What equal answers have in common: the value of a number (`3,000` and `3000.0`), else the words in lower case."""
-    value = parse_number(answer)
-    return " ".join(answer.split()).casefold() if value is None else value
+    """What equal answers have in common: the value of a number (`3,000` and `3000.0`), else the words in lower case.
+
+    A number with a unit that multiplies is an answer of its own: 50% can mean 50 and 0.5, which are two answers.
+    """
+    number = parse_whole(answer)
+    return " ".join(answer.split()).casefold() if number is None else (number.face, number.scale)
 
 
 def majority_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sampled | None:
@@ -44,7 +47,8 @@ def majority_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sa
 
     Self-consistency (Wang et al. 2022, arXiv 2203.11171). Of answers with equally many votes the one that appears first
     wins. Samples are drawn independently, so each of the tied answers is equally likely to be the first: in their order
-    of sampling, the accuracy expected is that of random tie-breaking. Raises ValueError as `weighted_vote` does.
+    of sampling, the accuracy expected is that of random tie-breaking. Answers of equal key of which only one is right
+    (a comparison timed out, or the key is coarse) do not vote together. Raises ValueError for no samples at all.
     """
     return _vote(samples, [1.0] * len(samples), key)
 
@@ -52,8 +56,7 @@ def majority_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sa
 def weighted_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sampled | None:
     """As `majority_vote`, each vote weighted by exp(score), the geometric mean of the response's token probabilities.
 
-    The "weighted sum (normalized)" of arXiv 2203.11171, table 1. Raises ValueError for no samples at all, and
-    where answers of equal key are not all right or all wrong.
+    The "weighted sum (normalized)" of arXiv 2203.11171, table 1. Raises ValueError for no samples at all.
     """
     highest = max((sample.score for sample in samples), default=0.0)
     # Divided by the largest weight, which changes no comparison: very low scores do not all become 0.
@@ -97,12 +100,8 @@ def _vote(samples: Sequence[Sampled], weights: Sequence[float], key: AnswerKey) 
     for sample, weight in zip(samples, weights, strict=True):
         if sample.answer is None:
             continue
-        name = key(sample.answer)
-        chosen = first.setdefault(name, sample)
-        if chosen.right != sample.right:
-            raise ValueError(
-                f"answers {chosen.answer!r} and {sample.answer!r} count as equal, but only one is right; give a key that parts them"
-            )
+        name = (key(sample.answer), sample.right)
+        first.setdefault(name, sample)
         votes[name].append(weight)
     # fsum rounds once, so that the order of the samples changes nothing but ties. Of equal sums, max takes the first.
     return first[max(votes, key=lambda name: math.fsum(votes[name]))] if votes else None

@@ -117,7 +117,7 @@ SFT = Stage(
     lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
 )
 SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings)
-LABEL = Stage("label", 2, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
+LABEL = Stage("label", 3, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
 EVALUATE = Stage(
     "evaluate",
     3,

@@ -15,6 +15,8 @@ _KEPT = (
 _LEFT_OUT = (
     ("duplicate", "Duplicate", "left out: the same text as an earlier candidate of the problem"),
     ("contradiction", "Contradiction", "left out: a duplicate of which another verdict was given than of the earlier one"),
+    ("ambiguous", "Ambiguous", "left out: several answers, or one that would have to be calculated: no evidence"),
+    ("timed_out", "Timed out", "left out: comparing the answer took too long: no evidence"),
     ("truncated", "Truncated", "left out: cut off at the token limit"),
     ("too_long", "Too long", "left out: longer than the model's context"),
     ("empty", "Empty", "left out: no text"),
@@ -26,7 +28,7 @@ _GROUPS = (
     ("groups_all_wrong", "All wrong", "only the reference, where it joins the candidates, is better"),
     ("groups_empty", "Empty", "no candidate is left"),
 )
-_RARE = ("contradiction", "too_long", "empty", "unknown_problem", "groups_empty")
+_RARE = ("contradiction", "timed_out", "too_long", "empty", "unknown_problem", "groups_empty")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class LabellingTables:
     total_groups: str
     published: str | None
     ranked: str | None = None
+    readings: str | None = None
 
 
 def labelling_tables(summary: Mapping[str, Any]) -> LabellingTables | None:
@@ -63,6 +66,7 @@ def labelling_tables(summary: Mapping[str, Any]) -> LabellingTables | None:
         total_groups=count(num_groups),
         published=_published(summary),
         ranked=_ranked(summary, num_groups),
+        readings=_readings(summary),
     )
 
 
@@ -90,3 +94,11 @@ def _ranked(summary: Mapping[str, Any], num_groups: int) -> str | None:
     if "groups_with_rank_pairs" not in summary:
         return None
     return f"By rank, {count(summary['groups_with_rank_pairs'])} of {count(num_groups)} groups have better and worse candidates."
+
+
+def _readings(summary: Mapping[str, Any]) -> str | None:
+    """What the two readings of answers found; None in a summary from before there were two."""
+    if "readings_differ" not in summary:
+        return None
+    strict, flexible, differ = (count(summary[key]) for key in ("right_strict", "right_flexible", "readings_differ"))
+    return f"Of the candidates with a whole text the strict reading finds {strict} right, the flexible one {flexible}; {differ} differ."

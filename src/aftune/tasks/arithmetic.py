@@ -141,7 +141,7 @@ class Arithmetic(Task):
             )
 
     def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
-        return quality_of_rank(problem, text, reading)
+        return quality_of_rank(problem, text, reading, self.answer_kind)
 
 
 def make_story(rng: random.Random, num_operations: int) -> Story:

@@ -68,7 +68,7 @@ class Task(ABC):
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         """Whether a response is right: quality 1 or 0, with the answer that was read and the reason."""
         verdict = judge(self.answer_kind, text, problem.gold_answer, reading, problem.options)
-        return Feedback(answer=verdict.answer, quality=float(verdict.right), reason=verdict.reason)
+        return Feedback(answer=verdict.answer, quality=float(verdict.right), reason=verdict.reason, detail=verdict.detail or None)
 
     def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
         """How good a response is among those to its problem: finite, larger is better; None: this task knows no ranking."""

@@ -49,7 +49,7 @@ class Gsm8k(Task):
             yield parse_row(row, place, f"gsm8k/{split}/{index}")
 
     def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
-        return quality_of_rank(problem, text, reading)
+        return quality_of_rank(problem, text, reading, self.answer_kind)
 
 
 class Gsm8kRank(Gsm8k):
