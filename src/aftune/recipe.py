@@ -37,13 +37,14 @@ class ModelSection(Section):
 
 
 class TaskSection(Section):
-    """The questions; splits may be slices (`train[:1000]`, `test[50%:]`)."""
+    """The questions; splits may be slices (`train[:1000]`, `test[50%:]`). options: what the task itself takes (docs/tasks.md)."""
 
     name: str = "arithmetic"
     train: str = "train[:1000]"
     validation: str = "validation[:300]"
     test: str = "test[:600]"
     skip_too_long: bool = False
+    options: dict[str, Any] = {}
 
 
 class TrainingSection(Section):

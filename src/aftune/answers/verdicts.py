@@ -40,6 +40,11 @@ class AnswerKind(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def form(self) -> Format:
+        """What the prompt asks for, and a strict reading knows."""
+        ...
+
     def read(self, text: str, reading: Reading, options: Sequence[str] | None = None) -> Found:
         """The final answer of a response. `options`: those of a multiple-choice question."""
         ...

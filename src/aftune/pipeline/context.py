@@ -36,7 +36,7 @@ class Context:
 
     @cached_property
     def task(self) -> tasks.Task:
-        return tasks.build(self.recipe.task.name, self.recipe.data, self.recipe.seed)
+        return tasks.build(self.recipe.task.name, self.recipe.data, self.recipe.seed, self.recipe.task.options)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

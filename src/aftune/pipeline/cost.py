@@ -147,7 +147,7 @@ def _task(recipe: Recipe) -> Task | None:
     """The task, or None where its data is not here (nothing is downloaded for an estimate)."""
     if recipe.data is None and recipe.task.name != "arithmetic":
         return None
-    return build(recipe.task.name, recipe.data, recipe.seed)
+    return build(recipe.task.name, recipe.data, recipe.seed, recipe.task.options)
 
 
 def _num_candidates(recipe: Recipe, section: SamplingSection) -> int:
@@ -156,7 +156,7 @@ def _num_candidates(recipe: Recipe, section: SamplingSection) -> int:
 
 def _num_problems(name: str, task: Task | None, split_slice: str) -> int:
     wanted = splits.parse(split_slice)
-    size = task.split_size(wanted.split) if task else TASKS[name].published_sizes[wanted.split]
+    size = task.split_size(wanted.split) if task else TASKS[name].published_sizes.get(wanted.split, 0)
     start, stop = wanted.bounds(size)
     return stop - start
 

@@ -6,13 +6,15 @@ from aftune.encoding import too_long
 from aftune.errors import DataError
 from aftune.pipeline.context import Context, Summary
 from aftune.records import Problem, write_json, write_records
+from aftune.tasks.multiple_choice import question_key
 
 # Test first: a problem that stands in two splits stays where it is measured.
 _ORDER = ("test", "validation", "train")
 
 
 def prepare(context: Context) -> Summary:
-    """Writes `train.jsonl`, `validation.jsonl`, `test.jsonl` and `left_out.json`.
+    """Writes `train.jsonl`, `validation.jsonl`, `test.jsonl` and `left_out.json`, which also lists what the task itself left out
+    of the splits that the slices are of. References that a task does not use are counted.
 
     Raises DataError for a problem that does not fit the context, unless task.skip_too_long is set, and for a split that
     nothing is left of.
@@ -20,10 +22,18 @@ def prepare(context: Context) -> Summary:
     held_out: dict[str, str] = {}
     left_out: list[dict[str, str]] = []
     sizes = dict.fromkeys(("train", "validation", "test"), 0)
+    num_references = 0
     for split in _ORDER:
         write_records(context.folder("prepare") / f"{split}.jsonl", _kept(context, split, held_out, left_out, sizes))
+    for split in _ORDER:
+        named = context.task.parse_slice(getattr(context.recipe.task, split)).split
+        for entry in context.task.left_out(named):
+            num_references += entry.what == "rationale"
+            if entry.what == "problem":
+                left_out.append({"split": split, "id": entry.id, "reason": entry.reason})
     write_json(context.folder("prepare") / "left_out.json", left_out)
-    return {**sizes, "left_out": len(left_out)}
+    references = {"references_left_out": num_references} if num_references else {}
+    return {**sizes, "left_out": len(left_out), **references}
 
 
 def _kept(
@@ -33,7 +43,7 @@ def _kept(
     out, and how many stay."""
     section = getattr(context.recipe.task, split)
     for problem in context.task.stream(section):
-        question = " ".join(problem.question.split())
+        question = question_key(problem.question, problem.options)
         reason = _misfit(context, problem)
         if reason is None and held_out.get(question, split) != split:
             reason = f"{problem.id}: the same question is in {held_out[question]}"

@@ -74,6 +74,7 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
     task = tasks.find(recipe.task.name)
+    tasks.check_options(recipe.task.name, recipe.task.options)
     for split in ("train", "validation", "test"):
         task.parse_slice(getattr(recipe.task, split))
     models.pick_device(recipe.model.device)

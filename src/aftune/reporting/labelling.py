@@ -101,4 +101,7 @@ def _readings(summary: Mapping[str, Any]) -> str | None:
     if "readings_differ" not in summary:
         return None
     strict, flexible, differ = (count(summary[key]) for key in ("right_strict", "right_flexible", "readings_differ"))
-    return f"Of the candidates with a whole text the strict reading finds {strict} right, the flexible one {flexible}; {differ} differ."
+    return (
+        f"Of the candidates with a whole text the strict reading finds {strict} right, the flexible one {flexible}; "
+        f"{differ} differ."
+    )

@@ -1,13 +1,21 @@
 """The tasks by name. Adding one means adding a file and a line here."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from aftune.errors import UsageError
+from aftune.tasks.aqua import Aqua
 from aftune.tasks.arithmetic import Arithmetic
-from aftune.tasks.base import Task
+from aftune.tasks.base import LeftOut, Task
+from aftune.tasks.ecqa import Ecqa
 from aftune.tasks.gsm8k import Gsm8k, Gsm8kRank
+from aftune.tasks.jsonl import Jsonl
+from aftune.tasks.mmlu import Mmlu
+from aftune.tasks.multiple_choice import ChoiceTask
+from aftune.tasks.options import TaskOptions, parse_options
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Gsm8k, Gsm8kRank)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Gsm8k, Gsm8kRank, Aqua, Ecqa, Mmlu, Jsonl)}
 
 
 def find(name: str) -> type[Task]:
@@ -17,9 +25,17 @@ def find(name: str) -> type[Task]:
     return TASKS[name]
 
 
-def build(name: str, data: Path | None = None, seed: int = 0) -> Task:
-    """The task of that name, reading its files from `data`; raises UsageError for an unknown name."""
-    return find(name)(data=data, seed=seed)  # type: ignore[call-arg]
+def check_options(name: str, options: Mapping[str, Any]) -> TaskOptions:
+    """The options of the task of that name; raises UsageError for an unknown name, and for options that it does not take."""
+    return parse_options(name, find(name).options_model, options)
 
 
-__all__ = ["TASKS", "Task", "build", "find"]
+def build(name: str, data: Path | None = None, seed: int = 0, options: Mapping[str, Any] | None = None) -> Task:
+    """The task of that name, reading its files from `data`; raises what `check_options` raises."""
+    task = find(name)
+    parsed = check_options(name, options or {})
+    more = {"options": parsed} if task.options_model is not TaskOptions else {}
+    return task(data=data, seed=seed, **more)  # type: ignore[call-arg]
+
+
+__all__ = ["TASKS", "ChoiceTask", "LeftOut", "Task", "build", "check_options", "find"]

@@ -119,6 +119,8 @@ class Arithmetic(Task):
     name = "arithmetic"
     version = 2  # 2: answers of kind number; 1 read the first number after the marker
     split_names = tuple(SPLIT_SIZES)
+    published_sizes = SPLIT_SIZES
+    source = "generated"
 
     def __init__(self, data: Path | None = None, seed: int = 0) -> None:
         self.seed = seed

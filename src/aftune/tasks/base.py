@@ -1,7 +1,9 @@
 """What a task is: problems, how they are asked, and when an answer is right. A task knows no tokenizer and no model."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -10,10 +12,23 @@ from aftune.errors import DataError, UsageError
 from aftune.prompts import PLAIN_PROMPT
 from aftune.records import Feedback, Problem
 from aftune.tasks import splits
+from aftune.tasks.options import TaskOptions
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A record of the files that is no problem of its split, or a problem whose rationale is not used; and why."""
+
+    id: str
+    reason: str
+    what: Literal["problem", "rationale"] = "problem"
 
 
 class Task(ABC):
-    """One benchmark. `version` changes when its prompts or verdicts change."""
+    """One benchmark. `version` changes when its prompts or verdicts change; `source`: where its data comes from.
+
+    options_model: what `task.options` of a recipe may hold; a task that has some takes them as its argument `options`.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -21,7 +36,9 @@ class Task(ABC):
     published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
     prompt_template: ClassVar[str] = PLAIN_PROMPT
     default_feedback: ClassVar[Literal["binary", "ranking"]] = "binary"  # what alignment compares candidates by
-    answer_kind: ClassVar[AnswerKind] = NUMBER
+    answer_kind: AnswerKind = NUMBER
+    source: ClassVar[str] = ""
+    options_model: ClassVar[type[TaskOptions]] = TaskOptions
 
     @abstractmethod
     def split_size(self, split: str) -> int:
@@ -30,6 +47,10 @@ class Task(ABC):
     @abstractmethod
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
         """Problems `start` to `stop` (exclusive) of a split; raises DataError with the place of a bad record."""
+
+    def left_out(self, split: str) -> list[LeftOut]:
+        """What the files of a split hold that `problems` does not give."""
+        return []
 
     @classmethod
     def parse_slice(cls, split_slice: str) -> splits.SplitSlice:
@@ -65,6 +86,10 @@ class Task(ABC):
         """The response that fine-tuning imitates."""
         return problem.rationale
 
+    def gold_response(self, problem: Problem) -> str:
+        """The shortest right response: the gold answer in the format that is asked for."""
+        return state_answer(self.answer_kind, problem.gold_answer)
+
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         """Whether a response is right: quality 1 or 0, with the answer that was read and the reason."""
         verdict = judge(self.answer_kind, text, problem.gold_answer, reading, problem.options)
@@ -82,3 +107,12 @@ def data_folder(task: str, data: Path | None) -> Path | None:
     if not data.is_dir():
         raise DataError(f"data: {data} is not a folder; give the folder that holds the files of task {task}")
     return data
+
+
+def state_answer(kind: AnswerKind, answer: str) -> str:
+    """An answer in the format that a strict reading knows: `#### 18`, `The answer is (B).`"""
+    if kind.form == "phrase":
+        return f"The answer is ({answer})." if kind.name == "choice" else f"The answer is {answer}."
+    if kind.form == "json":
+        return json.dumps({"answer": answer}, ensure_ascii=False)
+    return f"#### {answer}" if kind.form == "hashes" else f"\\boxed{{{answer}}}"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from aftune.answers import Reading, extract_number, parse_number
-from aftune.errors import AftuneError, DataError
+from aftune.errors import DataError
 from aftune.records import Problem, read_json_lines
 from aftune.tasks.base import Task, data_folder
+from aftune.tasks.files import hub_rows
 from aftune.tasks.ranking import quality_of_rank
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
@@ -25,6 +26,7 @@ class Gsm8k(Task):
     version = 2  # 2: answers of kind number; 1 read the first number after the marker
     split_names = ("train", "test")
     published_sizes: ClassVar[dict[str, int]] = {"train": 7473, "test": 1319}
+    source = "openai/grade-school-math: train.jsonl, test.jsonl; Hub openai/gsm8k"
 
     def __init__(self, data: Path | None = None, seed: int = 0) -> None:
         self.data = data_folder(self.name, data)
@@ -35,7 +37,7 @@ class Gsm8k(Task):
         if self.data is not None:
             return read_json_lines(self.data / f"{split}.jsonl")
         if split not in self._hub:
-            self._hub[split] = _hub_rows(split)
+            self._hub[split] = hub_rows(self.name, "openai/gsm8k", "main", split)
         return self._hub[split]
 
     def split_size(self, split: str) -> int:
@@ -73,15 +75,3 @@ def parse_row(row: Any, place: str, problem_id: str) -> Problem:
     if not row["question"].strip():
         raise DataError(f'{place}: "question" is empty; correct or remove this line')
     return Problem(id=problem_id, task="gsm8k", question=row["question"].strip(), gold_answer=gold, rationale=rationale)
-
-
-def _hub_rows(split: str) -> list[tuple[str, Any]]:
-    try:
-        import datasets
-    except ImportError as error:
-        raise AftuneError(
-            "task gsm8k: no data folder given and the Hub needs the datasets package; "
-            "give data=FOLDER with train.jsonl and test.jsonl, or pip install datasets"
-        ) from error
-    rows = datasets.load_dataset("openai/gsm8k", "main", split=split)
-    return [(f"openai/gsm8k:{split}:{index}", row) for index, row in enumerate(rows)]

@@ -51,7 +51,8 @@ def closeness(answer: str | None, gold: str) -> float:
         return 0.0
     pairs = ((number.value, target.value), (number.face, target.face))
     # Exact: numbers have at most 400 digits before and after the point, so that nothing overflows.
-    return float(max(_LARGEST_CLOSENESS / (1 + abs(ours - gold) / max(1, abs(gold))) for ours, gold in pairs))
+    errors = [abs(ours - wanted) / max(Fraction(1), abs(wanted)) for ours, wanted in pairs]
+    return float(_LARGEST_CLOSENESS / (1 + min(errors)))
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,154 @@
+"""ECQA: CommonsenseQA (Talmor et al. 2019, arXiv 1811.00937) with explanations of its answers (Aggarwal et al. 2021, ACL).
+
+ECQA gives ids of CommonsenseQA's questions for its own splits, and explanations. Its splits share ids: a question of test
+leaves validation and training, one of validation leaves training. A training question without an explanation is left out.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from aftune.answers.choices import LETTERS
+from aftune.errors import DataError, UsageError
+from aftune.records import Problem, read_json_lines, text_lines
+from aftune.tasks.base import LeftOut, data_folder
+from aftune.tasks.files import find_file, hub_rows, need_file
+from aftune.tasks.multiple_choice import ChoiceTask, question_key, with_final_line
+
+_ID_FILES = {"train": "train_ids.txt", "validation": "val_ids.txt", "test": "test_ids.txt"}
+_QUESTION_FILES = ("train_rand_split.jsonl", "dev_rand_split.jsonl")
+_PLACES = ("", "ecqa/", "author_split/", "commonsenseqa/", "cqa/")
+
+
+class Ecqa(ChoiceTask):
+    """Reads ECQA's ids and explanations (`ecqa.jsonl`, or FLAN's `flan_train.tsv` for training) from a folder, with
+    CommonsenseQA's files beside them or in `commonsenseqa/`; without those the questions come from `tau/commonsense_qa`."""
+
+    name = "ecqa"
+    version = 1
+    split_names = ("train", "validation", "test")
+    published_sizes: ClassVar[dict[str, int]] = {"train": 7598, "validation": 1090, "test": 2194}
+    source = "dair-iitd/ECQA-Dataset: ids, ecqa.jsonl; questions: CommonsenseQA's files or Hub tau/commonsense_qa"
+
+    def __init__(self, data: Path | None = None, seed: int = 0) -> None:
+        self.data = data_folder(self.name, data)
+        self._id_lists: dict[str, list[tuple[str, str]]] = {}
+        self._questions: dict[str, Problem] = {}
+        self._explanations: dict[str, str] | None = None
+
+    def entries(self, split: str) -> Iterator[Problem | LeftOut]:
+        questions, explanations = self._load_questions(), self._load_explanations()
+        held_out = {name: {number for _, number in self._ids(name)} for name in _held_out_from(split)}
+        for place, number in self._ids(split):
+            if number not in questions:
+                raise DataError(f"{place}: {number} is no id of CommonsenseQA's train and dev questions; get the files again")
+            problem = questions[number].model_copy(update={"id": f"ecqa/{split}/{number}"})
+            other = next((name for name, numbers in held_out.items() if number in numbers), None)
+            if other is not None:
+                yield LeftOut(problem.id, f"the same id is in {other}")
+                continue
+            explanation = explanations.get(number)
+            if explanation is None and split == "train":
+                yield LeftOut(problem.id, "no explanation")
+                continue
+            if explanation is not None:
+                problem = problem.model_copy(update={"rationale": with_final_line(explanation, problem.gold_answer)})
+            yield problem
+
+    def _folder(self) -> Path:
+        if self.data is None:
+            raise UsageError(
+                "task ecqa: ECQA's ids and explanations are not on the Hub; give data=FOLDER with train_ids.txt, val_ids.txt, "
+                "test_ids.txt and ecqa.jsonl of dair-iitd/ECQA-Dataset"
+            )
+        return self.data
+
+    def _ids(self, split: str) -> list[tuple[str, str]]:
+        """Places and ids of a split."""
+        if split not in self._id_lists:
+            path = need_file(self.name, self._folder(), *_anywhere(_ID_FILES[split]))
+            self._id_lists[split] = [(f"{path}:{number}", line.strip()) for number, _, line in text_lines(path)]
+        return self._id_lists[split]
+
+    def _load_questions(self) -> Mapping[str, Problem]:
+        if not self._questions:
+            for place, row in self._question_rows():
+                problem = parse_row(row, place)
+                self._questions[problem.id] = problem
+        return self._questions
+
+    def _question_rows(self) -> Iterator[tuple[str, Any]]:
+        paths = [find_file(self._folder(), *_anywhere(name)) for name in _QUESTION_FILES]
+        if all(path is None for path in paths):
+            for split in ("train", "validation"):
+                yield from hub_rows(self.name, "tau/commonsense_qa", None, split)
+            return
+        for name in _QUESTION_FILES:
+            yield from read_json_lines(need_file(self.name, self._folder(), *_anywhere(name)))
+
+    def _load_explanations(self) -> Mapping[str, str]:
+        """By id of the question."""
+        if self._explanations is None:
+            own = find_file(self._folder(), *_anywhere("ecqa.jsonl"))
+            self._explanations = dict(_own_explanations(own) if own is not None else self._flan_explanations())
+        return self._explanations
+
+    def _flan_explanations(self) -> Iterator[tuple[str, str]]:
+        """FLAN's table of training questions with options, answer and ECQA's positive facts; without ids."""
+        path = need_file(self.name, self._folder(), *_anywhere("flan_train.tsv"))
+        numbers = {_key(problem): number for number, problem in self._load_questions().items()}
+        for line_number, _, line in text_lines(path):
+            place = f"{path}:{line_number}"
+            fields = [field.replace("\\n", "\n") for field in line.rstrip("\r\n").split("\t")]
+            if len(fields) != 3:
+                raise DataError(f"{place}: {len(fields)} fields, expected question, answer and facts with tabs between; correct it")
+            question, _, options = fields[0].partition("\nOptions:\n- ")
+            number = numbers.get(question_key(question, options.split("\n- ")))
+            if number is None:
+                raise DataError(f"{place}: no question of CommonsenseQA has this text and these options; get the files again")
+            yield number, fields[2].strip()
+
+
+def parse_row(row: Any, place: str) -> Problem:
+    """A question of CommonsenseQA's files or of the Hub, with its id; raises DataError that names `place`."""
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str) or "question" not in row:
+        raise DataError(f'{place}: expected an object with "id" and "question"; correct this line')
+    question = row["question"]
+    try:
+        if isinstance(question, dict):
+            stem, labels = question["stem"], [choice["label"] for choice in question["choices"]]
+            options = [choice["text"] for choice in question["choices"]]
+        else:
+            stem, labels, options = question, row["choices"]["label"], row["choices"]["text"]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{place}: expected a question with its choices, each with label and text; correct this line") from error
+    texts = isinstance(stem, str) and stem.strip() and all(isinstance(option, str) for option in options)
+    if not texts or "".join(map(str, labels)) != LETTERS[: len(labels)] or len(labels) < 2:
+        raise DataError(f"{place}: expected a question and choices labelled A, B, C and so on; correct this line")
+    gold = row.get("answerKey")
+    if gold not in labels:
+        raise DataError(f'{place}: "answerKey" is {gold!r}, expected one of {", ".join(labels)}; correct or remove this line')
+    options = [option.strip() for option in options]
+    return Problem(id=row["id"], task="ecqa", question=stem.strip(), gold_answer=gold, options=options)
+
+
+def _own_explanations(path: Path) -> Iterator[tuple[str, str]]:
+    for place, row in read_json_lines(path):
+        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+            raise DataError(f'{place}: expected an object with "id" and "explanation"; correct this line')
+        explanation = row.get("explanation")
+        if isinstance(explanation, str) and explanation.strip():
+            yield row["id"], explanation.strip()
+
+
+def _held_out_from(split: str) -> tuple[str, ...]:
+    """The splits whose questions this one must not have."""
+    return {"train": ("test", "validation"), "validation": ("test",)}.get(split, ())
+
+
+def _anywhere(name: str) -> list[str]:
+    return [place + name for place in _PLACES]
+
+
+def _key(problem: Problem) -> str:
+    return question_key(problem.question, problem.options)

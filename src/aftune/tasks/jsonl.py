@@ -1,0 +1,175 @@
+"""Your own questions: `train.jsonl`, `validation.jsonl` and `test.jsonl` of a folder; the recipe names their columns.
+
+    task:
+      name: jsonl
+      options: {question: prompt, answer: target, rationale: solution, answer_kind: math}
+
+A grader is a function of your own, `module:function`, in place of the comparison with the gold answer. It is imported only when
+a recipe names it, from Python's path or the working directory, and takes the problem and the response. It gives a verdict of
+aftune.answers, or True or False.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from aftune.answers import ChoiceKind, Format, MathKind, NumberKind, Reading, TextKind, Verdict, judge
+from aftune.answers.choices import LETTERS
+from aftune.errors import DataError, UsageError
+from aftune.records import Feedback, Problem, read_json_lines
+from aftune.tasks.base import LeftOut, data_folder, state_answer
+from aftune.tasks.files import FileTask, need_file
+from aftune.tasks.multiple_choice import ask
+from aftune.tasks.options import TaskOptions
+
+Grader = Callable[[Problem, str], Verdict | bool]
+_KINDS = {"number": NumberKind, "math": MathKind, "choice": ChoiceKind, "text": TextKind}
+
+
+class JsonlOptions(TaskOptions):
+    """question, answer, rationale, options, id: the columns; `rationale`, `options` and `id` may be missing in the file unless they
+    are named here. form: how a response states its answer; by default that of the kind."""
+
+    question: str = "question"
+    answer: str = "answer"
+    rationale: str | None = None
+    options: str | None = None
+    id: str | None = None
+    answer_kind: Literal["number", "math", "choice", "text"] = "number"
+    form: Format | None = None
+    grader: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+
+
+class Jsonl(FileTask):
+    """A rationale that does not end in a right answer in the asked format gets a last line that states the gold answer, unless
+    it states another one: then it is no reference (see `left_out`)."""
+
+    name = "jsonl"
+    version = 1
+    split_names = ("train", "validation", "test")
+    source = "your own files: train.jsonl, validation.jsonl, test.jsonl"
+    options_model = JsonlOptions
+
+    def __init__(self, data: Path | None = None, seed: int = 0, options: JsonlOptions | None = None) -> None:
+        self.options = options or JsonlOptions()
+        self.data = data_folder(self.name, data)
+        form = {} if self.options.form is None else {"form": self.options.form}
+        self.answer_kind = _KINDS[self.options.answer_kind](**form)  # type: ignore[arg-type]
+        self._grader = None if self.options.grader is None else load_grader(self.options.grader)
+
+    def entries(self, split: str) -> Iterator[Problem | LeftOut]:
+        if self.data is None:
+            raise UsageError("task jsonl: give data=FOLDER with train.jsonl, validation.jsonl and test.jsonl")
+        path = need_file(self.name, self.data, f"{split}.jsonl")
+        empty = True
+        for index, (place, row) in enumerate(read_json_lines(path)):
+            problem, rationale = self._parse(row, place, f"jsonl/{split}/{index}")
+            empty = False
+            if rationale is not None:
+                reference = self._reference(problem, rationale)
+                if reference is None:
+                    what: Literal["problem", "rationale"] = "problem" if split == "train" else "rationale"
+                    yield LeftOut(problem.id, f"{place}: the rationale states another answer than the gold one", what)
+                    if split == "train":
+                        continue
+                problem = problem.model_copy(update={"rationale": reference})
+            yield problem
+        if empty:
+            raise DataError(f"{path}: the file is empty, expected one question a line; write it again")
+
+    def prompt(self, problem: Problem) -> str:
+        return super().prompt(problem) if problem.options is None else ask(problem)
+
+    def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
+        if self._grader is None:
+            return super().verdict(problem, text, reading)
+        try:
+            result = self._grader(problem, text)
+        except Exception as error:
+            raise DataError(
+                f"{problem.id}: task.options.grader {self.options.grader} raised {type(error).__name__}: {error}"
+            ) from error
+        if isinstance(result, Verdict):
+            answer = result.answer or text.strip()[-80:] if result.right else result.answer
+            return Feedback(answer=answer, quality=float(result.right), reason=result.reason, detail=result.detail or None)
+        if not isinstance(result, bool):
+            raise DataError(
+                f"{problem.id}: task.options.grader {self.options.grader} gave {result!r}; expected a Verdict, True or False"
+            )
+        read = self.answer_kind.read(text, "flexible", problem.options).answer
+        return Feedback(
+            answer=read or text.strip()[-80:] or None, quality=float(result), reason="matched" if result else "different"
+        )
+
+    def _reference(self, problem: Problem, rationale: str) -> str | None:
+        if self._grader is not None:
+            return rationale
+        verdict = judge(self.answer_kind, rationale, problem.gold_answer, "strict", problem.options)
+        if verdict.reason == "no answer":
+            return f"{rationale}\n{state_answer(self.answer_kind, problem.gold_answer)}"
+        return rationale if verdict.right else None
+
+    def _parse(self, row: Any, place: str, default_id: str) -> tuple[Problem, str | None]:
+        names = self.options
+        if not isinstance(row, dict):
+            raise DataError(f"{place}: expected an object; correct this line")
+        question, gold = (_text(row, name, place) for name in (names.question, names.answer))
+        rationale = None if names.rationale is None else _text(row, names.rationale, place)
+        problem_id = default_id if names.id is None else _text(row, names.id, place)
+        options = None
+        if names.options is not None:
+            options = row.get(names.options)
+            texts = isinstance(options, list) and 2 <= len(options) <= len(LETTERS)
+            if not texts or not all(isinstance(option, str) for option in options or ()):
+                raise DataError(f'{place}: "{names.options}" is no list of 2 to {len(LETTERS)} texts; correct this line')
+        if self.options.answer_kind == "choice":
+            gold = _letter(gold, options, place, names.answer)
+        problem = Problem(id=problem_id, task=self.name, question=question, gold_answer=gold, options=options)
+        if self.options.answer_kind == "number" and not self.answer_kind.equal(gold, gold):
+            raise DataError(f'{place}: "{names.answer}" is {gold[:80]!r}, expected a number; correct it or set answer_kind')
+        return problem, rationale
+
+
+def load_grader(name: str) -> Grader:
+    """The function that `module:function` names; raises UsageError where there is none."""
+    module_name, _, function_name = name.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise UsageError(f"task.options.grader: module {module_name!r} cannot be imported ({error}); check its name") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise UsageError(f"task.options.grader: module {module_name!r} has no function {function_name!r}; check its name")
+    grader: Grader = function
+    return grader
+
+
+def _text(row: dict[str, Any], name: str, place: str) -> str:
+    """A column that is a text or a number, as text."""
+    if name not in row:
+        raise DataError(f'{place}: there is no column "{name}"; it has {", ".join(map(str, row))}; set task.options')
+    value = row[name]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f'{place}: "{name}" is {value!r:.80}, expected a text; correct this line')
+    return value.strip()
+
+
+def _letter(gold: str, options: list[str] | None, place: str, name: str) -> str:
+    """The letter of a gold answer that is a letter or the text of an option."""
+    if options is None:
+        raise UsageError("task.options: answer_kind choice needs the column of the options; set options: COLUMN")
+    if gold in options and options.count(gold) == 1:
+        return LETTERS[options.index(gold)]
+    if len(gold) == 1 and gold.upper() in LETTERS[: len(options)]:
+        return gold.upper()
+    raise DataError(
+        f'{place}: "{name}" is {gold[:80]!r}, expected a letter A to {LETTERS[len(options) - 1]} or an option; correct it'
+    )

@@ -1,0 +1,154 @@
+"""MMLU: multiple choice in 57 subjects (Hendrycks et al. 2021, arXiv 2009.03300), with its dev examples in the prompt.
+
+Answers are generated here ("The answer is (B)."); `letter_prompt` is the usual prompt of the evaluation by likelihoods. A
+question of test leaves validation and dev, one of validation leaves dev: no example in a prompt is a question that is measured.
+Repetitions within a split stay.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from aftune.answers.choices import LETTERS
+from aftune.errors import DataError
+from aftune.records import Problem
+from aftune.tasks.base import LeftOut, data_folder
+from aftune.tasks.files import hub_rows
+from aftune.tasks.multiple_choice import ChoiceTask, ask, question_key
+from aftune.tasks.options import TaskOptions
+
+_FOLDERS = {"dev": "dev", "validation": "val", "test": "test"}
+_HELD_OUT_FROM = {"dev": ("test", "validation"), "validation": ("test",), "test": ()}
+
+
+class MmluOptions(TaskOptions):
+    """shots: how many dev examples of the subject stand before a question."""
+
+    shots: int = Field(default=5, ge=0, le=5)
+
+
+class _Row(NamedTuple):
+    place: str
+    subject: str
+    index: int  # within the subject
+    question: str
+    options: list[str]
+    gold: str
+
+    @property
+    def key(self) -> str:
+        return question_key(self.question, self.options)
+
+
+class Mmlu(ChoiceTask):
+    """Reads `dev/`, `val/` and `test/` of a folder, a CSV file a subject without header, or `cais/mmlu`."""
+
+    name = "mmlu"
+    version = 1
+    split_names = ("dev", "validation", "test")
+    published_sizes: ClassVar[dict[str, int]] = {"dev": 285, "validation": 1531, "test": 14042}
+    source = "hendrycks/test: dev/, val/, test/; Hub cais/mmlu"
+    options_model = MmluOptions
+
+    def __init__(self, data: Path | None = None, seed: int = 0, options: MmluOptions | None = None) -> None:
+        self.data = data_folder(self.name, data)
+        self.options = options or MmluOptions()
+        self._loaded: dict[str, list[_Row]] = {}
+        self._examples: dict[str, list[Problem]] | None = None
+
+    def entries(self, split: str) -> Iterator[Problem | LeftOut]:
+        held_out = {name: {row.key for row in self._rows(name)} for name in _HELD_OUT_FROM[split]}
+        for row in self._rows(split):
+            problem_id = f"mmlu/{split}/{row.subject}/{row.index}"
+            other = next((name for name, keys in held_out.items() if row.key in keys), None)
+            if other is not None:
+                yield LeftOut(problem_id, f"the same question is in {other}")
+                continue
+            yield Problem(
+                id=problem_id,
+                task=self.name,
+                question=row.question,
+                gold_answer=row.gold,
+                options=row.options,
+                metadata={"subject": row.subject},
+            )
+
+    def prompt(self, problem: Problem) -> str:
+        shots = self._shots(problem)
+        return _heading(problem) + "".join(f"{ask(shot)}{self.gold_response(shot)}\n\n" for shot in shots) + ask(problem)
+
+    def letter_prompt(self, problem: Problem) -> str:
+        """The prompt of Hendrycks et al., with as many examples."""
+        shots = "".join(f"{_letter_question(shot)} {shot.gold_answer}\n\n" for shot in self._shots(problem))
+        return _heading(problem) + shots + _letter_question(problem)
+
+    def _shots(self, problem: Problem) -> list[Problem]:
+        """Examples of the problem's subject, never the problem itself."""
+        if not self.options.shots:
+            return []
+        if self._examples is None:
+            self._examples = {}
+            for example in self._problems("dev"):
+                self._examples.setdefault(example.metadata["subject"], []).append(example)
+        examples = self._examples.get(problem.metadata["subject"], [])
+        return [example for example in examples if example.id != problem.id][: self.options.shots]
+
+    def _rows(self, split: str) -> list[_Row]:
+        if split not in self._loaded:
+            self._loaded[split] = list(_hub(split) if self.data is None else _files(self.data, split))
+        return self._loaded[split]
+
+
+def _heading(problem: Problem) -> str:
+    subject = problem.metadata["subject"].replace("_", " ")
+    return f"The following are multiple choice questions (with answers) about {subject}.\n\n"
+
+
+def _letter_question(problem: Problem) -> str:
+    options = "".join(f"{letter}. {option}\n" for letter, option in zip(LETTERS, problem.options or (), strict=False))
+    return f"{problem.question}\n{options}Answer:"
+
+
+def _files(data: Path, split: str) -> Iterator[_Row]:
+    """The rows of all subjects, in the order of their names."""
+    folder = data / _FOLDERS[split]
+    ending = f"_{_FOLDERS[split]}.csv"
+    paths = sorted(folder.glob(f"*{ending}"))
+    if not paths:
+        raise DataError(f"data: {folder} holds no files *{ending}; give the folder with dev/, val/ and test/ of MMLU")
+    for path in paths:
+        yield from _read_subject(path, path.name.removesuffix(ending))
+
+
+def _read_subject(path: Path, subject: str) -> Iterator[_Row]:
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for index, fields in enumerate(reader):
+                place = f"{path}:{reader.line_num}"
+                if len(fields) != 6:
+                    raise DataError(f"{place}: {len(fields)} fields, expected question, A, B, C, D and a letter; correct this row")
+                yield _row(place, subject, index, fields[0], fields[1:5], fields[5])
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
+        except csv.Error as error:
+            raise DataError(f"{path}:{reader.line_num}: not valid CSV ({error}); correct this row") from error
+
+
+def _hub(split: str) -> Iterator[_Row]:
+    counts: dict[str, int] = {}
+    for place, row in hub_rows("mmlu", "cais/mmlu", "all", split):
+        index = counts.get(row["subject"], 0)
+        counts[row["subject"]] = index + 1
+        yield _row(place, row["subject"], index, row["question"], list(row["choices"]), LETTERS[row["answer"]])
+
+
+def _row(place: str, subject: str, index: int, question: Any, options: list[Any], gold: Any) -> _Row:
+    if not question.strip():
+        raise DataError(f"{place}: the question is empty; correct or remove this row")
+    if gold not in ("A", "B", "C", "D"):
+        raise DataError(f"{place}: the answer is {gold!r}, expected a letter A to D; correct this row")
+    return _Row(place, subject, index, question.strip(), [option.strip() for option in options], gold)

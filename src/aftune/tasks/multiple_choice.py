@@ -1,0 +1,58 @@
+"""What tasks with options share: the prompt that shows them, the letter as the gold answer, the line that references end in."""
+
+import re
+from collections.abc import Sequence
+
+from aftune.answers import CHOICE, AnswerKind
+from aftune.answers.choices import LETTERS
+from aftune.records import Problem
+from aftune.tasks.base import state_answer
+from aftune.tasks.files import FileTask
+
+_LABEL = re.compile(r"\s*\(?([A-Z])\)\.?\s*")
+
+
+class ChoiceTask(FileTask):
+    """Questions with options. A gold answer is a letter; responses end in "The answer is (B)."."""
+
+    answer_kind: AnswerKind = CHOICE
+
+    def prompt(self, problem: Problem) -> str:
+        return ask(problem)
+
+    def letter_prompt(self, problem: Problem) -> str:
+        """A text after which the letter of an option is the answer, for `aftune.evaluation.choices.letter_accuracy`."""
+        return self.prompt(problem).rstrip("\n")
+
+    def letter_responses(self, problem: Problem) -> list[str]:
+        """What follows `letter_prompt` for each option."""
+        return [f" {letter}" for letter in letters(problem)]
+
+
+def ask(problem: Problem) -> str:
+    """A question with its options, one a line."""
+    options = "".join(f"({letter}) {option}\n" for letter, option in zip(LETTERS, problem.options or (), strict=False))
+    return f"Question: {problem.question}\nOptions:\n{options}Answer:\n"
+
+
+def letters(problem: Problem) -> str:
+    return LETTERS[: len(problem.options or ())]
+
+
+def with_final_line(rationale: str, letter: str) -> str:
+    """A reference: the reasoning, and the answer in the format that is asked for."""
+    return f"{rationale}\n{state_answer(CHOICE, letter)}"
+
+
+def without_label(option: str, index: int) -> str:
+    """An option without the label of its place: `A)21`, `(A) 21`, `A).21` and `A)A)21` are 21."""
+    match = _LABEL.match(option)
+    while match and match[1] == LETTERS[index]:
+        option = option[match.end() :]
+        match = _LABEL.match(option)
+    return option.strip()
+
+
+def question_key(question: str, options: Sequence[str] | None = None) -> str:
+    """What equal questions have in common, whatever their white space; options belong to the question."""
+    return "\n".join(" ".join(part.split()) for part in (question, *(options or ())))
