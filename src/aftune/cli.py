@@ -69,6 +69,26 @@ def compare(
     _guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, dry_run=dry_run), debug)
 
 
+@app.command()
+def tasks(debug: Debug = False) -> None:
+    """List the tasks: splits, kind of answers, version, where the data comes from."""
+    _guard(_tasks, debug)
+
+
+@app.command()
+def validate(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name; `aftune tasks` lists them.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, model.name=NAME, task.options.shots=0."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File of the findings; TASK-findings.jsonl by default.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Check every row of a task's data; status 1 where a gold answer is refused or a row cannot be read."""
+    _guard(lambda: _validate(task, settings or [], out), debug)
+
+
 def _stage_command(name: str, text: str) -> None:
     def command(recipe: RecipeFile, overrides: Overrides = None, debug: Debug = False) -> None:
         _guard(lambda: _run(recipe, overrides or [], only=name), debug)
@@ -129,12 +149,29 @@ def _compare(
     comparison_summary.run_and_print(wanted, resolved.compare.jobs if jobs is None else jobs, console)
 
 
+def _tasks() -> None:
+    from aftune.progress import console
+    from aftune.task_summary import print_tasks
+
+    print_tasks(console)
+
+
+def _validate(task: str, settings: list[str], out: Path | None) -> None:
+    from aftune.progress import console
+    from aftune.task_summary import run_validation
+
+    if not run_validation(task, settings, out, console):
+        raise typer.Exit(1)
+
+
 def _guard(action: Callable[[], Any], debug: bool) -> None:
     """Runs a command; an error becomes one line on standard error and an exit status."""
     try:
         action()
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on where it stopped", 130)
+    except typer.Exit:
+        raise
     except Exception as error:
         if debug:
             raise

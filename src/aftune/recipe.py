@@ -201,13 +201,19 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UsageError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}); correct this line") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected keys and values, found {type(values).__name__}; see recipes/quickstart.yaml")
+    return recipe_from(values, overrides, str(path))
+
+
+def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) -> Recipe:
+    """A recipe of these values (which it changes) with `section.key=value` overrides applied; raises UsageError, its message
+    starting with `place` or the override."""
     sources = {override.partition("=")[0]: override for override in overrides}
     for override in overrides:
         _apply(values, override)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError(_explain_all(error, str(path), sources)) from error
+        raise UsageError(_explain_all(error, place, sources)) from error
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:

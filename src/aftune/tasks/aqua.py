@@ -43,6 +43,9 @@ class Aqua(ChoiceTask):
         self._hub: dict[str, list[tuple[str, Any]]] = {}
         self._held_out: dict[str, str] | None = None
 
+    def has_split(self, split: str) -> bool:
+        return self.data is None or find_file(self.data, *_FILES[split]) is not None
+
     def entries(self, split: str) -> Iterator[Problem | LeftOut]:
         held_out = self._held_out_questions() if split == "train" else {}
         for index, (place, row) in enumerate(self._rows(split)):
@@ -81,7 +84,7 @@ class Aqua(ChoiceTask):
         if self._held_out is None:
             self._held_out = {}
             for split in ("validation", "test"):
-                if self.data is None or find_file(self.data, *_FILES[split]):
+                if self.has_split(split):
                     self._held_out |= {
                         _letters_only(parse_row(row, place, split)[0].question): split for place, row in self._rows(split)
                     }

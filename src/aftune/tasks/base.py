@@ -48,6 +48,10 @@ class Task(ABC):
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
         """Problems `start` to `stop` (exclusive) of a split; raises DataError with the place of a bad record."""
 
+    def has_split(self, split: str) -> bool:
+        """Whether the data of a split is here; of the Hub's it is always said to be."""
+        return True
+
     def left_out(self, split: str) -> list[LeftOut]:
         """What the files of a split hold that `problems` does not give."""
         return []

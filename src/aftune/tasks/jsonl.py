@@ -61,6 +61,9 @@ class Jsonl(FileTask):
         self.answer_kind = _KINDS[self.options.answer_kind](**form)  # type: ignore[arg-type]
         self._grader = None if self.options.grader is None else load_grader(self.options.grader)
 
+    def has_split(self, split: str) -> bool:
+        return self.data is not None and (self.data / f"{split}.jsonl").is_file()
+
     def entries(self, split: str) -> Iterator[Problem | LeftOut]:
         if self.data is None:
             raise UsageError("task jsonl: give data=FOLDER with train.jsonl, validation.jsonl and test.jsonl")

@@ -1,0 +1,95 @@
+"""What `aftune tasks` and `aftune validate` print and write."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from aftune import models, tasks
+from aftune.encoding import too_long
+from aftune.errors import UsageError
+from aftune.recipe import Recipe, recipe_from
+from aftune.records import Problem, write_lines
+from aftune.validation import FINDINGS, Misfit, Validation, validate
+
+_MEANING = {
+    "unreadable": "cannot be read",
+    "gold": "gold answer refused",
+    "reference": "reference refused",
+    "too_long": "longer than the context",
+    "duplicate": "repeated questions",
+    "overlap": "question of another split",
+    "left_out": "left out by the task",
+    "rationale_left_out": "rationale left out",
+}
+
+
+def print_tasks(console: Console) -> None:
+    """A line for each task, and where its data comes from."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("task", "version", "answers", "splits as published"):
+        table.add_column(heading)
+    for name, task in tasks.TASKS.items():
+        kind = "your choice" if name == "jsonl" else task.answer_kind.name
+        sizes = (f"{split} {task.published_sizes[split]:,}" if task.published_sizes else split for split in task.split_names)
+        table.add_row(name, str(task.version), kind, ", ".join(sizes))
+    console.print(table)
+    for name, task in tasks.TASKS.items():
+        console.print(f"[bold]{name}[/bold]: {escape(task.source)}", soft_wrap=True)
+
+
+def run_validation(name: str, overrides: Sequence[str], out: Path | None, console: Console) -> bool:
+    """Validates a task with settings as in a recipe (`data=FOLDER`, `task.options.shots=0`, `model.name=...`), prints the table and
+    writes the findings; whether the data can be used.
+
+    Lengths are checked where a model is named. Raises UsageError for a task or a setting that does not exist.
+    """
+    recipe = recipe_from({"run_dir": "unused", "task": {"name": name}}, overrides, "aftune validate")
+    if recipe.task.name != name:
+        raise UsageError("aftune validate: the task is the first argument; leave task.name out")
+    task = tasks.build(name, recipe.data, recipe.seed, recipe.task.options)
+    has_model = any(override.startswith("model.name=") for override in overrides)
+    validation = validate(task, _misfit(task, recipe) if has_model else lambda problem: None)
+    path = out or Path(f"{name}-findings.jsonl")
+    write_lines(path, (json.dumps(row, ensure_ascii=False) for row in validation.findings))
+    _print(name, validation, has_model, path, console)
+    return validation.usable
+
+
+def _misfit(task: tasks.Task, recipe: Recipe) -> Misfit:
+    section = recipe.model
+    tokenizer = models.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
+    config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    if config is None:
+        raise UsageError(f"model.name: the settings of {section.name!r} are not here; give a local folder")
+    context = models.context_length(config)
+
+    def misfit(problem: Problem) -> str | None:
+        return too_long(tokenizer, problem, task.prompt(problem), task.reference_response(problem), context)
+
+    return misfit
+
+
+def _print(name: str, validation: Validation, has_model: bool, path: Path, console: Console) -> None:
+    table = Table(title=f"task {name}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for summary in validation.splits:
+        table.add_column(summary.split, justify="right", no_wrap=True)
+    table.add_row("problems", *(f"{summary.problems:,}" for summary in validation.splits))
+    table.add_row("with a reference", *(f"{summary.references:,}" for summary in validation.splits), end_section=True)
+    for kind in FINDINGS:
+        if has_model or kind != "too_long":
+            table.add_row(_MEANING[kind], *(f"{summary.findings[kind]:,}" for summary in validation.splits))
+    console.print(table)
+    for row in validation.findings:
+        if row["kind"] == "unreadable":
+            console.print(f"[red]{escape(row['reason'])}[/red]", soft_wrap=True)
+    console.print(f"{len(validation.findings):,} findings: {escape(str(path))}", soft_wrap=True)
+    if not validation.usable:
+        console.print(
+            "[red]Not usable: a row cannot be read, or its gold answer is refused by the task's own verifier.[/red]", soft_wrap=True
+        )
