@@ -44,8 +44,8 @@ class Validation:
 
 
 def validate(task: Task, misfit: Misfit = lambda problem: None) -> Validation:
-    """Checks all splits of a task whose data is here: gold answers (by both readings) and references (strict) against its verifier, lengths, questions
-    that repeat within a split or between splits, and what the task leaves out.
+    """Checks all splits of a task whose data is here: gold answers (by both readings) and references (strict) against its verifier,
+    lengths, questions that repeat within a split or between splits, and what the task leaves out.
 
     A row that cannot be read ends its split; it is a finding too. A question is the same with the same options.
     """

@@ -1,0 +1,151 @@
+"""The task for a user's own files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftune import tasks
+from aftune.errors import DataError, UsageError
+from aftune.tasks import Task
+
+ROWS = [
+    {"q": "1+1?", "a": 2, "why": "1+1=2", "n": "first"},
+    {"q": "2+2?", "a": "4", "why": "2+2=4\n#### 4.0", "n": "second"},
+    {"q": "3+3?", "a": "6", "why": "3+3=7\n#### 7", "n": "third"},
+]
+COLUMNS = {"question": "q", "answer": "a", "rationale": "why", "id": "n"}
+
+
+def build(folder: Path, rows: list[Any], split: str = "train", **options: Any) -> Task:
+    (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tasks.build("jsonl", folder, options=options)
+
+
+def test_columns(tmp_path: Path) -> None:
+    """A rationale that states no answer gets a last line; one that states another one is no reference."""
+    task = build(tmp_path, ROWS, **COLUMNS)
+    first, second = task.load("train")
+    assert (first.id, first.question, first.gold_answer, first.rationale) == ("first", "1+1?", "2", "1+1=2\n#### 2")
+    assert second.rationale == "2+2=4\n#### 4.0"
+    (left,) = task.left_out("train")
+    assert left.id == "third"
+    assert left.reason.endswith("train.jsonl:3: the rationale states another answer than the gold one")
+    assert task.verdict(first, "#### 2.0").quality == 1.0
+
+
+def test_evaluation_problems_stay_without_such_a_rationale(tmp_path: Path) -> None:
+    task = build(tmp_path, ROWS, "test", **COLUMNS)
+    assert [p.rationale is None for p in task.load("test")] == [False, False, True]
+    assert [left.what for left in task.left_out("test")] == ["rationale"]
+
+
+def test_defaults(tmp_path: Path) -> None:
+    (problem,) = build(tmp_path, [{"question": "q", "answer": "5", "more": 1}]).load("train")
+    assert (problem.id, problem.rationale) == ("jsonl/train/0", None)
+
+
+@pytest.mark.parametrize("gold", ["B", "b", "pear"])
+def test_choices(tmp_path: Path, gold: str) -> None:
+    row = {"question": "Which?", "answer": gold, "choices": ["apple", "pear"]}
+    task = build(tmp_path, [row], options="choices", answer_kind="choice")
+    (problem,) = task.load("train")
+    assert problem.gold_answer == "B"
+    assert task.prompt(problem) == "Question: Which?\nOptions:\n(A) apple\n(B) pear\nAnswer:\n"
+    assert task.verdict(problem, "The answer is (B).").quality == 1.0
+    assert task.gold_response(problem) == "The answer is (B)."
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "gold", "response"),
+    [
+        ("number", None, "5", "#### 5"),
+        ("number", "json", "5", '{"answer": "5"}'),
+        ("math", None, r"\frac{1}{2}", r"\boxed{\frac{1}{2}}"),
+        ("text", None, "Paris", "The answer is Paris."),
+        ("number", "boxed", "5", r"\boxed{5}"),
+    ],
+)
+def test_kinds_and_forms(tmp_path: Path, kind: str, form: str | None, gold: str, response: str) -> None:
+    task = build(tmp_path, [{"question": "q", "answer": gold}], answer_kind=kind, form=form)
+    (problem,) = task.load("train")
+    assert task.gold_response(problem) == response
+    assert task.verdict(problem, response).reason == "matched"
+
+
+GRADER = """
+from aftune.answers import Verdict
+
+def even(problem, text):
+    return int(text.split()[-1]) % 2 == 0
+
+def unsure(problem, text):
+    return Verdict(None, False, "ambiguous", "never sure")
+
+def wrong(problem, text):
+    return 1
+"""
+
+
+def test_grader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_grader_of_a_test.py").write_text(GRADER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rows = [{"question": "q", "answer": "any"}]
+
+    def task(name: str) -> Task:
+        return build(tmp_path, rows, grader=f"own_grader_of_a_test:{name}", answer_kind="text")
+
+    (problem,) = task("even").load("train")
+    verdicts = [task("even").verdict(problem, text) for text in ("it is 4", "it is 5")]
+    assert [(v.quality, v.reason, v.answer) for v in verdicts] == [(1.0, "matched", "it is 4"), (0.0, "different", "it is 5")]
+    unsure = task("unsure").verdict(problem, "4")
+    assert (unsure.reason, unsure.detail, unsure.undecided) == ("ambiguous", "never sure", True)
+    with pytest.raises(DataError, match=r"jsonl/train/0: task\.options\.grader own_grader_of_a_test:even raised ValueError"):
+        task("even").verdict(problem, "x")
+    with pytest.raises(DataError, match="gave 1; expected a Verdict, True or False"):
+        task("wrong").verdict(problem, "x")
+    with pytest.raises(UsageError, match="has no function 'odd'"):
+        task("odd")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"answr": "a"}, r"task\.options\.answr: unknown key; did you mean 'answer'\?"),
+        (
+            {"answer_kind": "letter"},
+            r"task\.options\.answer_kind is 'letter': input should be 'number', 'math', 'choice' or 'text'",
+        ),
+        ({"grader": "os.system"}, r"task\.options\.grader is 'os\.system': string should match pattern"),
+        ({"grader": "no_such_module_here:f"}, r"task\.options\.grader: module 'no_such_module_here' cannot be imported"),
+    ],
+)
+def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(tmp_path, [], **options)
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "message"),
+    [
+        ({"question": "q"}, {}, r'train\.jsonl:1: there is no column "answer"; it has question'),
+        ({"question": "", "answer": "1"}, {}, r"train\.jsonl:1: \"question\" is '', expected a text"),
+        ({"question": "q", "answer": "about five"}, {}, r"train\.jsonl:1: \"answer\" is 'about five', expected a number"),
+        ({"question": "q", "answer": "C", "o": ["x", "y"]}, {"answer_kind": "choice", "options": "o"}, "expected a letter A to B"),
+        ({"question": "q", "answer": "A", "o": "x"}, {"answer_kind": "choice", "options": "o"}, '"o" is no list of 2 to 26 texts'),
+        (["q"], {}, r"train\.jsonl:1: expected an object"),
+    ],
+)
+def test_bad_rows(tmp_path: Path, row: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        build(tmp_path, [row], **options).load("train")
+
+
+def test_missing_things(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"task jsonl: give data=FOLDER"):
+        tasks.build("jsonl").load("train")
+    with pytest.raises(UsageError, match="answer_kind choice needs the column of the options"):
+        build(tmp_path, [{"question": "q", "answer": "A"}], answer_kind="choice").load("train")
+    with pytest.raises(DataError, match=r"holds no test\.jsonl"):
+        build(tmp_path, ROWS).load("test")

@@ -1,0 +1,118 @@
+"""MMLU: subjects, examples in the prompt, leaks, and the real files."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftune import tasks
+from aftune.errors import DataError, UsageError
+from aftune.tasks.mmlu import Mmlu, MmluOptions
+
+OPTIONS = ["one", "two", "three", "four"]
+
+
+def write(folder: Path, split: str, subject: str, *questions: str, gold: str = "B") -> None:
+    (folder / split).mkdir(exist_ok=True)
+    with open(folder / split / f"{subject}_{split}.csv", "w", newline="") as file:
+        csv.writer(file).writerows([question, *OPTIONS, gold] for question in questions)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path, "dev", "high_school_art", "d0?", "d1?", "t1?", "v0?")
+    write(tmp_path, "dev", "law", "l?")
+    write(tmp_path, "val", "high_school_art", "v0?", "t0?")
+    write(tmp_path, "test", "high_school_art", "t0?", "t1?\nmore", "t0?")
+    write(tmp_path, "test", "law", "t1?")
+    return tmp_path
+
+
+def test_splits_share_no_question(folder: Path) -> None:
+    task = tasks.build("mmlu", folder)
+    assert {split: [p.id for p in task.load(split)] for split in task.split_names} == {
+        "dev": ["mmlu/dev/high_school_art/0", "mmlu/dev/high_school_art/1", "mmlu/dev/law/0"],
+        "validation": ["mmlu/validation/high_school_art/0"],
+        "test": [*(f"mmlu/test/high_school_art/{n}" for n in range(3)), "mmlu/test/law/0"],
+    }
+    assert {left.id: left.reason for split in task.split_names for left in task.left_out(split)} == {
+        "mmlu/dev/high_school_art/2": "the same question is in test",
+        "mmlu/dev/high_school_art/3": "the same question is in validation",
+        "mmlu/validation/high_school_art/1": "the same question is in test",
+    }
+
+
+def test_prompts(folder: Path) -> None:
+    task = Mmlu(folder, options=MmluOptions(shots=1))
+    problem = task.load("test")[1]
+    assert problem.metadata == {"subject": "high_school_art"}
+    heading = "The following are multiple choice questions (with answers) about high school art.\n\n"
+    options = "Options:\n(A) one\n(B) two\n(C) three\n(D) four\nAnswer:\n"
+    assert task.prompt(problem) == (f"{heading}Question: d0?\n{options}The answer is (B).\n\nQuestion: t1?\nmore\n{options}")
+    letters = "A. one\nB. two\nC. three\nD. four\nAnswer:"
+    assert task.letter_prompt(problem) == f"{heading}d0?\n{letters} B\n\nt1?\nmore\n{letters}"
+    assert task.letter_responses(problem) == [" A", " B", " C", " D"]
+    assert Mmlu(folder, options=MmluOptions(shots=0)).letter_prompt(problem) == f"{heading}t1?\nmore\n{letters}"
+
+
+def test_a_problem_is_no_example_of_itself(folder: Path) -> None:
+    task = Mmlu(folder)
+    assert [task.prompt(problem).count("Question: d0?") for problem in task.load("dev")] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shot": 1}, r"task\.options\.shot: unknown key; did you mean 'shots'\? task mmlu takes shots"),
+        ({"shots": 6}, r"task\.options\.shots is 6: input should be less than or equal to 5"),
+        ({"shots": "2"}, r"task\.options\.shots is '2': input should be a valid integer"),
+    ],
+)
+def test_wrong_options(folder: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tasks.build("mmlu", folder, options=options)
+
+
+def test_task_without_options() -> None:
+    with pytest.raises(UsageError, match=r"task\.options\.shots: task arithmetic takes no options; remove it"):
+        tasks.build("arithmetic", options={"shots": 1})
+
+
+def test_bad_files(folder: Path) -> None:
+    (folder / "test" / "law_test.csv").write_text('q,1,2,3,4,A\n"two\nlines",1,2,3,4\n')
+    with pytest.raises(DataError, match=r"law_test\.csv:3: 5 fields, expected question"):
+        Mmlu(folder).load("test")
+    (folder / "test" / "law_test.csv").write_text("q,1,2,3,4,E\n")
+    with pytest.raises(DataError, match=r"law_test\.csv:1: the answer is 'E', expected a letter A to D"):
+        Mmlu(folder).load("test")
+    with pytest.raises(DataError, match=r"dev holds no files \*_dev\.csv"):
+        Mmlu(folder / "dev").load("dev")
+
+
+def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(task: str, name: str, config: str, split: str) -> list[tuple[str, Any]]:
+        assert (task, name, config) == ("mmlu", "cais/mmlu", "all")
+        row = {"question": f"{split}?", "subject": "law", "choices": OPTIONS, "answer": 2}
+        return [("hub", row), ("hub", {**row, "subject": "art"})]
+
+    monkeypatch.setattr("aftune.tasks.mmlu.hub_rows", rows)
+    problems = Mmlu().load("test")
+    assert [(p.id, p.gold_answer) for p in problems] == [("mmlu/test/law/0", "C"), ("mmlu/test/art/0", "C")]
+
+
+def test_real_files(data_dir: Path) -> None:
+    """57 subjects. 5 questions of dev and 28 of validation are in test, one of dev is in validation."""
+    task = Mmlu(data_dir / "mmlu")
+    problems = {split: task.load(split) for split in task.split_names}
+    assert {split: len(found) for split, found in problems.items()} == {"dev": 279, "validation": 1503, "test": 14042}
+    assert [Counter(left.reason.rpartition(" ")[2] for left in task.left_out(split)) for split in task.split_names] == [
+        {"test": 5, "validation": 1},
+        {"test": 28},
+        {},
+    ]
+    assert len({p.metadata["subject"] for p in problems["test"]}) == 57
+    assert sum("\n" in p.question for p in problems["test"]) > 1000
+    for reading in ("strict", "flexible"):
+        assert all(task.verdict(p, task.gold_response(p), reading).quality for found in problems.values() for p in found)
