@@ -54,3 +54,25 @@ def test_a_split_without_problems_is_an_error_and_writes_no_file(tmp_path: Path)
     with pytest.raises(DataError, match=r"task\.train: no problem of train\[:-1\] is left; .*the same question is in test"):
         prepare(prepared)
     assert not (prepared.folder("prepare") / "train.jsonl").exists()
+
+
+def test_what_the_task_leaves_out_is_listed_once_and_options_belong_to_a_question(tmp_path: Path) -> None:
+    """Train and validation are slices of one split: its second row, whose rationale names another option, is listed once. The
+    test question is the first training question with other options."""
+
+    def row(options: list[str], rationale: str) -> str:
+        return json.dumps({"question": "Which?", "options": options, "rationale": rationale, "correct": "A"}) + "\n"
+
+    good, bad = "Answer: A", "Answer: B"
+    (tmp_path / "train.json").write_text(row(["A)1", "B)2"], good) + row(["A)1", "B)3"], bad) + row(["A)1", "B)4"], good))
+    (tmp_path / "test.json").write_text(row(["A)5", "B)6"], bad))
+    splits = {"train": "train[:1]", "validation": "train[1:]", "test": "test"}
+    recipe = Recipe.model_validate({"run_dir": tmp_path / "run", "data": tmp_path, "task": {"name": "aqua", **splits}})
+    prepared = Context(recipe, RunDirectory(recipe.run_dir))
+    with pytest.raises(DataError, match=r"no problem of train\[1:\] is left"):
+        prepare(prepared)  # the same words as the test question's: a leak
+    (tmp_path / "test.json").write_text(row(["A)5", "B)6"], bad).replace("Which", "What"))
+    prepared = Context(recipe, RunDirectory(recipe.run_dir))
+    assert prepare(prepared) == {"train": 1, "validation": 1, "test": 1, "left_out": 1, "references_left_out": 1}
+    (left,) = json.loads((prepared.folder("prepare") / "left_out.json").read_text())
+    assert (left["split"], left["id"]) == ("train", "aqua/train/1")

@@ -25,12 +25,12 @@ def prepare(context: Context) -> Summary:
     num_references = 0
     for split in _ORDER:
         write_records(context.folder("prepare") / f"{split}.jsonl", _kept(context, split, held_out, left_out, sizes))
-    for split in _ORDER:
-        named = context.task.parse_slice(getattr(context.recipe.task, split)).split
+    slices = [context.task.parse_slice(getattr(context.recipe.task, split)) for split in _ORDER]
+    for named in dict.fromkeys(wanted.split for wanted in slices):
         for entry in context.task.left_out(named):
             num_references += entry.what == "rationale"
             if entry.what == "problem":
-                left_out.append({"split": split, "id": entry.id, "reason": entry.reason})
+                left_out.append({"split": named, "id": entry.id, "reason": entry.reason})
     write_json(context.folder("prepare") / "left_out.json", left_out)
     references = {"references_left_out": num_references} if num_references else {}
     return {**sizes, "left_out": len(left_out), **references}

@@ -92,7 +92,7 @@ CONTROL = Stage(
 
 HELD_OUT = Stage(
     "held_out",
-    1,
+    2,
     ("prepare", "sft"),
     "evaluate:held_out",
     "held_out/groups.jsonl",
@@ -100,14 +100,14 @@ HELD_OUT = Stage(
 )
 MEASURE = Stage(
     "measure",
-    1,
+    2,
     ("prepare", "sft", "held_out", "align", "control"),
     "evaluate:measure",
     "measure/metrics.json",
     _section("evaluate", "label", "seed", "model"),
 )
 
-PREPARE = Stage("prepare", 1, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model"))
+PREPARE = Stage("prepare", 2, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model"))
 SFT = Stage(
     "sft",
     2,
@@ -120,7 +120,7 @@ SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candida
 LABEL = Stage("label", 3, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
 EVALUATE = Stage(
     "evaluate",
-    3,
+    4,
     ("prepare", "sft", "align", "control"),
     "evaluate:evaluate",
     "evaluate/metrics.json",

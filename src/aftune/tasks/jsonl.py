@@ -58,7 +58,7 @@ class Jsonl(FileTask):
         self.options = options or JsonlOptions()
         self.data = data_folder(self.name, data)
         form = {} if self.options.form is None else {"form": self.options.form}
-        self.answer_kind = _KINDS[self.options.answer_kind](**form)  # type: ignore[arg-type]
+        self.answer_kind = _KINDS[self.options.answer_kind](**form)
         self._grader = None if self.options.grader is None else load_grader(self.options.grader)
 
     def has_split(self, split: str) -> bool:

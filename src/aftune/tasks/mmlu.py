@@ -33,7 +33,7 @@ class MmluOptions(TaskOptions):
 class _Row(NamedTuple):
     place: str
     subject: str
-    index: int  # within the subject
+    number: int  # within the subject, from 0
     question: str
     options: list[str]
     gold: str
@@ -62,7 +62,7 @@ class Mmlu(ChoiceTask):
     def entries(self, split: str) -> Iterator[Problem | LeftOut]:
         held_out = {name: {row.key for row in self._rows(name)} for name in _HELD_OUT_FROM[split]}
         for row in self._rows(split):
-            problem_id = f"mmlu/{split}/{row.subject}/{row.index}"
+            problem_id = f"mmlu/{split}/{row.subject}/{row.number}"
             other = next((name for name, keys in held_out.items() if row.key in keys), None)
             if other is not None:
                 yield LeftOut(problem_id, f"the same question is in {other}")
