@@ -10,7 +10,7 @@ from typing import Any
 from aftune.evaluation.statistics import holm, pearson, pooled_paired_difference, seed_summary
 from aftune.pipeline.compare import Comparison
 from aftune.pipeline.methods import Method
-from aftune.pipeline.policy import Verdict
+from aftune.pipeline.policy import BY_TASK, Verdict
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.record_files import RecordFile
 from aftune.records import write_json, write_lines
@@ -26,7 +26,7 @@ def gather(wanted: Comparison) -> dict[str, Any]:
     methods = [_summary(wanted, method, runs, verdicts) for method in wanted.methods]
     _adjust(methods)
     return {
-        "task": wanted.recipe.task.name,
+        "task": wanted.recipe.task.title,
         "model": wanted.recipe.model.name,
         "seeds": list(wanted.seeds),
         "methods": methods,
@@ -58,7 +58,17 @@ def _run(wanted: Comparison, method: Method, seed: int) -> dict[str, Any] | None
     row: dict[str, Any] = {"method": method.name, "seed": seed, "folder": str(recipe.run_dir)}
     row |= {"optimizer_steps": trained.get("summary", {}).get("optimizer_steps"), "seconds": trained.get("seconds")}
     row |= {"beta": trained.get("summary", {}).get("beta", recipe.align.beta if method.trains else None)}
-    return row | {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return row | _scalars(metrics)
+
+
+def _scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The single numbers among metrics; those by task as `accuracy.arithmetic`."""
+    found = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    for name, values in metrics.items():
+        if name.endswith(BY_TASK):
+            by_task = {f"{name.removesuffix(BY_TASK)}.{task}": value for task, value in values.items()}
+            found |= {key: value for key, value in by_task.items() if isinstance(value, int | float)}
+    return found
 
 
 def _right(folder: Path) -> list[bool]:
