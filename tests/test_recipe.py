@@ -75,7 +75,7 @@ def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
             "r.yaml: unknown key 'align.betta'; did you mean 'beta'? allowed here: alignment_weight, auto_beta_quantile,",
         ),
         ("sft: {beta: 1.0}", "r.yaml: unknown key 'sft.beta'; did you mean"),
-        ("task: {xqzw: 1}", "r.yaml: unknown key 'task.xqzw'; allowed here: name, skip_too_long, test, train, validation"),
+        ("task: {xqzw: 1}", "r.yaml: unknown key 'task.xqzw'; allowed here: name, parts, skip_too_long, test, train, validation"),
         (
             "candidates: {format: gsm8k_solutions, path: f, kind: 1}",
             "r.yaml: unknown key 'candidates.kind'; allowed here: format, path",

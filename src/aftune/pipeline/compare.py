@@ -60,7 +60,7 @@ def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: 
         raise UsageError(f"compare: expected methods, each once; repeated: {', '.join(repeated) or 'none, the list is empty'}")
     runner.check(recipe)
     for method in chosen:
-        method.recipe(recipe)
+        runner.check(method.recipe(recipe))
     number = recipe.compare.num_seeds if num_seeds is None else num_seeds
     return Comparison(recipe, chosen, range(recipe.seed, recipe.seed + number))
 

@@ -11,7 +11,7 @@ from aftune.evaluation.statistics import holm, pearson, pooled_paired_difference
 from aftune.pipeline import runner
 from aftune.pipeline.compare import Comparison
 from aftune.pipeline.methods import Method
-from aftune.pipeline.policy import Verdict
+from aftune.pipeline.policy import BY_TASK, Verdict
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Plan
 from aftune.record_files import RecordFile
@@ -30,7 +30,7 @@ def gather(wanted: Comparison) -> dict[str, Any]:
     methods = [_summary(wanted, method, runs, verdicts) for method in wanted.methods]
     _adjust(methods)
     return {
-        "task": wanted.recipe.task.name,
+        "task": wanted.recipe.task.title,
         "model": wanted.recipe.model.name,
         "seeds": list(wanted.seeds),
         "methods": methods,
@@ -65,7 +65,17 @@ def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) 
         row["optimizer_steps"] = sum(entry["summary"]["optimizer_steps"] for entry in trained)
         row["seconds"] = round(sum(entry["seconds"] for entry in trained), 2)
         row["beta"] = trained[-1]["summary"].get("beta", recipe.align.beta)
-    return row | {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return row | _scalars(metrics)
+
+
+def _scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The single numbers among metrics; those by task as `accuracy.arithmetic`."""
+    found = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    for name, values in metrics.items():
+        if name.endswith(BY_TASK):
+            by_task = {f"{name.removesuffix(BY_TASK)}.{task}": value for task, value in values.items()}
+            found |= {key: value for key, value in by_task.items() if isinstance(value, int | float)}
+    return found
 
 
 def _right(folder: Path) -> list[bool]:

@@ -187,6 +187,7 @@ def input_files(stage: Stage, recipe: Recipe) -> dict[str, str]:
     if stage.reads:
         return {}
     folders = {"model": Path(models.resolve(recipe.model.name)), "data": recipe.data}
+    folders |= {f"task.parts.{place}.data": part.data for place, part in enumerate(recipe.task.parts)}
     return {
         f"{kind}/{name}": value
         for kind, folder in folders.items()
