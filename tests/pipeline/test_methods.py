@@ -137,7 +137,7 @@ def test_values_that_do_not_fit_name_the_method_and_the_key(text: str, message: 
 def test_every_method_is_checked_before_anything_runs() -> None:
     with pytest.raises(UsageError, match="method aft-bc:k=-1: "):
         comparison(RECIPE, ["vft", "aft", "aft-bc:k=-1"])
-    with pytest.raises(UsageError, match="task.name: there is no task 'x'"):
+    with pytest.raises(UsageError, match=r"task\.name: there is no task 'x'"):
         comparison(RECIPE.model_copy(update={"task": RECIPE.task.model_copy(update={"name": "x"})}), ["vft"])
 
 
