@@ -331,10 +331,9 @@ def test_holm_counts_the_methods_that_were_compared(tmp_path: Path, monkeypatch:
 def test_correlation_over_methods(comparison: Any) -> None:
     """Pearson's r from the means of the methods, by its definition."""
     found = results(comparison.folder)
-    points = [
-        (method["metrics"]["accuracy"]["mean"], method["metrics"]["assessment_accuracy"]["mean"]) for method in found["methods"]
-    ]
-    x, y = ([value - fmean(column) for value in column] for column in zip(*points, strict=True))
+    names = ("accuracy", "assessment_accuracy")
+    columns = [[method["metrics"][name]["mean"] for method in found["methods"]] for name in names]
+    x, y = ([value - fmean(column) for value in column] for column in columns)
     r = sum(a * b for a, b in zip(x, y, strict=True)) / math.sqrt(sum(a * a for a in x) * sum(b * b for b in y))
     assert found["correlation"]["r"] == pytest.approx(r)
     assert found["correlation"]["num_methods"] == len(small_comparison.METHODS)

@@ -70,8 +70,8 @@ def _scored_group(group: EncodedGroup, sums: list[float], lengths: list[int]) ->
     number = len(group.response_ids)
     if not all(map(math.isfinite, sums[:number])):
         raise DataError(
-            f"{group.problem_id}: the model gives log-probabilities that are not finite; its training has diverged: "
-            "lower learning_rate"
+            f"{group.problem_id}: the model gives log-probabilities that are not finite; "
+            "its training has diverged: lower learning_rate"
         )
     return ScoredGroup(sums[:number], lengths[:number])
 
