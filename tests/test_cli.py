@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from aftune import progress
 from aftune.cli import app
 from aftune.errors import UsageError
 from aftune.records import Record
@@ -274,7 +275,7 @@ def test_help_of_compare() -> None:
 def test_dry_run_of_compare_prints_the_plan_and_writes_nothing(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(progress.console, "width", 200)
     methods = "vft, vft-compute,aft-bc:beta=auto:k=2,"
     result = aftune("compare", recipe_file, "seed=4", "--methods", methods, "--seeds", "2", "--dry-run")
     assert result.status == 0, result.stderr
