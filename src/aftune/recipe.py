@@ -124,7 +124,8 @@ class AlignSection(TrainingSection):
     beta: nats per token, or auto: the quantile `auto_beta_quantile` of what negatives lie below their boundary's start under the
     model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the task's own.
     num_candidates: at most the first so many samples of a problem. sft_on: what the VFT loss is taken on: the reference, or also
-    the right candidates as RFT selects them, at most `max_positives` a problem.
+    the right candidates as RFT selects them, at most `max_positives` a problem. rrhf_length_normalisation, pro_eps and
+    sft_reduction: what the official codes of RRHF (`padded`) and PRO (1.0e-10, `token_sum`) do otherwise than their papers.
     """
 
     loss: Literal["aft", "rrhf", "pro", "dpo"] = "aft"
@@ -133,12 +134,15 @@ class AlignSection(TrainingSection):
     auto_beta_quantile: Fraction = 0.9
     detach_boundary: bool = True
     dpo_beta: Positive = 0.1
+    rrhf_length_normalisation: Literal["response", "padded"] = "response"
+    pro_eps: Annotated[float, Field(ge=0)] = 0.0
     feedback: Literal["task", "binary", "ranking"] = "task"
     num_candidates: Count | None = None
     alignment_weight: Annotated[float, Field(ge=0)] = 1.0
     sft_weight: Annotated[float, Field(ge=0)] = 1.0
     sft_on: Literal["reference", "positives"] = "reference"
     max_positives: Count | None = None
+    sft_reduction: Literal["token_mean", "token_sum"] = "token_mean"
     start: Literal["vft", "base"] = "vft"
     reference_is_candidate: bool = True
 

@@ -96,7 +96,7 @@ def print_results(recipe: Recipe, console: Console) -> None:
         soft_wrap=True,
     )
     for name, comparison in metrics["comparisons"].items():
-        other = _NAMES[name.removeprefix("aligned_vs_")]
+        other = _NAMES.get(name.removeprefix("aligned_vs_"), name.removeprefix("aligned_vs_"))
         low, high = (100 * bound for bound in comparison["ci95"])
         difference = 100 * comparison["difference"]
         console.print(

@@ -111,6 +111,8 @@ def run_stages(
         earlier = shared.plan() if shared else []
         wanted = [item for item in plan(recipe, run, stages, earlier) if only in (None, item.stage.name)]
         if only is not None:
+            if not wanted:
+                raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists those that it has")
             _check_inputs(*wanted)
         run.write_recipe(recipe)
         for item in wanted:
