@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aftune.errors import UsageError
-from aftune.recipe import Recipe, load_recipe
+from aftune.recipe import Recipe, load_recipe, with_settings
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml"))
 
@@ -75,7 +75,10 @@ def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
             "r.yaml: unknown key 'align.betta'; did you mean 'beta'? allowed here: alignment_weight, auto_beta_quantile,",
         ),
         ("sft: {beta: 1.0}", "r.yaml: unknown key 'sft.beta'; did you mean"),
-        ("task: {xqzw: 1}", "r.yaml: unknown key 'task.xqzw'; allowed here: name, options, skip_too_long, test, train, validation"),
+        (
+            "task: {xqzw: 1}",
+            "r.yaml: unknown key 'task.xqzw'; allowed here: name, options, parts, skip_too_long, test, train, validation",
+        ),
         (
             "candidates: {format: gsm8k_solutions, path: f, kind: 1}",
             "r.yaml: unknown key 'candidates.kind'; allowed here: format, path",
@@ -172,3 +175,37 @@ def test_a_recipe_cannot_be_changed_in_place(load: Callable[..., Any]) -> None:
     recipe = load("run_dir: x\n")
     with pytest.raises(ValueError, match="frozen"):
         recipe.seed = 3
+
+
+def test_settings_by_name_make_another_recipe(load: Callable[..., Any]) -> None:
+    recipe = load("run_dir: x\ndata: d\nalign: {beta: 0.3}\n")
+    changed = with_settings(recipe, {"align.beta": "auto", "rounds": 2, "run_dir": "y", "sample.top_k": 5}, "here")
+    assert (changed.align.beta, changed.rounds, changed.run_dir, changed.sample.top_k) == ("auto", 2, Path("y"), 5)
+    assert (recipe.align.beta, recipe.rounds, recipe.run_dir, recipe.sample.top_k) == (0.3, 1, Path("x"), 0)
+    assert with_settings(changed, {"align.beta": 0.3, "rounds": 1, "run_dir": "x", "sample.top_k": 0}, "here") == recipe
+    assert with_settings(recipe, {}, "here") == recipe
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"align.beta": 0}, "here: align.beta is 0: input should be greater than 0, or input should be 'auto'"),
+        ({"align.beta": "aut"}, "here: align.beta is 'aut': input should be a valid number, or input should be 'auto'"),
+        ({"align.bta": 1}, "here: unknown key 'align.bta'; did you mean 'beta'? allowed here: alignment_weight,"),
+        (
+            {"seed": -1, "rounds": 0},
+            "here: seed is -1: input should be greater than or equal to 0; here: rounds is 0: ",
+        ),
+        ({"sample.num_candidates": True}, "here: sample.num_candidates is True: input should be a valid integer"),
+        ({"candidates": 3}, "here: candidates is 3: "),
+        ({"data": 3}, "here: data is 3: "),
+        ({"candidates": {"format": "x", "path": "f"}}, "here: candidates.format is 'x': input should be 'gsm8k_solutions'"),
+        ({"seed.x": 1}, "'seed.x': seed is a single value, it has no keys below it"),
+    ],
+)
+def test_settings_that_do_not_fit(load: Callable[..., Any], settings: dict[str, Any], message: str) -> None:
+    """One sentence a key, without the names of types, also where a key may be of several."""
+    with pytest.raises(UsageError) as caught:
+        with_settings(load("run_dir: x\n"), settings, "here")
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).count("here: ") == message.count("here: ")

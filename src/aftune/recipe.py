@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aftune.errors import UsageError
 
@@ -36,15 +36,42 @@ class ModelSection(Section):
     trust_remote_code: bool = False
 
 
-class TaskSection(Section):
-    """The questions; splits may be slices (`train[:1000]`, `test[50%:]`). options: what the task itself takes (docs/tasks.md)."""
+class Slices(Section):
+    """What of a task is used for what: splits or slices of them (`train[:1000]`, `test[50%:]`). options: what the task itself takes
+    (docs/tasks.md)."""
 
     name: str = "arithmetic"
     train: str = "train[:1000]"
     validation: str = "validation[:300]"
     test: str = "test[:600]"
-    skip_too_long: bool = False
     options: dict[str, Any] = {}
+
+
+class PartSection(Slices):
+    """A task of a mixture; without `data` it reads the folder of the recipe."""
+
+    name: str
+    data: FilePath | None = None
+
+
+class TaskSection(Slices):
+    """The questions. With `name: mixture` those of all `parts`; its own splits are then train, validation and test of all parts,
+    whole unless they are sliced here."""
+
+    skip_too_long: bool = False
+    parts: list[PartSection] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_mixture(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name") == "mixture":
+            return {split: split for split in ("train", "validation", "test")} | values
+        return values
+
+    @property
+    def title(self) -> str:
+        """What is asked, for headings."""
+        return " + ".join(part.name for part in self.parts) if self.parts else self.name
 
 
 class TrainingSection(Section):
@@ -260,13 +287,14 @@ def _key(error: Any) -> list[str]:
     location = [str(part) for part in error["loc"]]
     if error["type"] == "extra_forbidden":
         return location
-    return [part for place, part in enumerate(location) if place == 0 or part in _keys_at(location[:place])]
+    return [part for place, part in enumerate(location) if place == 0 or part.isdigit() or part in _keys_at(location[:place])]
 
 
 def _explain(errors: list[Any], path: str, sources: dict[str, str]) -> str:
     error, location = errors[0], _key(errors[0])
     key = ".".join(location)
-    override = next((text for name, text in sources.items() if f"{name}.".startswith(f"{key}.")), None)
+    at = f"{key}."
+    override = next((text for name, text in sources.items() if f"{name}.".startswith(at) or at.startswith(f"{name}.")), None)
     place = f"override {override!r}" if override else path
     if error["type"] == "extra_forbidden":
         allowed = sorted(_keys_at(location[:-1]))
@@ -285,6 +313,8 @@ def _explain(errors: list[Any], path: str, sources: dict[str, str]) -> str:
 def _keys_at(location: list[str]) -> list[str]:
     section: Any = Recipe
     for part in location:
+        if part.isdigit():  # a place in a list
+            continue
         annotation = section.model_fields[part].annotation
         section = next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")), None)
         if section is None:

@@ -82,7 +82,7 @@ def test_missing_things(folder: Path, tmp_path: Path) -> None:
         tasks.build("arithmetic").load("train[5:5]")
     with pytest.raises(UsageError, match="no split 'validation'; it has train, test"):
         Gsm8k(folder).load("validation")
-    with pytest.raises(UsageError, match="no task 'gsm9k'; there are arithmetic, gsm8k, gsm8k_rank"):
+    with pytest.raises(UsageError, match="no task 'gsm9k'; there are arithmetic, sequences, gsm8k, gsm8k_rank"):
         tasks.build("gsm9k")
 
 

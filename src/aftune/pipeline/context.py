@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aftune import models, tasks
+from aftune.pipeline import task as recipe_task
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages import in_round
 from aftune.recipe import Recipe, SamplingSection
@@ -36,7 +37,7 @@ class Context:
 
     @cached_property
     def task(self) -> tasks.Task:
-        return tasks.build(self.recipe.task.name, self.recipe.data, self.recipe.seed, self.recipe.task.options)
+        return recipe_task.build(self.recipe)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

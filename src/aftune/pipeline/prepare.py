@@ -1,11 +1,13 @@
 """Stage `prepare`: the problems of each split, checked against the model's context, with whatever was left out listed."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from aftune.encoding import too_long
 from aftune.errors import DataError
 from aftune.pipeline.context import Context, Summary
 from aftune.records import Problem, write_json, write_records
+from aftune.tasks import LeftOut
 from aftune.tasks.multiple_choice import question_key
 
 # Test first: a problem that stands in two splits stays where it is measured.
@@ -26,8 +28,12 @@ def prepare(context: Context) -> Summary:
     for split in _ORDER:
         write_records(context.folder("prepare") / f"{split}.jsonl", _kept(context, split, held_out, left_out, sizes))
     slices = [context.task.parse_slice(getattr(context.recipe.task, split)) for split in _ORDER]
+    listed: set[LeftOut] = set()  # parts of a mixture may take several splits of it from one of theirs
     for named in dict.fromkeys(wanted.split for wanted in slices):
-        for entry in context.task.left_out(named):
+        for entry in dict.fromkeys(context.task.left_out(named)):
+            if entry in listed:
+                continue
+            listed.add(entry)
             num_references += entry.what == "rationale"
             if entry.what == "problem":
                 left_out.append({"split": named, "id": entry.id, "reason": entry.reason})
@@ -42,7 +48,9 @@ def _kept(
     """The problems of a split that stay. Notes on the way which questions are held out (and in which split), what is left
     out, and how many stay."""
     section = getattr(context.recipe.task, split)
+    num_kept: Counter[str] = Counter()  # by task
     for problem in context.task.stream(section):
+        num_kept[problem.task] += 0
         question = question_key(problem.question, problem.options)
         reason = _misfit(context, problem)
         if reason is None and held_out.get(question, split) != split:
@@ -53,9 +61,12 @@ def _kept(
         if split != _ORDER[-1]:
             held_out[question] = split
         sizes[split] += 1
+        num_kept[problem.task] += 1
         yield problem
-    if not sizes[split]:
-        raise DataError(f"task.{split}: no problem of {section} is left; see the reasons: {left_out[:3]}")
+    for name, number in num_kept.items():
+        if not number:
+            what = section if len(num_kept) == 1 else f"task {name}"
+            raise DataError(f"task.{split}: no problem of {what} is left; see the reasons: {left_out[-3:]}")
 
 
 def _misfit(context: Context, problem: Problem) -> str | None:

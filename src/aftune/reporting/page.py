@@ -23,7 +23,7 @@ def render_page(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2").render(
-        title=f"{data.recipe.task.name}, {facts.model_name(data)}",
+        title=f"{data.recipe.task.title}, {facts.model_name(data)}",
         lead=results.lead(data),
         facts=facts.facts(data),
         stage_times=facts.stage_times(data),
@@ -32,6 +32,7 @@ def render_page(data: ReportData) -> str:
         num_problems=max((result["num_problems"] for result in data.metrics["results"].values()), default=0),
         num_assessed=max((result.get("num_assessed_problems", 0) for result in data.metrics["results"].values()), default=0),
         comparisons=results.comparisons(data),
+        tasks=results.task_tables(data),
         operations=results.operations_table(data),
         operations_figure=plots.operations_figure(data),
         result_figures=plots.result_figures(data),

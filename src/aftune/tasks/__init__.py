@@ -11,31 +11,34 @@ from aftune.tasks.base import LeftOut, Task
 from aftune.tasks.ecqa import Ecqa
 from aftune.tasks.gsm8k import Gsm8k, Gsm8kRank
 from aftune.tasks.jsonl import Jsonl
+from aftune.tasks.mixture import Mixture
 from aftune.tasks.mmlu import Mmlu
 from aftune.tasks.multiple_choice import ChoiceTask
 from aftune.tasks.options import TaskOptions, parse_options
+from aftune.tasks.sequences import Sequences
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Gsm8k, Gsm8kRank, Aqua, Ecqa, Mmlu, Jsonl)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Sequences, Gsm8k, Gsm8kRank, Aqua, Ecqa, Mmlu, Jsonl)}
 
 
-def find(name: str) -> type[Task]:
-    """The class of that name; raises UsageError for an unknown one."""
+def find(name: str, key: str = "task.name") -> type[Task]:
+    """The class of that name, which stands at `key`; raises UsageError for an unknown one."""
     if name not in TASKS:
-        raise UsageError(f"task.name: there is no task {name!r}; there are {', '.join(TASKS)}")
+        raise UsageError(f"{key}: there is no task {name!r}; there are {', '.join(TASKS)}, and mixture for several of them")
     return TASKS[name]
 
 
-def check_options(name: str, options: Mapping[str, Any]) -> TaskOptions:
-    """The options of the task of that name; raises UsageError for an unknown name, and for options that it does not take."""
-    return parse_options(name, find(name).options_model, options)
+def check_options(name: str, options: Mapping[str, Any], key: str = "task") -> TaskOptions:
+    """The options of the task of that name, which stand at `key`; raises UsageError for an unknown name, and for options that it
+    does not take."""
+    return parse_options(name, find(name, f"{key}.name").options_model, options, f"{key}.options")
 
 
-def build(name: str, data: Path | None = None, seed: int = 0, options: Mapping[str, Any] | None = None) -> Task:
-    """The task of that name, reading its files from `data`; raises what `check_options` raises."""
-    task = find(name)
-    parsed = check_options(name, options or {})
+def build(name: str, data: Path | None = None, seed: int = 0, options: Mapping[str, Any] | None = None, key: str = "task") -> Task:
+    """The task of that name, reading its files from `data`; raises what `check_options` raises. See also `Mixture`."""
+    task = find(name, f"{key}.name")
+    parsed = check_options(name, options or {}, key)
     more = {"options": parsed} if task.options_model is not TaskOptions else {}
     return task(data=data, seed=seed, **more)  # type: ignore[call-arg]
 
 
-__all__ = ["TASKS", "ChoiceTask", "LeftOut", "Task", "build", "check_options", "find"]
+__all__ = ["TASKS", "ChoiceTask", "LeftOut", "Mixture", "Task", "build", "check_options", "find"]

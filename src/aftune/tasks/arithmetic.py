@@ -121,6 +121,7 @@ class Arithmetic(Task):
     split_names = tuple(SPLIT_SIZES)
     published_sizes = SPLIT_SIZES
     source = "generated"
+    generated = True
 
     def __init__(self, data: Path | None = None, seed: int = 0) -> None:
         self.seed = seed

@@ -24,6 +24,9 @@ class LeftOut:
     what: Literal["problem", "rationale"] = "problem"
 
 
+FeedbackKind = Literal["binary", "ranking"]
+
+
 class Task(ABC):
     """One benchmark. `version` changes when its prompts or verdicts change; `source`: where its data comes from.
 
@@ -35,9 +38,11 @@ class Task(ABC):
     split_names: ClassVar[tuple[str, ...]]
     published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
     prompt_template: ClassVar[str] = PLAIN_PROMPT
-    default_feedback: ClassVar[Literal["binary", "ranking"]] = "binary"  # what alignment compares candidates by
+    default_feedback: FeedbackKind = "binary"  # what alignment compares candidates by
+    problems_of: ClassVar[str | None] = None  # the task whose name its problems carry, where that is another one
     answer_kind: AnswerKind = NUMBER
     source: ClassVar[str] = ""
+    generated: ClassVar[bool] = False  # needs no data
     options_model: ClassVar[type[TaskOptions]] = TaskOptions
 
     @abstractmethod
@@ -46,7 +51,10 @@ class Task(ABC):
 
     @abstractmethod
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
-        """Problems `start` to `stop` (exclusive) of a split; raises DataError with the place of a bad record."""
+        """Problems `start` to `stop` (exclusive) of a split; raises DataError with the place of a bad record.
+
+        All carry the same task name (`problem_task`).
+        """
 
     def has_split(self, split: str) -> bool:
         """Whether the data of a split is here; of the Hub's it is always said to be."""
@@ -55,6 +63,16 @@ class Task(ABC):
     def left_out(self, split: str) -> list[LeftOut]:
         """What the files of a split hold that `problems` does not give."""
         return []
+
+    @classmethod
+    def problem_task(cls) -> str:
+        """The task name that its problems carry."""
+        return cls.problems_of or cls.name
+
+    @classmethod
+    def ranks(cls) -> bool:
+        """Whether it knows a ranking."""
+        return cls.rank is not Task.rank
 
     @classmethod
     def parse_slice(cls, split_slice: str) -> splits.SplitSlice:

@@ -18,17 +18,17 @@ class TaskOptions(BaseModel):
 Options = TypeVar("Options", bound=TaskOptions)
 
 
-def parse_options(task: str, model: type[Options], values: Mapping[str, Any]) -> Options:
-    """The options of a task; raises UsageError that names each wrong key and what is allowed."""
+def parse_options(task: str, model: type[Options], values: Mapping[str, Any], place: str = "task.options") -> Options:
+    """The options of a task, which stand at `place`; raises UsageError that names each wrong key and what is allowed."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(task, model, item) for item in error.errors())) from error
+        raise UsageError("; ".join(_explain(task, model, item, place) for item in error.errors())) from error
 
 
-def _explain(task: str, model: type[TaskOptions], error: Any) -> str:
+def _explain(task: str, model: type[TaskOptions], error: Any, place: str) -> str:
     key = ".".join(map(str, error["loc"]))
-    place = f"task.options.{key}" if key else "task.options"
+    place = f"{place}.{key}" if key else place
     if error["type"] != "extra_forbidden":
         return f"{place} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
     allowed = list(model.model_fields)
