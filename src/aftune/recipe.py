@@ -46,6 +46,19 @@ class TaskSection(Section):
     skip_too_long: bool = False
 
 
+class PromptSection(Section):
+    """How a question is asked: plain, in the form of Alpaca, or with the model's chat template.
+
+    system: the first paragraph, or the system message of a chat. instruction: what to do with the question. few_shot: so many
+    training problems with their references come first, fixed by the seed; they stay in training, where none shows itself.
+    """
+
+    style: Literal["plain", "alpaca", "chat"] = "plain"
+    system: str | None = None
+    instruction: str | None = None
+    few_shot: Annotated[int, Field(ge=0)] = 0
+
+
 class TrainingSection(Section):
     """What every training stage shares. `batch_size` is problems per optimizer step; `token_budget` is tokens in one forward and
     backward pass: it sets the memory and changes no result."""
@@ -163,6 +176,7 @@ class Recipe(Section):
     data: FilePath | None = None
     model: ModelSection = ModelSection()
     task: TaskSection = TaskSection()
+    prompt: PromptSection = PromptSection()
     candidates: ImportSection | None = None
     sft: SftSection = SftSection()
     sample: SamplingSection = SamplingSection()

@@ -16,6 +16,8 @@ import torch
 from aftune import models
 from aftune.errors import AftuneError
 from aftune.importers import CANDIDATES_PER_PROBLEM
+from aftune.pipeline.context import make_prompter
+from aftune.prompts import choose_examples
 from aftune.recipe import Recipe, SamplingSection
 from aftune.scoring.head import CHUNK_ELEMENTS
 from aftune.tasks import TASKS, Task, build, splits
@@ -173,6 +175,9 @@ def _mean_lengths(recipe: Recipe, task: Task | None) -> tuple[float, float]:
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))
     except AftuneError:
         return _ASSUMED_TOKENS
-    prompts = [len(tokenizer(task.prompt(problem))["input_ids"]) for problem in problems]
+    section = recipe.prompt
+    examples = choose_examples(problems, section.few_shot, recipe.seed, task.reference_response) if section.few_shot else []
+    prompter = make_prompter(tokenizer, task, section, examples)
+    prompts = [len(prompter(problem)) for problem in problems]
     responses = [len(tokenizer(task.reference_response(problem) or "")["input_ids"]) for problem in problems]
     return sum(prompts) / len(prompts), sum(responses) / len(responses)

@@ -1,10 +1,12 @@
 """Stage `prepare`: the problems of each split, checked against the model's context, with whatever was left out listed."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from aftune.encoding import too_long
 from aftune.errors import DataError
 from aftune.pipeline.context import Context, Summary
+from aftune.prompts import choose_examples, normalised
 from aftune.records import Problem, write_json, write_records
 
 # Test first: a problem that stands in two splits stays where it is measured.
@@ -12,11 +14,14 @@ _ORDER = ("test", "validation", "train")
 
 
 def prepare(context: Context) -> Summary:
-    """Writes `train.jsonl`, `validation.jsonl`, `test.jsonl` and `left_out.json`.
+    """Writes `train.jsonl`, `validation.jsonl`, `test.jsonl` and `left_out.json`, and for prompts with examples
+    `examples.jsonl`.
 
     Raises DataError for a problem that does not fit the context, unless task.skip_too_long is set, and for a split that
     nothing is left of.
     """
+    if context.recipe.prompt.few_shot:
+        write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
     held_out: dict[str, str] = {}
     left_out: list[dict[str, str]] = []
     sizes = dict.fromkeys(("train", "validation", "test"), 0)
@@ -26,6 +31,20 @@ def prepare(context: Context) -> Summary:
     return {**sizes, "left_out": len(left_out)}
 
 
+def _examples(context: Context) -> list[Problem]:
+    """Training problems to show; none of them is held out. Raises DataError where there are too few."""
+    task, section, number = context.task, context.recipe.task, context.recipe.prompt.few_shot
+    streams = (task.stream(section.test), task.stream(section.validation))
+    held_out = frozenset(normalised(problem.question) for problem in chain(*streams))
+    chosen = choose_examples(task.stream(section.train), number, context.recipe.seed, task.reference_response, held_out)
+    if len(chosen) <= number:
+        raise DataError(
+            f"prompt.few_shot is {number}, which takes {number + 1} training problems with a reference; "
+            f"task.train has {len(chosen)} that are not held out"
+        )
+    return chosen
+
+
 def _kept(
     context: Context, split: str, held_out: dict[str, str], left_out: list[dict[str, str]], sizes: dict[str, int]
 ) -> Iterator[Problem]:
@@ -33,7 +52,7 @@ def _kept(
     out, and how many stay."""
     section = getattr(context.recipe.task, split)
     for problem in context.task.stream(section):
-        question = " ".join(problem.question.split())
+        question = normalised(problem.question)
         reason = _misfit(context, problem)
         if reason is None and held_out.get(question, split) != split:
             reason = f"{problem.id}: the same question is in {held_out[question]}"
@@ -50,7 +69,7 @@ def _kept(
 
 def _misfit(context: Context, problem: Problem) -> str | None:
     """Why a problem is left out for its length, or None; raises DataError where such problems are not to be left out."""
-    prompt, reference = context.task.prompt(problem), context.task.reference_response(problem)
+    prompt, reference = context.prompter(problem), context.task.reference_response(problem)
     reason = too_long(context.tokenizer, problem, prompt, reference, context.context_length)
     if reason is not None and not context.recipe.task.skip_too_long:
         raise DataError(f"{reason}; remove it, set task.skip_too_long=true to leave such problems out, or use a longer context")

@@ -36,7 +36,7 @@ def candidates_of(
     return collect_candidates(
         TransformersEngine(context.load_policy(stage), context.tokenizer, section.batch_size),
         problems,
-        context.task.prompt,
+        context.prompter,
         context.settings(section),
         num_candidates=section.num_candidates,
         seed=derive_seed(recipe.seed, purpose),

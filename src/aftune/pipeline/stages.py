@@ -7,7 +7,7 @@ from typing import Any
 
 from aftune import models
 from aftune.pipeline.run_directory import hash_folder
-from aftune.recipe import Recipe, SamplingSection, TrainingSection
+from aftune.recipe import PromptSection, Recipe, SamplingSection, TrainingSection
 
 Settings = dict[str, Any]
 
@@ -33,6 +33,12 @@ def _section(*names: str) -> Callable[[Recipe], Settings]:
         return {name: dumped[name] for name in names}
 
     return settings
+
+
+def _prepare_settings(recipe: Recipe) -> Settings:
+    """Without the prompt where it is the default: runs from before there was a choice stay finished."""
+    chosen = () if recipe.prompt == PromptSection() else ("prompt",)
+    return _section("seed", "data", "task", "model", *chosen)(recipe)
 
 
 def _sample_settings(recipe: Recipe) -> Settings:
@@ -107,7 +113,7 @@ MEASURE = Stage(
     _section("evaluate", "label", "seed", "model"),
 )
 
-PREPARE = Stage("prepare", 1, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model"))
+PREPARE = Stage("prepare", 1, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings)
 SFT = Stage(
     "sft",
     2,

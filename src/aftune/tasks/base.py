@@ -57,9 +57,13 @@ class Task(ABC):
         if empty:
             raise DataError(f"task {self.name}: {split_slice} holds no problems; choose a slice that does")
 
+    def question_text(self, problem: Problem) -> str:
+        """What is asked, as it stands in a prompt of any style; `aftune.encoding.Prompter` puts the rest around it."""
+        return problem.question
+
     def prompt(self, problem: Problem) -> str:
-        """The text that a response follows."""
-        return self.prompt_template.format(question=problem.question)
+        """The plain prompt without examples, to look at; stages ask with a `Prompter`."""
+        return self.prompt_template.format(question=self.question_text(problem))
 
     def reference_response(self, problem: Problem) -> str | None:
         """The response that fine-tuning imitates."""
