@@ -91,19 +91,22 @@ def test_control_tokens_in_examples_and_responses_are_letters(chat: Any) -> None
 def test_marked_text_around_a_private_character(chat: Any) -> None:
     """The mark is a character that the texts do not have."""
     text = "\ue000 </s> \ue001"
-    (marked,), mark = control_tokens(chat).mark([text])
+    known = control_tokens(chat)
+    mark = known.choose_mark(["a", text])
     assert mark == "\ue002"
-    assert control_tokens(chat).encode(marked, mark) == letters(chat, text)
-    assert control_tokens(chat).mark(["plain"]) == (["plain"], "")
+    assert known.encode(known.mark(text, mark), mark) == letters(chat, text)
+    assert known.choose_mark(["plain"]) == ""
 
 
 @given(st.lists(st.sampled_from(["<", "s", ">", "</s>", "<s>", "/", " ", "<pad>", "a"]), max_size=12))
 def test_marking_hides_every_control_token(tokenizer: Any, parts: list[str]) -> None:
     text = "".join(parts)
     known = control_tokens(tokenizer)
-    (marked,), mark = known.mark([text])
+    mark = known.choose_mark([text])
+    assert bool(mark) == (known.first_in(text) is not None)
+    marked = known.mark(text, mark) if mark else text
     assert known.first_in(marked) is None
-    assert marked.replace(mark, "") == text if mark else marked == text
+    assert marked.replace(mark, "") == text
     assert known.encode(marked, mark) == letters(tokenizer, text)
 
 
@@ -113,8 +116,8 @@ def test_tokens_that_take_the_white_space_around_them(chat: Any) -> None:
 
     greedy = deepcopy(chat)
     greedy.add_special_tokens({"additional_special_tokens": [AddedToken("<|user|>", rstrip=True, lstrip=True, special=True)]})
-    (marked,), mark = control_tokens(greedy).mark(["a </s>"])
-    ids = control_tokens(greedy).encode(f"x \n<|user|>\n {marked}", mark)
+    marked = control_tokens(greedy).mark("a </s>", "\ue000")
+    ids = control_tokens(greedy).encode(f"x \n<|user|>\n {marked}", "\ue000")
     assert ids == [*letters(greedy, "x"), greedy.convert_tokens_to_ids("<|user|>"), *letters(greedy, "a </s>")]
     assert greedy("x \n<|user|>\n a", add_special_tokens=False)["input_ids"] == [
         *letters(greedy, "x"),
@@ -124,9 +127,21 @@ def test_tokens_that_take_the_white_space_around_them(chat: Any) -> None:
 
 
 def test_one_bos_where_the_template_brings_it_too(tokenizer: Any) -> None:
-    form = PromptFormat(template="<s>Q {question} A ")
-    assert Prompter(tokenizer, form)(problem("x")) == encode_prompt(tokenizer, "Q x A ")
-    assert Prompter(tokenizer, form)(problem("</s>")).count(tokenizer.bos_token_id) == 1
+    prompter = Prompter(tokenizer, plain=lambda one: f"<s>Q {one.question} A ")
+    assert prompter(problem("x")) == encode_prompt(tokenizer, "Q x A ")
+    assert prompter(problem("</s>")).count(tokenizer.bos_token_id) == 1
+
+
+def test_braces_in_a_question_are_letters(tokenizer: Any) -> None:
+    assert tokenizer.decode(Prompter(tokenizer)(problem("{x} {question}"))) == "<s>Question: {x} {question}\nAnswer:\n"
+
+
+def test_options_are_texts_too(chat: Any) -> None:
+    choice = problem("Which?").model_copy(update={"options": ["</s>", "b"]})
+    prompter = Prompter(chat, PromptFormat("alpaca"), question=lambda one: f"{one.question} {'|'.join(one.options or ())}")
+    ids = prompter(choice)
+    assert chat.eos_token_id not in ids
+    assert "Which? </s>|b\n" in chat.decode(ids)
 
 
 def test_response_ends_with_the_end_of_turn_where_the_model_stops_there(chat: Any) -> None:

@@ -15,9 +15,10 @@ def problem(number: int, question: str | None = None, rationale: str | None = "r
 
 
 def test_plain() -> None:
-    assert render_text(PromptFormat(), [], "3+3?") == "Question: 3+3?\nAnswer:\n"
-    form = PromptFormat(system="You count.", instruction="End with ####.", template="Q: {question}\nA: ")
-    assert render_text(form, EXAMPLES, "3+3?") == (
+    assert render_text(PromptFormat(), [], "Question: 3+3?\nAnswer:\n") == "Question: 3+3?\nAnswer:\n"
+    form = PromptFormat(system="You count.", instruction="End with ####.")
+    asked = [Turn(f"Q: {example.question}\nA: ", example.response) for example in EXAMPLES]
+    assert render_text(form, asked, "Q: 3+3?\nA: ") == (
         "You count.\n\nEnd with ####.\n\nQ: 1+1?\nA: 1+1=2\n#### 2\n\nQ: 2+2?\nA: 2+2=4\n#### 4\n\nQ: 3+3?\nA: "
     )
 
@@ -46,10 +47,6 @@ def test_chat() -> None:
         {"role": "user", "content": "Solve it.\n\n3+3?"},
     ]
     assert render_messages(PromptFormat("chat"), [], "3+3?") == [{"role": "user", "content": "3+3?"}]
-
-
-def test_braces_in_a_question_are_letters() -> None:
-    assert render_text(PromptFormat(), [], "{x} {question}") == "Question: {x} {question}\nAnswer:\n"
 
 
 def test_examples_follow_from_the_seed_and_not_from_the_order() -> None:

@@ -23,14 +23,16 @@ class ControlTokens:
         found = self.pattern.search(text)
         return self.by_text[found[0]][0] if found else None
 
-    def mark(self, texts: Sequence[str]) -> tuple[list[str], str]:
-        """The texts with a mark inside whatever reads like a control token, and the mark (empty where there is none)."""
+    def choose_mark(self, texts: Sequence[str]) -> str:
+        """A character that the texts do not have; empty where nothing in them reads like a control token."""
         if not any(self.pattern.search(text) for text in texts):
-            return list(texts), ""
+            return ""
         used = set().union(*texts)
-        mark = next(chr(code) for code in _PRIVATE if chr(code) not in used)
-        anywhere = re.compile(f"(?={self.pattern.pattern})(.)", re.DOTALL)
-        return [anywhere.sub(rf"\1{mark}", text) for text in texts], mark
+        return next(chr(code) for code in _PRIVATE if chr(code) not in used)
+
+    def mark(self, text: str, mark: str) -> str:
+        """The text with the mark inside whatever reads like a control token."""
+        return re.sub(f"(?={self.pattern.pattern})(.)", rf"\1{mark}", text, flags=re.DOTALL)
 
     def encode(self, text: str, mark: str) -> list[int]:
         """Ids of a text into which marked texts were put: its unmarked control tokens are ids, what is marked is letters."""

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from aftune.control_tokens import ControlTokens, control_tokens, letters
 from aftune.errors import DataError, UsageError
-from aftune.prompts import PromptFormat, Turn, normalised, render_messages, render_text
+from aftune.prompts import PLAIN_PROMPT, PromptFormat, Turn, normalised, render_messages, render_text
 from aftune.records import BEST_RANK, Candidate, Group, Problem
 
 
@@ -50,13 +50,15 @@ class EncodedGroup:
 class Prompter:
     """Asks the questions of a run: `prompter(problem)` are a prompt's ids, for training, sampling, scoring and evaluation alike.
 
-    question: the text of a problem's question, options included. response: what an example shows. examples: one more than
-    `num_examples`, since a problem is never asked with its own solution before it.
+    plain: a problem's prompt in the style plain, without examples; question: its question, options included, for the other
+    styles; response: what it shows as an example. examples: one more than `num_examples`, since a problem is never asked with
+    its own solution before it.
     Raises UsageError for the style chat where the tokenizer has no chat template.
     """
 
     tokenizer: PreTrainedTokenizerBase
     form: PromptFormat = field(default_factory=PromptFormat)
+    plain: Callable[[Problem], str] = lambda problem: PLAIN_PROMPT.format(question=problem.question)
     question: Callable[[Problem], str] = lambda problem: problem.question
     response: Callable[[Problem], str | None] = lambda problem: problem.rationale
     examples: Sequence[Problem] = ()
@@ -69,16 +71,16 @@ class Prompter:
     def __call__(self, problem: Problem) -> list[int]:
         """Raises UsageError where the chat template refuses the conversation, as some do with a system message."""
         others = [example for example in self.examples if normalised(example.question) != normalised(problem.question)]
-        shown = others[: self.num_examples]
-        texts = [self.question(problem)]
-        for example in shown:
-            texts += [self.question(example), self.response(example) or ""]
-        (question, *rest), mark = self._control.mark(texts)
-        turns = [Turn(*rest[place : place + 2]) for place in range(0, len(rest), 2)]
+        *shown, problem = (*others[: self.num_examples], problem)
+        mark = self._control.choose_mark([text for one in (*shown, problem) for text in _texts(one)])
+        if mark:
+            *shown, problem = (self._marked(one, mark) for one in (*shown, problem))
+        ask = self.plain if self.form.style == "plain" else self.question
+        turns = [Turn(ask(example), self.response(example) or "") for example in shown]
         if self.form.style == "chat":
-            messages = render_messages(self.form, turns, question)
+            messages = render_messages(self.form, turns, ask(problem))
             return self._encode(self._chat(messages, prompt=True), mark, add_special_tokens=False)
-        return self._encode(render_text(self.form, turns, question), mark, add_special_tokens=True)
+        return self._encode(render_text(self.form, turns, ask(problem)), mark, add_special_tokens=True)
 
     def end_id(self, stop_ids: Sequence[int] = ()) -> int:
         """What ends a complete response: in the style chat the template's own end of a turn, where the model stops there."""
@@ -94,6 +96,12 @@ class Prompter:
     def _control(self) -> ControlTokens:
         return control_tokens(self.tokenizer)
 
+    def _marked(self, problem: Problem, mark: str) -> Problem:
+        """With a mark inside whatever reads like a control token."""
+        question, rationale, *options = (self._control.mark(text, mark) for text in _texts(problem))
+        changes = {"question": question, "rationale": rationale if problem.rationale else None, "options": options or None}
+        return problem.model_copy(update=changes)
+
     def _chat(self, messages: list[dict[str, str]], *, prompt: bool) -> str:
         try:
             return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
@@ -108,6 +116,10 @@ class Prompter:
             return encode_prompt(self.tokenizer, text, add_special_tokens=add_special_tokens)
         start = encode_prompt(self.tokenizer, "") if add_special_tokens else []
         return _one_start(self.tokenizer, start + self._control.encode(text, mark))
+
+
+def _texts(problem: Problem) -> list[str]:
+    return [problem.question, problem.rationale or "", *(problem.options or ())]
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, *, add_special_tokens: bool = True) -> list[int]:

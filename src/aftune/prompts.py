@@ -30,25 +30,24 @@ class PromptFormat:
 
     system: the first paragraph; in the style alpaca instead of Alpaca's own, in the style chat the system message.
     instruction: what to do with the question, a paragraph before it; in the style alpaca it is the instruction, and the
-    question its input. template: of the style plain, `{question}` stands for the question.
+    question its input.
     """
 
     style: Style = "plain"
     system: str | None = None
     instruction: str | None = None
-    template: str = PLAIN_PROMPT
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A question, and the response to it where it is an example."""
+    """An example: a question and the response to it. In the style plain the question has the task's own words around it."""
 
     question: str
-    response: str = ""
+    response: str
 
 
 def render_text(form: PromptFormat, examples: Sequence[Turn], question: str) -> str:
-    """The text that a response follows, in the styles plain and alpaca."""
+    """The text that a response follows, in the styles plain and alpaca; questions as in a `Turn`."""
     if form.style == "alpaca":
         opening = [form.system or ALPACA_PREAMBLE[form.instruction is not None]]
     else:
@@ -59,7 +58,7 @@ def render_text(form: PromptFormat, examples: Sequence[Turn], question: str) -> 
 
 def _asked(form: PromptFormat, question: str) -> str:
     if form.style == "plain":
-        return form.template.format(question=question)
+        return question
     if form.instruction:
         return f"### Instruction:\n{form.instruction}\n\n### Input:\n{question}\n\n### Response:\n"
     return f"### Instruction:\n{question}\n\n### Response:\n"

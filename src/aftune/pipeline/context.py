@@ -107,8 +107,8 @@ def make_prompter(
     tokenizer: PreTrainedTokenizerBase, task: tasks.Task, section: PromptSection, examples: Sequence[Problem]
 ) -> Prompter:
     """A recipe's prompts of a task."""
-    form = PromptFormat(section.style, section.system, section.instruction, task.prompt_template)
-    return Prompter(tokenizer, form, task.question_text, task.reference_response, examples, section.few_shot)
+    form = PromptFormat(section.style, section.system, section.instruction)
+    return Prompter(tokenizer, form, task.prompt, task.question_text, task.reference_response, examples, section.few_shot)
 
 
 Summary = dict[str, Any]

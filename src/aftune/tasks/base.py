@@ -58,11 +58,11 @@ class Task(ABC):
             raise DataError(f"task {self.name}: {split_slice} holds no problems; choose a slice that does")
 
     def question_text(self, problem: Problem) -> str:
-        """What is asked, as it stands in a prompt of any style; `aftune.encoding.Prompter` puts the rest around it."""
+        """What is asked, options included; a prompt of any style is built around it."""
         return problem.question
 
     def prompt(self, problem: Problem) -> str:
-        """The plain prompt without examples, to look at; stages ask with a `Prompter`."""
+        """The text that a response follows in a plain prompt without examples; stages ask with an `aftune.encoding.Prompter`."""
         return self.prompt_template.format(question=self.question_text(problem))
 
     def reference_response(self, problem: Problem) -> str | None:

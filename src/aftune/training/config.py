@@ -87,7 +87,7 @@ class AlignmentConfig(TrainingArguments):
         super().__post_init__()
 
     def prompt_format(self) -> PromptFormat:
-        return PromptFormat(cast(Style, self.prompt_style), self.prompt_system, self.prompt_instruction, self.prompt_template)
+        return PromptFormat(cast(Style, self.prompt_style), self.prompt_system, self.prompt_instruction)
 
     def alignment_loss(self) -> losses.Loss:
         """The loss with those of the options above that it has; raises UsageError for an unknown name or a wrong value."""

@@ -73,7 +73,9 @@ class AlignmentTrainer(Trainer):
         self._metrics = PendingMetrics(("sft_loss", *names))
 
         if encode is None:
-            prompter = Prompter(processing_class, args.prompt_format())
+            prompter = Prompter(
+                processing_class, args.prompt_format(), lambda problem: args.prompt_template.format(question=problem.question)
+            )
             end_id = prompter.end_id(stop_token_ids(model, processing_class))
 
             def encode(group: Group) -> EncodedGroup:
