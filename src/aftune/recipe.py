@@ -92,11 +92,22 @@ class SamplingSection(Section):
     batch_size: Count = 256
 
 
-class ImportSection(Section):
-    """Candidates made elsewhere, used instead of sampling; `path` is a file or relative to `data`."""
+class ColumnsSection(Section):
+    """What an imported file calls things; formats that have no such thing do not look at it."""
 
-    format: Literal["gsm8k_solutions"]
+    problem_id: str = "problem_id"
+    question: str = "question"
+    text: str = "text"
+    index: str = "index"
+    finish_reason: str = "finish_reason"
+
+
+class ImportSection(Section):
+    """Candidates made elsewhere, used instead of sampling; `path` is a file, or a folder of them, here or in `data`."""
+
+    format: Literal["gsm8k_solutions", "zeroeval", "lm_eval", "openai_batch", "json_lines"]
     path: FilePath
+    columns: ColumnsSection = ColumnsSection()
 
 
 class LabelSection(Section):

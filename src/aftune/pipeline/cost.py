@@ -153,7 +153,11 @@ def _task(recipe: Recipe) -> Task | None:
 
 
 def _num_candidates(recipe: Recipe, section: SamplingSection) -> int:
-    return section.num_candidates if recipe.candidates is None else CANDIDATES_PER_PROBLEM[recipe.candidates.format]
+    return (
+        section.num_candidates
+        if recipe.candidates is None
+        else CANDIDATES_PER_PROBLEM.get(recipe.candidates.format, section.num_candidates)
+    )
 
 
 def _num_problems(name: str, task: Task | None, split_slice: str) -> int:

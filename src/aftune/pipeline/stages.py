@@ -7,7 +7,7 @@ from typing import Any
 
 from aftune import models
 from aftune.pipeline.run_directory import hash_folder
-from aftune.recipe import PromptSection, Recipe, SamplingSection, TrainingSection
+from aftune.recipe import ImportSection, PromptSection, Recipe, SamplingSection, TrainingSection
 
 Settings = dict[str, Any]
 
@@ -43,8 +43,13 @@ def _prepare_settings(recipe: Recipe) -> Settings:
 
 def _sample_settings(recipe: Recipe) -> Settings:
     if recipe.candidates is not None:
-        return _section("data", "candidates")(recipe)
+        return _section("data")(recipe) | {"candidates": _import_settings(recipe.candidates)}
     return _section("sample", "seed")(recipe)
+
+
+def _import_settings(section: ImportSection | None) -> Settings | None:
+    """Only columns that are not the default: the section had none once."""
+    return None if section is None else section.model_dump(mode="json", exclude_defaults=True)
 
 
 def _sampling(section: SamplingSection) -> Settings:
@@ -102,7 +107,10 @@ HELD_OUT = Stage(
     ("prepare", "sft"),
     "evaluate:held_out",
     "held_out/groups.jsonl",
-    lambda recipe: _section("label", "candidates", "seed", "model")(recipe) | {"evaluate": _sampling(recipe.evaluate)},
+    lambda recipe: (
+        _section("label", "seed", "model")(recipe)
+        | {"candidates": _import_settings(recipe.candidates), "evaluate": _sampling(recipe.evaluate)}
+    ),
 )
 MEASURE = Stage(
     "measure",
@@ -130,7 +138,9 @@ EVALUATE = Stage(
     ("prepare", "sft", "align", "control"),
     "evaluate:evaluate",
     "evaluate/metrics.json",
-    _section("evaluate", "label", "candidates", "seed", "control", "model"),
+    lambda recipe: (
+        _section("evaluate", "label", "seed", "control", "model")(recipe) | {"candidates": _import_settings(recipe.candidates)}
+    ),
 )
 REPORT = Stage(
     "report",
