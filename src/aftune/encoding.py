@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from aftune.control_tokens import ControlTokens, control_tokens, letters
 from aftune.errors import DataError, UsageError
-from aftune.prompts import PLAIN_PROMPT, PromptFormat, Turn, normalised, render_messages, render_text
+from aftune.prompts import PLAIN_PROMPT, Messages, PromptFormat, Turn, normalised, render_messages, render_text
 from aftune.records import BEST_RANK, Candidate, Group, Problem
 
 
@@ -70,17 +70,18 @@ class Prompter:
 
     def __call__(self, problem: Problem) -> list[int]:
         """Raises UsageError where the chat template refuses the conversation, as some do with a system message."""
-        others = [example for example in self.examples if normalised(example.question) != normalised(problem.question)]
-        *shown, problem = (*others[: self.num_examples], problem)
+        shown = self._shown(problem)
         mark = self._control.choose_mark([text for one in (*shown, problem) for text in _texts(one)])
         if mark:
             *shown, problem = (self._marked(one, mark) for one in (*shown, problem))
-        ask = self.plain if self.form.style == "plain" else self.question
-        turns = [Turn(ask(example), self.response(example) or "") for example in shown]
-        if self.form.style == "chat":
-            messages = render_messages(self.form, turns, ask(problem))
-            return self._encode(self._chat(messages, prompt=True), mark, add_special_tokens=False)
-        return self._encode(render_text(self.form, turns, ask(problem)), mark, add_special_tokens=True)
+        prompt = self._render(shown, problem)
+        if isinstance(prompt, str):
+            return self._encode(prompt, mark, add_special_tokens=True)
+        return self._encode(self._chat(prompt, prompt=True), mark, add_special_tokens=False)
+
+    def conversation(self, problem: Problem) -> str | Messages:
+        """The same prompt before it is token ids: a text, in the style chat messages."""
+        return self._render(self._shown(problem), problem)
 
     def end_id(self, stop_ids: Sequence[int] = ()) -> int:
         """What ends a complete response: in the style chat the template's own end of a turn, where the model stops there."""
@@ -92,6 +93,16 @@ class Prompter:
                 return end
         return int(self.tokenizer.eos_token_id)
 
+    def _shown(self, problem: Problem) -> list[Problem]:
+        others = [example for example in self.examples if normalised(example.question) != normalised(problem.question)]
+        return others[: self.num_examples]
+
+    def _render(self, shown: Sequence[Problem], problem: Problem) -> str | Messages:
+        ask = self.plain if self.form.style == "plain" else self.question
+        turns = [Turn(ask(example), self.response(example) or "") for example in shown]
+        render = render_messages if self.form.style == "chat" else render_text
+        return render(self.form, turns, ask(problem))
+
     @cached_property
     def _control(self) -> ControlTokens:
         return control_tokens(self.tokenizer)
@@ -102,7 +113,7 @@ class Prompter:
         changes = {"question": question, "rationale": rationale if problem.rationale else None, "options": options or None}
         return problem.model_copy(update=changes)
 
-    def _chat(self, messages: list[dict[str, str]], *, prompt: bool) -> str:
+    def _chat(self, messages: Messages, *, prompt: bool) -> str:
         try:
             return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
         except TemplateError as error:

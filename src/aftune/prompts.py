@@ -20,6 +20,7 @@ ALPACA_PREAMBLE = (
     "Write a response that appropriately completes the request.",
 )
 
+Messages = list[dict[str, str]]
 Style = Literal["plain", "alpaca", "chat"]
 STYLES: tuple[Style, ...] = ("plain", "alpaca", "chat")
 
@@ -64,7 +65,7 @@ def _asked(form: PromptFormat, question: str) -> str:
     return f"### Instruction:\n{question}\n\n### Response:\n"
 
 
-def render_messages(form: PromptFormat, examples: Sequence[Turn], question: str) -> list[dict[str, str]]:
+def render_messages(form: PromptFormat, examples: Sequence[Turn], question: str) -> Messages:
     """The conversation that a response follows, in the style chat."""
 
     def user(text: str) -> dict[str, str]:

@@ -9,12 +9,14 @@ from transformers import AutoModelForCausalLM
 
 import small_run
 from aftune import models
+from aftune.errors import UsageError
 from aftune.models import load_tokenizer
 from aftune.pipeline.context import Context
+from aftune.pipeline.export import export
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import run_stages
 from aftune.pipeline.training import _encode, training_arguments
-from aftune.records import Candidate, Problem, read_records
+from aftune.records import Candidate, Problem, read_json_lines, read_records
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -81,7 +83,17 @@ def test_a_trained_model_still_stops_at_both_tokens(run: Context) -> None:
 
 
 def test_chat_without_a_template_stops_at_the_first_stage(tmp_path: Path) -> None:
-    from aftune.errors import UsageError
-
     with pytest.raises(UsageError, match=r"prompt\.style: the tokenizer of this model has no chat template"):
         run_stages(small_run.recipe(tmp_path, prompt={"style": "chat"}), report=lambda line: None)
+
+
+def test_export_of_a_run_asks_as_the_run_does(run: Context, tmp_path: Path) -> None:
+    """Messages that the template turns into the very ids that the run used."""
+    assert export(run.run.path, "samples", tmp_path / "s.jsonl", model="vft") == {"samples": 12}
+    (_, first), *_ = read_json_lines(tmp_path / "s.jsonl")
+    problem, messages = run.problems("test")[0], first["arguments"]["gen_args_0"]["arg_0"]
+    assert first["doc"]["problem_id"] == problem.id
+    assert [message["role"] for message in messages] == ["user", "assistant", "user"]
+    assert run.tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"] == run.prompter(problem)
+    with pytest.raises(UsageError, match="--model is 'best', expected base, vft, aligned"):
+        export(run.run.path, "samples", tmp_path / "s.jsonl", model="best")
