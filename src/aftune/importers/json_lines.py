@@ -26,5 +26,5 @@ def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
         finish = row.get(columns.finish_reason) or "stop"
         if finish not in ("stop", "length"):
             raise DataError(f"{place}: {columns.finish_reason} is {finish!r}, expected stop or length; correct this line")
-        response = Response(row[columns.text], finish, index)
+        response = Response(row[columns.text], "stop" if finish == "stop" else "length", index)
         yield Row(place, [response], None if problem_id is None else str(problem_id), None if question is None else str(question))
