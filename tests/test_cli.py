@@ -258,3 +258,22 @@ def test_alignment_without_a_single_candidate_is_an_error(recipe_file: Path, tmp
     message = one_line_error(aftune("align", recipe_file, "sample.max_new_tokens=1"), 1)
     assert "no group has a candidate left" in message
     assert "left_out.jsonl" in message
+
+
+def test_export_writes_pairs_and_names_what_is_wrong(tmp_path: Path) -> None:
+    problem = {"id": "a", "task": "t", "question": "q?", "gold_answer": "1"}
+    candidates = [{"problem_id": "a", "index": index, "text": text} for index, text in enumerate(("x", "y"))]
+    feedback = [{"quality": 0, "reason": ""}, {"quality": 1, "reason": ""}]
+    source = tmp_path / "groups.jsonl"
+    source.write_text(json.dumps({"problem": problem, "candidates": candidates, "feedback": feedback}) + "\n")
+    done = aftune("export", source, "--to", "preference-pairs", "--out", tmp_path / "pairs.jsonl")
+    assert done.status == 0
+    assert "groups 1, pairs 1" in done.stdout
+    assert json.loads((tmp_path / "pairs.jsonl").read_text()) == {
+        "prompt": "Question: q?\nAnswer:\n",
+        "chosen": "y",
+        "rejected": "x",
+    }
+    wrong = aftune("export", source, "--to", "parquet", "--out", tmp_path / "p")
+    assert wrong.status == 2
+    assert wrong.stderr == "aftune: error: --to is 'parquet', expected preference-pairs, dataset, samples\n"

@@ -78,7 +78,7 @@ def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
         ("task: {xqzw: 1}", "r.yaml: unknown key 'task.xqzw'; allowed here: name, skip_too_long, test, train, validation"),
         (
             "candidates: {format: gsm8k_solutions, path: f, kind: 1}",
-            "r.yaml: unknown key 'candidates.kind'; allowed here: format, path",
+            "r.yaml: unknown key 'candidates.kind'; allowed here: columns, format, path",
         ),
         ("candidates: {path: f}", "r.yaml: key 'candidates.format' is missing"),
     ],
