@@ -117,7 +117,7 @@ def _groups(folder: Path) -> "tuple[Sequence[Group], Callable[[Group], EncodedGr
     context.tokenizer("warm")
 
     def encode(group: Group) -> "EncodedGroup":
-        prompt, reference = context.task.prompt(group.problem), context.task.reference_response(group.problem)
+        prompt, reference = context.prompter(group.problem), context.task.reference_response(group.problem)
         return encode_group(context.tokenizer, group, prompt, reference=reference)
 
     return RecordFile(folder / "label" / "groups.jsonl", Group), encode

@@ -16,8 +16,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from aftune.encoding import EncodedGroup, encode_group
-from aftune.importers import gsm8k_solutions
+from aftune.encoding import EncodedGroup, Prompter, encode_group
+from aftune.importers import gsm8k_solutions, import_candidates
+from aftune.recipe import ImportSection
 from aftune.records import PUBLISHED_VERDICT, Feedback, Group, read_json_lines
 from aftune.tasks import build
 
@@ -75,9 +76,11 @@ def gsm8k_groups(data: Path, tokenizer: PreTrainedTokenizerBase, num_groups: int
     """
     task = build("gsm8k", data=data)
     problems = task.load("test")
+    section = ImportSection(format="gsm8k_solutions", path=data / "example_model_solutions.jsonl")
     by_problem: dict[str, list[Any]] = {}
-    for candidate in gsm8k_solutions.read(data / "example_model_solutions.jsonl", problems):
+    for candidate in import_candidates(section, None, problems).candidates:
         by_problem.setdefault(candidate.problem_id, []).append(candidate)
+    prompter = Prompter(tokenizer, plain=task.prompt)
     groups = []
     for number in range(num_groups):
         start = number * len(problems) // num_groups
@@ -90,7 +93,7 @@ def gsm8k_groups(data: Path, tokenizer: PreTrainedTokenizerBase, num_groups: int
                 feedback.append(Feedback(quality=float(right), reason="published verdict"))
         group = Group(problem=problem, candidates=candidates[:k], feedback=feedback[:k])
         reference = task.reference_response(problem)
-        groups.append(encode_group(tokenizer, group, task.prompt(problem), reference=reference, reference_is_candidate=True))
+        groups.append(encode_group(tokenizer, group, prompter(problem), reference=reference, reference_is_candidate=True))
     return groups
 
 

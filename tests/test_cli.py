@@ -319,3 +319,22 @@ def test_a_stage_that_the_recipe_does_not_have(recipe_file: Path, tmp_path: Path
     assert "control: this recipe has no such stage" in message
     assert "reference: this recipe has no such stage" in one_line_error(aftune("reference", recipe_file), 1)
     assert "reference: stage prepare is not finished" in one_line_error(aftune("reference", recipe_file, "align.loss=dpo"), 1)
+
+
+def test_export_writes_pairs_and_names_what_is_wrong(tmp_path: Path) -> None:
+    problem = {"id": "a", "task": "t", "question": "q?", "gold_answer": "1"}
+    candidates = [{"problem_id": "a", "index": index, "text": text} for index, text in enumerate(("x", "y"))]
+    feedback = [{"quality": 0, "reason": ""}, {"quality": 1, "reason": ""}]
+    source = tmp_path / "groups.jsonl"
+    source.write_text(json.dumps({"problem": problem, "candidates": candidates, "feedback": feedback}) + "\n")
+    done = aftune("export", source, "--to", "preference-pairs", "--out", tmp_path / "pairs.jsonl")
+    assert done.status == 0
+    assert "groups 1, pairs 1" in done.stdout
+    assert json.loads((tmp_path / "pairs.jsonl").read_text()) == {
+        "prompt": "Question: q?\nAnswer:\n",
+        "chosen": "y",
+        "rejected": "x",
+    }
+    wrong = aftune("export", source, "--to", "parquet", "--out", tmp_path / "p")
+    assert wrong.status == 2
+    assert wrong.stderr == "aftune: error: --to is 'parquet', expected preference-pairs, dataset, samples\n"

@@ -1,5 +1,6 @@
 """Loading models and tokenizers, and what is said when that fails."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -127,3 +128,12 @@ def test_stop_tokens(make_llama: Callable[..., Any], tokenizer: Any, configured:
 def test_device() -> None:
     assert models.pick_device("cpu") == "cpu"
     assert models.pick_device("auto") in ("cpu", "cuda", "mps")
+
+
+def test_stop_ids_before_a_model_is_loaded(saved: Path) -> None:
+    """From the generation configuration, else from the configuration."""
+    for written, expected in ((7, [7]), ([7, 9], [7, 9]), (None, [])):
+        (saved / "generation_config.json").write_text(json.dumps({"eos_token_id": written}))
+        assert models.configured_stop_ids(str(saved)) == expected
+    (saved / "generation_config.json").unlink()
+    assert models.configured_stop_ids(str(saved)) == [2]

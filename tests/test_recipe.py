@@ -81,7 +81,7 @@ def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
         ),
         (
             "candidates: {format: gsm8k_solutions, path: f, kind: 1}",
-            "r.yaml: unknown key 'candidates.kind'; allowed here: format, path",
+            "r.yaml: unknown key 'candidates.kind'; allowed here: columns, format, path",
         ),
         ("candidates: {path: f}", "r.yaml: key 'candidates.format' is missing"),
     ],

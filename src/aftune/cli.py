@@ -89,6 +89,21 @@ def validate(
     _guard(lambda: _validate(task, settings or [], out), debug)
 
 
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(metavar="GROUPS_OR_RUN", help="A groups.jsonl, or a run directory.")],
+    to: Annotated[str, typer.Option("--to", help="preference-pairs, dataset or samples.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write; for dataset, a new folder.")],
+    pairs: Annotated[str, typer.Option(help="Pairs of a group: all, or one (a best and a worst candidate).")] = "all",
+    ranks: Annotated[bool, typer.Option("--ranks", help="Compare candidates by rank.")] = False,
+    model: Annotated[str, typer.Option(help="For samples: base, vft, vft_same_steps or aligned.")] = "aligned",
+    form: Annotated[str, typer.Option("--from", help="Format of a file: groups, or voted_explanations.")] = "groups",
+    debug: Debug = False,
+) -> None:
+    """Write groups as preference pairs or as a dataset, or a model's verdicts as evaluation samples."""
+    _guard(lambda: _export(source, to, out, pairs=pairs, ranks=ranks, model=model, form=form), debug)
+
+
 def _stage_command(name: str, text: str) -> None:
     def command(recipe: RecipeFile, overrides: Overrides = None, debug: Debug = False) -> None:
         _guard(lambda: _run(recipe, overrides or [], only=name), debug)
@@ -163,6 +178,14 @@ def _validate(task: str, settings: list[str], out: Path | None) -> None:
 
     if not run_validation(task, settings, out, console):
         raise typer.Exit(1)
+
+
+def _export(source: Path, to: str, out: Path, **options: Any) -> None:
+    from aftune.pipeline.export import export as write
+    from aftune.progress import console
+
+    counts = write(source, to, out, **options)
+    console.print(f"{out}: " + ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in counts.items()), soft_wrap=True)
 
 
 def _guard(action: Callable[[], Any], debug: bool) -> None:

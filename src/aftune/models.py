@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.errors import DataError, UsageError
 from aftune.recipe import ModelSection
@@ -88,9 +88,21 @@ def context_length(config: Any) -> int:
 
 def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """All ids that end a response: the tokenizer's and those of the model's generation configuration."""
-    configured = model.generation_config.eos_token_id
-    extra = configured if isinstance(configured, list) else [] if configured is None else [configured]
-    return sorted({tokenizer.eos_token_id, *extra})
+    return sorted({tokenizer.eos_token_id, *_ids(model.generation_config.eos_token_id)})
+
+
+def configured_stop_ids(name: str, *, trust_remote_code: bool = False) -> list[int]:
+    """Those of a model's generation configuration, or of its configuration where it has none; nothing is loaded."""
+    source = resolve(name)
+    try:
+        return _ids(GenerationConfig.from_pretrained(source).eos_token_id)
+    except OSError:
+        config = load_config(name, trust_remote_code=trust_remote_code)
+        return _ids(getattr(config, "eos_token_id", None))
+
+
+def _ids(configured: Any) -> list[int]:
+    return list(configured) if isinstance(configured, list) else [] if configured is None else [configured]
 
 
 def _not_loaded(name: str, what: str, error: Exception) -> str:

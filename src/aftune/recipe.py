@@ -74,6 +74,19 @@ class TaskSection(Slices):
         return " + ".join(part.name for part in self.parts) if self.parts else self.name
 
 
+class PromptSection(Section):
+    """How a question is asked: plain, in the form of Alpaca, or with the model's chat template.
+
+    system: the first paragraph, or the system message of a chat. instruction: what to do with the question. few_shot: so many
+    training problems with their references come first, fixed by the seed; they stay in training, where none shows itself.
+    """
+
+    style: Literal["plain", "alpaca", "chat"] = "plain"
+    system: str | None = None
+    instruction: str | None = None
+    few_shot: Annotated[int, Field(ge=0)] = 0
+
+
 class TrainingSection(Section):
     """What every training stage shares. `batch_size` is problems per optimizer step; `token_budget` is tokens in one forward and
     backward pass: it sets the memory and changes no result."""
@@ -107,11 +120,22 @@ class SamplingSection(Section):
     batch_size: Count = 256
 
 
-class ImportSection(Section):
-    """Candidates made elsewhere, used instead of sampling; `path` is a file or relative to `data`."""
+class ColumnsSection(Section):
+    """What an imported file calls things; formats that have no such thing do not look at it."""
 
-    format: Literal["gsm8k_solutions"]
+    problem_id: str = "problem_id"
+    question: str = "question"
+    text: str = "text"
+    index: str = "index"
+    finish_reason: str = "finish_reason"
+
+
+class ImportSection(Section):
+    """Candidates made elsewhere, used instead of sampling; `path` is a file, or a folder of them, here or in `data`."""
+
+    format: Literal["gsm8k_solutions", "zeroeval", "lm_eval", "openai_batch", "json_lines"]
     path: FilePath
+    columns: ColumnsSection = ColumnsSection()
 
 
 class LabelSection(Section):
@@ -191,6 +215,7 @@ class Recipe(Section):
     data: FilePath | None = None
     model: ModelSection = ModelSection()
     task: TaskSection = TaskSection()
+    prompt: PromptSection = PromptSection()
     candidates: ImportSection | None = None
     sft: SftSection = SftSection()
     sample: SamplingSection = SamplingSection()

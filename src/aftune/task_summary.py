@@ -12,6 +12,8 @@ from rich.table import Table
 from aftune import models, tasks
 from aftune.encoding import too_long
 from aftune.errors import UsageError
+from aftune.pipeline.context import make_prompter
+from aftune.prompts import choose_examples
 from aftune.recipe import Recipe, recipe_from
 from aftune.records import Problem, write_lines
 from aftune.validation import FINDINGS, Misfit, Validation, validate
@@ -68,8 +70,12 @@ def _misfit(task: tasks.Task, recipe: Recipe) -> Misfit:
         raise UsageError(f"model.name: the settings of {section.name!r} are not here; give a local folder")
     context = models.context_length(config)
 
+    number = recipe.prompt.few_shot
+    examples = choose_examples(task.stream("train"), number, recipe.seed, task.reference_response) if number else []
+    prompter = make_prompter(tokenizer, task, recipe.prompt, examples)
+
     def misfit(problem: Problem) -> str | None:
-        return too_long(tokenizer, problem, task.prompt(problem), task.reference_response(problem), context)
+        return too_long(tokenizer, problem, prompter(problem), task.reference_response(problem), context)
 
     return misfit
 

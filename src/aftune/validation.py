@@ -7,9 +7,9 @@ from typing import Any
 
 from aftune.errors import DataError
 from aftune.progress import progress_bar
+from aftune.prompts import question_key
 from aftune.records import Problem
 from aftune.tasks import Task
-from aftune.tasks.multiple_choice import question_key
 
 # What makes data unusable; everything else is for a person to judge.
 FATAL = ("gold", "unreadable")

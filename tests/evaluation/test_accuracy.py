@@ -7,7 +7,7 @@ import pytest
 
 from aftune.answers import Found
 from aftune.answers.verdicts import NOTHING
-from aftune.encoding import encode_prompt
+from aftune.encoding import Prompter
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
@@ -34,10 +34,11 @@ class Echo(Arithmetic):
 def test_share_of_problems_whose_greedy_response_is_right(make_llama: Callable[..., Any], tokenizer: Any, batch_size: int) -> None:
     """Two of five gold answers are taken from the model's own greedy responses."""
     task, model, settings = Echo(), make_llama(seed=5), SamplingSettings(max_new_tokens=6, temperature=0.0)
+    prompter = Prompter(tokenizer)
     problems = [Problem(id=f"p{n}", task="t", question="x y z" * (5 - n), gold_answer="?") for n in range(5)]
     for index in (1, 4):
-        prompt = encode_prompt(tokenizer, task.prompt(problems[index]))
+        prompt = prompter(problems[index])
         ((_, completion),) = TransformersEngine(model, tokenizer).complete([Request(prompt)], settings)
         problems[index] = problems[index].model_copy(update={"gold_answer": completion.text[:5]})
     assert problems[1].gold_answer != problems[4].gold_answer
-    assert greedy_accuracy(model, tokenizer, task, problems, settings, batch_size) == 0.4
+    assert greedy_accuracy(model, prompter, task, problems, settings, batch_size) == 0.4

@@ -33,9 +33,9 @@ def problems() -> list[Problem]:
 
 
 def naive(model: Any, tokenizer: Any, task: ChoiceTask, problem: Problem) -> str:
-    prompt = tokenizer(task.letter_prompt(problem))["input_ids"]
+    prompt = tokenizer(task.prompt(problem).rstrip())["input_ids"]
     sums = []
-    for text in task.letter_responses(problem):
+    for text in (" A", " B", " C"):
         response = tokenizer(text, add_special_tokens=False)["input_ids"]
         with torch.no_grad():
             logprobs = model(torch.tensor([prompt + response])).logits[0].log_softmax(-1)

@@ -9,13 +9,17 @@ import pytest
 
 from aftune.errors import DataError
 from aftune.importers import import_candidates
-from aftune.importers.gsm8k_solutions import KINDS, read
+from aftune.importers.gsm8k_solutions import KINDS
 from aftune.labelling import label_files
 from aftune.recipe import ImportSection
-from aftune.records import PUBLISHED_VERDICT, Group, Problem, read_json_lines, read_records, write_records
+from aftune.records import PUBLISHED_VERDICT, Candidate, Group, Problem, read_json_lines, read_records, write_records
 from aftune.tasks.gsm8k import Gsm8k
 
 PROBLEMS = [Problem(id="p0", task="gsm8k", question="How  many\ncats?", gold_answer="3", rationale="#### 3")]
+
+
+def read(path: Path, problems: list[Problem]) -> list[Candidate]:
+    return import_candidates(ImportSection(format="gsm8k_solutions", path=path), None, problems).candidates
 
 
 def row(question: str = "How many cats?", **changes: object) -> dict[str, object]:
@@ -52,7 +56,7 @@ def test_bad_records_are_named(tmp_path: Path, bad: Any) -> None:
 def test_path_is_looked_for_in_the_data_folder(tmp_path: Path) -> None:
     write(tmp_path / "f.jsonl", row())
     section = ImportSection(format="gsm8k_solutions", path=Path("f.jsonl"))
-    assert len(import_candidates(section, tmp_path, PROBLEMS)) == 4
+    assert len(import_candidates(section, tmp_path, PROBLEMS).candidates) == 4
     with pytest.raises(DataError, match=r"f\.jsonl: no such file"):
         import_candidates(section, tmp_path / "elsewhere", PROBLEMS)
 

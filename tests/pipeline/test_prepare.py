@@ -10,17 +10,20 @@ from aftune.errors import DataError
 from aftune.pipeline.context import Context
 from aftune.pipeline.prepare import prepare
 from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.stages import PREPARE
 from aftune.recipe import Recipe
 from aftune.records import Problem, read_records
 
 
-def context(tmp_path: Path, train: list[str], test: list[str], **task: Any) -> Context:
+def context(tmp_path: Path, train: list[str], test: list[str], prompt: Any = None, **task: Any) -> Context:
     """A run of GSM8K with these questions; the last training question is the validation split."""
     for split, questions in (("train", train), ("test", test)):
         rows = [{"question": question, "answer": f"#### {n}"} for n, question in enumerate(questions)]
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     splits = {"train": "train[:-1]", "validation": "train[-1:]", "test": "test"}
-    recipe = Recipe.model_validate({"run_dir": tmp_path / "run", "data": tmp_path, "task": {"name": "gsm8k", **splits, **task}})
+    recipe = Recipe.model_validate(
+        {"run_dir": tmp_path / "run", "data": tmp_path, "task": {"name": "gsm8k", **splits, **task}, "prompt": prompt or {}}
+    )
     return Context(recipe, RunDirectory(recipe.run_dir))
 
 
@@ -69,10 +72,35 @@ def test_what_the_task_leaves_out_is_listed_once_and_options_belong_to_a_questio
     splits = {"train": "train[:1]", "validation": "train[1:]", "test": "test"}
     recipe = Recipe.model_validate({"run_dir": tmp_path / "run", "data": tmp_path, "task": {"name": "aqua", **splits}})
     prepared = Context(recipe, RunDirectory(recipe.run_dir))
-    with pytest.raises(DataError, match=r"no problem of train\[1:\] is left"):
+    with pytest.raises(DataError, match=r"aqua: train\[1:\] holds no problems"):
         prepare(prepared)  # the same words as the test question's: a leak
     (tmp_path / "test.json").write_text(row(["A)5", "B)6"], bad).replace("Which", "What"))
     prepared = Context(recipe, RunDirectory(recipe.run_dir))
     assert prepare(prepared) == {"train": 1, "validation": 1, "test": 1, "left_out": 1, "references_left_out": 1}
     (left,) = json.loads((prepared.folder("prepare") / "left_out.json").read_text())
     assert (left["split"], left["id"]) == ("train", "aqua/train/1")
+
+
+def test_examples_are_training_problems_and_stay_in_training(tmp_path: Path) -> None:
+    """Of six training questions one is in the test set and one in validation: four can be shown, so at most three are."""
+    train = ["a", "b", "t", "c", "d", "v", "v"]
+    prepared = context(tmp_path, train, ["t"], prompt={"few_shot": 3})
+    assert prepare(prepared)["train"] == 4
+    examples = read_records(prepared.folder("prepare") / "examples.jsonl", Problem)
+    assert sorted(problem.question for problem in examples) == ["a", "b", "c", "d"]
+    assert sorted(ids(prepared, "train")) == sorted(problem.id for problem in examples)
+    shown = prepared.tokenizer.decode(prepared.prompter(prepared.problems("test")[0]))
+    assert shown == "<s>" + "".join(
+        f"Question: {problem.question}\nAnswer:\n{problem.rationale}\n\n" for problem in examples[:3]
+    ) + ("Question: t\nAnswer:\n")
+    for problem in prepared.problems("train"):
+        assert prepared.tokenizer.decode(prepared.prompter(problem)).count(f"Question: {problem.question}\n") == 1
+    with pytest.raises(DataError, match=r"prompt.few_shot is 4, .*; task.train has 4 that are not held out"):
+        prepare(context(tmp_path, train, ["t"], prompt={"few_shot": 4}))
+
+
+def test_default_prompt_leaves_finished_runs_as_they_are(tmp_path: Path) -> None:
+    settings = PREPARE.settings(context(tmp_path, ["a", "v"], ["t"]).recipe)
+    assert "prompt" not in settings
+    other = PREPARE.settings(context(tmp_path, ["a", "v"], ["t"], prompt={"style": "alpaca"}).recipe)
+    assert other == settings | {"prompt": {"style": "alpaca", "system": None, "instruction": None, "few_shot": 0}}

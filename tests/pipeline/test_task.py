@@ -9,11 +9,14 @@ import pytest
 from aftune import tasks
 from aftune.errors import DataError, UsageError
 from aftune.pipeline import compare, runner, task
+from aftune.pipeline.context import Context
 from aftune.pipeline.cost import estimate
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages import PREPARE, input_files
 from aftune.pipeline.training import training_arguments
-from aftune.recipe import Recipe, load_recipe, with_settings
+from aftune.recipe import PromptSection, Recipe, load_recipe, with_settings
+from aftune.records import Problem, read_records
+from aftune.tasks import LeftOut
 from aftune.tasks.arithmetic import Arithmetic
 
 PAIR: list[dict[str, Any]] = [{"name": "arithmetic"}, {"name": "sequences"}]
@@ -66,6 +69,49 @@ def test_a_part_reads_its_own_folder_or_that_of_the_recipe(tmp_path: Path) -> No
     assert {name for name in hashes if name.startswith("task")} == {
         f"task.parts.0.data/{split}.jsonl" for split in ("train", "test")
     }
+
+
+def test_options_of_parts(tmp_path: Path) -> None:
+    """Each part has its own; what the parts' tasks leave out of one of their splits is said once."""
+    for split in ("train", "validation", "test"):
+        rows = [{"q": f"{split} {n}?", "answer": n, "why": f"#### {n + (n == 1)}"} for n in range(4)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own = {"name": "jsonl", "data": str(tmp_path), "options": {"question": "q", "rationale": "why"}}
+    part = {**own, "train": "train[:2]", "validation": "train[2:]", "test": "test"}
+    wanted = recipe([part, PAIR[1]], train="train[:9]").model_copy(update={"run_dir": tmp_path / "run"})
+    built = task.build(wanted)
+    assert [problem.question for problem in built.load("test") if problem.task == "jsonl"] == [f"test {n}?" for n in range(4)]
+    assert built.has_split("validation")
+    left = [LeftOut("jsonl/train/1", f"{tmp_path}/train.jsonl:2: the rationale states another answer than the gold one")]
+    assert built.left_out("train") == built.left_out("validation") == left
+    runner.run_stages(wanted, only="prepare", report=lambda line: None)
+    left_out = json.loads((tmp_path / "run" / "prepare" / "left_out.json").read_text())
+    assert [row["id"] for row in left_out] == ["jsonl/train/1"]
+    with pytest.raises(UsageError, match=r"task\.parts\.0\.options\.qestion: unknown key; did you mean 'question'\?"):
+        task.check(recipe([{**own, "options": {"qestion": "q"}}]))
+    with pytest.raises(UsageError, match=r"task\.options: a mixture takes none; give them to a part"):
+        task.check(recipe(PAIR, options={"shots": 1}))
+
+
+def test_few_shot_shows_examples_of_each_part_s_own_task(tmp_path: Path) -> None:
+    wanted = recipe(PAIR, train="train[:40]", validation="validation[:4]", test="test[:8]").model_copy(
+        update={"run_dir": tmp_path / "run", "prompt": PromptSection(few_shot=2)}
+    )
+    runner.run_stages(wanted, only="prepare", report=lambda line: None)
+    context = Context(wanted, RunDirectory(wanted.run_dir))
+    examples = read_records(context.folder("prepare") / "examples.jsonl", Problem)
+    assert [example.task for example in examples] == ["arithmetic"] * 3 + ["sequences"] * 3
+    for problem in context.problems("test"):
+        shown = [example for example in examples if example.task == problem.task][:2]
+        asked = [f"Question: {example.question}\nAnswer:\n{example.rationale}\n\n" for example in shown]
+        assert context.prompter.conversation(problem) == "".join(asked) + f"Question: {problem.question}\nAnswer:\n"
+
+
+def test_another_version_of_a_task_redoes_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = PREPARE.settings(recipe(PAIR))
+    assert before["task_versions"] == {"arithmetic": 2, "sequences": 2}
+    monkeypatch.setattr(Arithmetic, "version", 3)
+    assert PREPARE.settings(recipe(PAIR)) == before | {"task_versions": {"arithmetic": 3, "sequences": 2}}
 
 
 def test_a_changed_file_of_a_part_redoes_prepare(tmp_path: Path) -> None:

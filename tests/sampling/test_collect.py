@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aftune.encoding import encode_prompt
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.sampling.collect import collect_candidates
@@ -44,7 +45,7 @@ def collect(engine: TransformersEngine, path: Path, problems: list[Problem] = PR
     return collect_candidates(
         engine,
         problems,
-        lambda problem: f"Question: {problem.question}\n",
+        lambda problem: encode_prompt(engine.tokenizer, f"Question: {problem.question}\n"),
         SETTINGS,
         num_candidates=NUM_CANDIDATES,
         seed=seed,

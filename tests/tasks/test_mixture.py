@@ -37,6 +37,15 @@ class Letters(Task):
             letter = chr(ord("a") + index)
             yield Problem(id=f"letters/{split}/{index}", task=self.name, question=f"{split} {index}", gold_answer=letter)
 
+    def question_text(self, problem: Problem) -> str:
+        return f"Letter {problem.question}"
+
+    def heading(self, problem: Problem) -> str:
+        return "Letters."
+
+    def examples(self, problem: Problem) -> list[Problem]:
+        return list(self.problems("train", 0, 2))
+
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         return Feedback(answer=text[-1:] or None, quality=float(text[-1:] == problem.gold_answer), reason="letter")
 
@@ -74,13 +83,17 @@ def test_prompts_references_verdicts_and_ranks_are_those_of_the_part_alone() -> 
     for problem in mixture.load("test"):
         alone = by_name[problem.task]
         assert mixture.prompt(problem) == alone.prompt(problem)
+        assert mixture.question_text(problem) == alone.question_text(problem)
+        assert mixture.heading(problem) == alone.heading(problem)
+        assert mixture.examples(problem) == alone.examples(problem)
+        assert mixture.example_response(problem) == alone.example_response(problem)
         assert mixture.reference_response(problem) == alone.reference_response(problem)
         for text in [*texts, problem.rationale or problem.gold_answer]:
             for reading in ("strict", "flexible"):
                 assert mixture.verdict(problem, text, reading) == alone.verdict(problem, text, reading)
                 assert mixture.rank(problem, text, reading) == alone.rank(problem, text, reading)
         assert mixture.gold_response(problem) == alone.gold_response(problem)
-    assert mixture.prompt(next(Letters().problems("test", 0, 1))) == "Letter? test 0 "
+    assert mixture.prompt(next(Letters().problems("test", 0, 1))) == "Letter? Letter test 0 "
 
 
 def test_hand_worked_order() -> None:

@@ -9,6 +9,10 @@ import pytest
 
 from aftune import tasks
 from aftune.errors import DataError, UsageError
+from aftune.evaluation.choices import letter_prompter
+from aftune.pipeline.context import make_prompter
+from aftune.prompts import ALPACA_PREAMBLE
+from aftune.recipe import PromptSection
 from aftune.tasks.mmlu import Mmlu, MmluOptions
 
 OPTIONS = ["one", "two", "three", "four"]
@@ -44,22 +48,33 @@ def test_splits_share_no_question(folder: Path) -> None:
     }
 
 
-def test_prompts(folder: Path) -> None:
+def test_prompts_of_every_style(folder: Path, tokenizer: Any) -> None:
     task = Mmlu(folder, options=MmluOptions(shots=1))
     problem = task.load("test")[1]
     assert problem.metadata == {"subject": "high_school_art"}
-    heading = "The following are multiple choice questions (with answers) about high school art.\n\n"
-    options = "Options:\n(A) one\n(B) two\n(C) three\n(D) four\nAnswer:\n"
-    assert task.prompt(problem) == (f"{heading}Question: d0?\n{options}The answer is (B).\n\nQuestion: t1?\nmore\n{options}")
+
+    def asked(style: Any) -> Any:
+        return make_prompter(tokenizer, task, PromptSection(style=style), []).conversation(problem)
+
+    heading = "The following are multiple choice questions (with answers) about high school art."
+    options = "Options:\n(A) one\n(B) two\n(C) three\n(D) four"
+    assert asked("plain") == (
+        f"{heading}\n\nQuestion: d0?\n{options}\nAnswer:\nThe answer is (B).\n\nQuestion: t1?\nmore\n{options}\nAnswer:\n"
+    )
+    assert asked("alpaca") == (
+        f"{ALPACA_PREAMBLE[0]}\n\n{heading}\n\n### Instruction:\nd0?\n{options}\n\n### Response:\nThe answer is (B).\n\n"
+        f"### Instruction:\nt1?\nmore\n{options}\n\n### Response:\n"
+    )
     letters = "A. one\nB. two\nC. three\nD. four\nAnswer:"
-    assert task.letter_prompt(problem) == f"{heading}d0?\n{letters} B\n\nt1?\nmore\n{letters}"
-    assert task.letter_responses(problem) == [" A", " B", " C", " D"]
-    assert Mmlu(folder, options=MmluOptions(shots=0)).letter_prompt(problem) == f"{heading}t1?\nmore\n{letters}"
+    assert letter_prompter(tokenizer, task).conversation(problem) == f"{heading}\n\nd0?\n{letters} B\n\nt1?\nmore\n{letters}"
+    task = Mmlu(folder, options=MmluOptions(shots=0))
+    assert letter_prompter(tokenizer, task).conversation(problem) == f"{heading}\n\nt1?\nmore\n{letters}"
 
 
-def test_a_problem_is_no_example_of_itself(folder: Path) -> None:
+def test_a_problem_is_no_example_of_itself(folder: Path, tokenizer: Any) -> None:
     task = Mmlu(folder)
-    assert [task.prompt(problem).count("Question: d0?") for problem in task.load("dev")] == [1, 1, 0]
+    prompter = make_prompter(tokenizer, task, PromptSection(), [])
+    assert [str(prompter.conversation(problem)).count("Question: d0?") for problem in task.load("dev")] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
-from aftune.encoding import encode_prompt
+from aftune.encoding import Prompter
 from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.tasks import Task
@@ -12,15 +12,15 @@ from aftune.tasks import Task
 
 def greedy_accuracy(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    prompter: Prompter,
     task: Task,
     problems: Sequence[Problem],
     settings: SamplingSettings,
     batch_size: int,
 ) -> float:
     """Share of right greedy responses (strict reading), for use while training; nothing is written."""
-    engine = TransformersEngine(model, tokenizer, batch_size)
-    requests = [Request(encode_prompt(tokenizer, task.prompt(problem))) for problem in problems]
+    engine = TransformersEngine(model, prompter.tokenizer, batch_size)
+    requests = [Request(prompter(problem)) for problem in problems]
     order = sorted(range(len(problems)), key=lambda index: -len(requests[index].prompt))
     num_right = 0
     for position, completion in engine.complete([requests[index] for index in order], settings):

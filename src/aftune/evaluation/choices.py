@@ -9,7 +9,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from aftune.answers.choices import LETTERS
-from aftune.encoding import EncodedGroup, check_lengths, encode_prompt, encode_response
+from aftune.encoding import EncodedGroup, Prompter, check_lengths, encode_response
 from aftune.models import context_length
 from aftune.progress import progress_bar
 from aftune.records import Problem
@@ -31,19 +31,21 @@ class LetterAccuracy:
 def letter_accuracy(
     model: Any, tokenizer: PreTrainedTokenizerBase, task: ChoiceTask, problems: Sequence[Problem], token_budget: int = 4096
 ) -> LetterAccuracy:
-    """How often the gold letter has the largest log-probability after `task.letter_prompt` (Hendrycks et al. 2021, arXiv
-    2009.03300). Of equally probable letters the first is chosen; an option of the gold one's value is right too.
+    """How often the gold letter has the largest log-probability after `task.letter_question`, with the task's own heading and
+    examples before it (Hendrycks et al. 2021, arXiv 2009.03300). Of equally probable letters the first is chosen; an option of the
+    gold one's value is right too.
 
     Raises ValueError without problems, and DataError for one that does not fit the model's context.
     """
     if not problems:
         raise ValueError("letter accuracy needs at least one problem")
     room = context_length(model.config)
+    prompter = letter_prompter(tokenizer, task)
 
     def encode(problem: Problem) -> EncodedGroup:
-        responses = [encode_response(tokenizer, text, complete=False) for text in task.letter_responses(problem)]
-        prompt = encode_prompt(tokenizer, task.letter_prompt(problem))
-        group = EncodedGroup(problem.id, prompt, responses, [False] * len(responses), [None] * len(responses))
+        texts = [_response(letter) for letter in LETTERS[: len(problem.options or ())]]
+        responses = [encode_response(tokenizer, text, complete=False) for text in texts]
+        group = EncodedGroup(problem.id, prompter(problem), responses, [False] * len(responses), [None] * len(responses))
         check_lengths(group, room)
         return group
 
@@ -65,3 +67,18 @@ def letter_accuracy(
         by_subject={subject: fmean(values) for subject, values in sorted(by_subject.items())},
         chosen=chosen,
     )
+
+
+def letter_prompter(tokenizer: PreTrainedTokenizerBase, task: ChoiceTask) -> Prompter:
+    """Asks for a letter."""
+    return Prompter(
+        tokenizer,
+        plain=task.letter_question,
+        response=lambda example: _response(example.gold_answer),
+        own_examples=task.examples,
+        heading=task.heading,
+    )
+
+
+def _response(letter: str) -> str:
+    return f" {letter}"

@@ -10,12 +10,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aftune import models, tasks
+from aftune.encoding import Prompter
 from aftune.pipeline import task as recipe_task
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages import in_round
-from aftune.recipe import Recipe, SamplingSection
+from aftune.prompts import PromptFormat
+from aftune.recipe import PromptSection, Recipe, SamplingSection
 from aftune.record_files import RecordFile
-from aftune.records import Problem
+from aftune.records import Problem, read_records
 from aftune.sampling import SamplingSettings
 
 # The stages have progress bars of their own, and what transformers warns of here (tied heads, file times) is expected.
@@ -43,6 +45,19 @@ class Context:
     def tokenizer(self) -> PreTrainedTokenizerBase:
         section = self.recipe.model
         return models.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
+
+    @cached_property
+    def prompter(self) -> Prompter:
+        """How this run asks; the examples are those that `prepare` chose."""
+        num_examples = self.recipe.prompt.few_shot
+        examples = read_records(self.folder("prepare") / "examples.jsonl", Problem) if num_examples else []
+        return make_prompter(self.tokenizer, self.task, self.recipe.prompt, examples)
+
+    @cached_property
+    def end_id(self) -> int:
+        """The token that ends a complete response."""
+        section = self.recipe.model
+        return self.prompter.end_id(models.configured_stop_ids(section.name, trust_remote_code=section.trust_remote_code))
 
     @cached_property
     def context_length(self) -> int:
@@ -87,6 +102,24 @@ class Context:
             top_p=section.top_p,
             top_k=section.top_k,
         )
+
+
+def make_prompter(
+    tokenizer: PreTrainedTokenizerBase, task: tasks.Task, section: PromptSection, examples: Sequence[Problem]
+) -> Prompter:
+    """A recipe's prompts of a task."""
+    form = PromptFormat(section.style, section.system, section.instruction)
+    return Prompter(
+        tokenizer,
+        form,
+        plain=task.prompt,
+        question=task.question_text,
+        response=task.example_response,
+        examples=examples,
+        num_examples=section.few_shot,
+        own_examples=task.examples,
+        heading=task.heading,
+    )
 
 
 Summary = dict[str, Any]

@@ -16,7 +16,9 @@ import torch
 from aftune import models
 from aftune.errors import AftuneError
 from aftune.importers import CANDIDATES_PER_PROBLEM
+from aftune.pipeline.context import make_prompter
 from aftune.pipeline.task import SPLITS, build_one, used
+from aftune.prompts import choose_examples
 from aftune.recipe import PartSection, Recipe, SamplingSection
 from aftune.scoring.head import CHUNK_ELEMENTS
 from aftune.tasks import TASKS, Mixture, Task, splits
@@ -149,7 +151,11 @@ def _task(recipe: Recipe, key: str, part: PartSection) -> Task | None:
 
 
 def _num_candidates(recipe: Recipe, section: SamplingSection) -> int:
-    return section.num_candidates if recipe.candidates is None else CANDIDATES_PER_PROBLEM[recipe.candidates.format]
+    return (
+        section.num_candidates
+        if recipe.candidates is None
+        else CANDIDATES_PER_PROBLEM.get(recipe.candidates.format, section.num_candidates)
+    )
 
 
 def _num_problems(recipe: Recipe, split: str) -> int:
@@ -191,6 +197,9 @@ def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))
     except AftuneError:
         return _ASSUMED_TOKENS
-    prompts = [len(tokenizer(task.prompt(problem))["input_ids"]) for problem in problems]
+    section = recipe.prompt
+    examples = choose_examples(problems, section.few_shot, recipe.seed, task.reference_response) if section.few_shot else []
+    prompter = make_prompter(tokenizer, task, section, examples)
+    prompts = [len(prompter(problem)) for problem in problems]
     responses = [len(tokenizer(task.reference_response(problem) or "")["input_ids"]) for problem in problems]
     return sum(prompts) / len(prompts), sum(responses) / len(responses)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from aftune.encoding import encode_candidate, encode_prompt
+from aftune.encoding import encode_candidate
 from aftune.labelling import label_files
 from aftune.pipeline.context import Context, Summary
 from aftune.records import Candidate, Problem
@@ -18,7 +18,7 @@ def judge(context: Context, problems: Iterable[Problem], candidates: Path, folde
     """Labels into a folder with the recipe's task and reading, and the length of the model's context."""
 
     def fits(problem: Problem) -> Callable[[Candidate], bool]:
-        room = context.context_length - len(encode_prompt(context.tokenizer, context.task.prompt(problem)))
-        return lambda candidate: len(encode_candidate(context.tokenizer, candidate)) <= room
+        room = context.context_length - len(context.prompter(problem))
+        return lambda candidate: len(encode_candidate(context.tokenizer, candidate, end_id=context.end_id)) <= room
 
     return {**label_files(context.task, problems, candidates, folder, context.recipe.label.reading, fits)}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aftune.encoding import encode_group
+from aftune.encoding import EncodedGroup, encode_group
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.evaluation.perplexity import perplexity, perplexity_interval
 from aftune.evaluation.statistics import proportion_interval, share_interval
@@ -71,7 +71,7 @@ def _verdicts(context: Context, folder: Path, stage: str, problems: Sequence[Pro
     responses = collect_candidates(
         TransformersEngine(context.load_policy(stage), context.tokenizer, context.recipe.evaluate.batch_size),
         problems,
-        context.task.prompt,
+        context.prompter,
         context.settings(context.recipe.evaluate, greedy=True),
         num_candidates=1,
         seed=0,
@@ -103,15 +103,16 @@ def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group],
     path = folder / "scores.jsonl"
     if path.exists():
         return RecordFile(path, GroupScores)
-    task, tokenizer = context.task, context.tokenizer
-    encoded = (
-        encode_group(tokenizer, group, task.prompt(group.problem), reference=task.reference_response(group.problem))
-        for group in groups
-    )
+    encoded = (_encoded(context, group, context.task.reference_response(group.problem)) for group in groups)
     with progress_bar(f"{title}: scores", len(groups), "groups") as update:
         scored = group_logprobs(context.load_policy(stage, float32=True), encoded, on_progress=update)
         write_records(path, map(_group_scores, groups, scored))
     return RecordFile(path, GroupScores)
+
+
+def _encoded(context: Context, group: Group, reference: str | None) -> EncodedGroup:
+    prompt = context.prompter(group.problem)
+    return encode_group(context.tokenizer, group, prompt, reference=reference, end_id=context.end_id)
 
 
 def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str) -> Sequence[Votes]:
@@ -119,11 +120,11 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
     path = folder / "votes.jsonl"
     if path.exists():
         return RecordFile(path, Votes)
-    section, task = context.recipe.evaluate, context.task
+    section = context.recipe.evaluate
     responses = collect_candidates(
         TransformersEngine(context.load_policy(stage), context.tokenizer, section.batch_size),
         problems,
-        task.prompt,
+        context.prompter,
         context.settings(section),
         num_candidates=section.num_votes,
         seed=derive_seed(context.recipe.seed, "votes"),
@@ -135,7 +136,7 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
         own = responses[place * section.num_votes : (place + 1) * section.num_votes]
         feedback = [_feedback(context, problem, response) for response in own]
         groups.append(Group(problem=problem, candidates=own, feedback=feedback))
-    encoded = (encode_group(context.tokenizer, group, task.prompt(group.problem), reference=None) for group in groups)
+    encoded = (_encoded(context, group, None) for group in groups)
     with progress_bar(f"{title}: scores of votes", len(groups), "groups") as update:
         scored = score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update)
         write_records(path, map(_problem_votes, groups, scored))

@@ -2,25 +2,31 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
+from aftune import tasks
 from aftune.encoding import too_long
 from aftune.errors import DataError
 from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.task import used
+from aftune.prompts import choose_examples, question_key
 from aftune.records import Problem, write_json, write_records
 from aftune.tasks import LeftOut
-from aftune.tasks.multiple_choice import question_key
 
 # Test first: a problem that stands in two splits stays where it is measured.
 _ORDER = ("test", "validation", "train")
 
 
 def prepare(context: Context) -> Summary:
-    """Writes `train.jsonl`, `validation.jsonl`, `test.jsonl` and `left_out.json`, which also lists what the task itself left out
-    of the splits that the slices are of. References that a task does not use are counted.
+    """Writes `train.jsonl`, `validation.jsonl`, `test.jsonl`, for prompts with examples `examples.jsonl`, and `left_out.json`,
+    which also lists what the task itself left out of the splits that the slices are of. References that a task does not use are
+    counted.
 
     Raises DataError for a problem that does not fit the context, unless task.skip_too_long is set, and for a split that
     nothing is left of.
     """
+    if context.recipe.prompt.few_shot:
+        write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
     held_out: dict[str, str] = {}
     left_out: list[dict[str, str]] = []
     sizes = dict.fromkeys(("train", "validation", "test"), 0)
@@ -40,6 +46,24 @@ def prepare(context: Context) -> Summary:
     write_json(context.folder("prepare") / "left_out.json", left_out)
     references = {"references_left_out": num_references} if num_references else {}
     return {**sizes, "left_out": len(left_out), **references}
+
+
+def _examples(context: Context) -> list[Problem]:
+    """Training problems to show, of each task; none of them is held out. Raises DataError where there are too few."""
+    task, section, number = context.task, context.recipe.task, context.recipe.prompt.few_shot
+    streams = (task.stream(section.test), task.stream(section.validation))
+    held_out = frozenset(question_key(problem.question, problem.options) for problem in chain(*streams))
+    chosen: list[Problem] = []
+    for name in dict.fromkeys(tasks.find(part.name).problem_task() for part in used(context.recipe).values()):
+        own = (problem for problem in task.stream(section.train) if problem.task == name)
+        of_task = choose_examples(own, number, context.recipe.seed, task.reference_response, held_out)
+        if len(of_task) <= number:
+            raise DataError(
+                f"prompt.few_shot is {number}, which takes {number + 1} training problems of {name} with a reference; "
+                f"task.train has {len(of_task)} that are not held out"
+            )
+        chosen += of_task
+    return chosen
 
 
 def _kept(
@@ -71,7 +95,7 @@ def _kept(
 
 def _misfit(context: Context, problem: Problem) -> str | None:
     """Why a problem is left out for its length, or None; raises DataError where such problems are not to be left out."""
-    prompt, reference = context.task.prompt(problem), context.task.reference_response(problem)
+    prompt, reference = context.prompter(problem), context.task.reference_response(problem)
     reason = too_long(context.tokenizer, problem, prompt, reference, context.context_length)
     if reason is not None and not context.recipe.task.skip_too_long:
         raise DataError(f"{reason}; remove it, set task.skip_too_long=true to leave such problems out, or use a longer context")

@@ -17,7 +17,11 @@ def reference(context: Context) -> Summary:
     model = context.load_policy(context.start, float32=True)
     encoded = (
         encode_group(
-            context.tokenizer, group, context.task.prompt(group.problem), reference=context.task.reference_response(group.problem)
+            context.tokenizer,
+            group,
+            context.prompter(group.problem),
+            reference=context.task.reference_response(group.problem),
+            end_id=context.end_id,
         )
         for group in groups
     )

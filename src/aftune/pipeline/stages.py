@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aftune import models
+from aftune import models, tasks
 from aftune.pipeline.run_directory import hash_folder
-from aftune.recipe import Recipe, SamplingSection, TrainingSection
+from aftune.pipeline.task import used
+from aftune.recipe import ImportSection, PromptSection, Recipe, SamplingSection, TrainingSection
 
 Settings = dict[str, Any]
 
@@ -35,10 +36,23 @@ def _section(*names: str) -> Callable[[Recipe], Settings]:
     return settings
 
 
+def _prepare_settings(recipe: Recipe) -> Settings:
+    """With the versions of the tasks: other prompts or verdicts redo a run. Without the prompt where it is the default: runs from
+    before there was a choice stay finished."""
+    chosen = () if recipe.prompt == PromptSection() else ("prompt",)
+    versions = {part.name: tasks.find(part.name).version for part in used(recipe).values()}
+    return _section("seed", "data", "task", "model", *chosen)(recipe) | {"task_versions": versions}
+
+
 def _sample_settings(recipe: Recipe) -> Settings:
     if recipe.candidates is not None:
-        return _section("data", "candidates")(recipe)
+        return _section("data")(recipe) | {"candidates": _import_settings(recipe.candidates)}
     return _section("sample", "seed")(recipe)
+
+
+def _import_settings(section: ImportSection | None) -> Settings | None:
+    """Only columns that are not the default: the section had none once."""
+    return None if section is None else section.model_dump(mode="json", exclude_defaults=True)
 
 
 def _sampling(section: SamplingSection) -> Settings:
@@ -96,7 +110,10 @@ HELD_OUT = Stage(
     ("prepare", "sft"),
     "evaluate:held_out",
     "held_out/groups.jsonl",
-    lambda recipe: _section("label", "candidates", "seed", "model")(recipe) | {"evaluate": _sampling(recipe.evaluate)},
+    lambda recipe: (
+        _section("label", "seed", "model")(recipe)
+        | {"candidates": _import_settings(recipe.candidates), "evaluate": _sampling(recipe.evaluate)}
+    ),
 )
 MEASURE = Stage(
     "measure",
@@ -107,7 +124,7 @@ MEASURE = Stage(
     _section("evaluate", "label", "seed", "model"),
 )
 
-PREPARE = Stage("prepare", 2, (), "prepare:prepare", "prepare/left_out.json", _section("seed", "data", "task", "model"))
+PREPARE = Stage("prepare", 2, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings)
 SFT = Stage(
     "sft",
     2,
@@ -124,7 +141,9 @@ EVALUATE = Stage(
     ("prepare", "sft", "align", "control"),
     "evaluate:evaluate",
     "evaluate/metrics.json",
-    _section("evaluate", "label", "candidates", "seed", "control", "model"),
+    lambda recipe: (
+        _section("evaluate", "label", "seed", "control", "model")(recipe) | {"candidates": _import_settings(recipe.candidates)}
+    ),
 )
 REPORT = Stage(
     "report",

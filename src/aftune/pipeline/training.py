@@ -35,7 +35,7 @@ def sft(context: Context) -> Summary:
     def validate(model: PreTrainedModel) -> dict[str, float]:
         settings = context.settings(context.recipe.evaluate, greedy=True)
         batch_size = context.recipe.evaluate.batch_size
-        return {"accuracy": greedy_accuracy(model, context.tokenizer, context.task, validation, settings, batch_size)}
+        return {"accuracy": greedy_accuracy(model, context.prompter, context.task, validation, settings, batch_size)}
 
     return _train(context, "sft", "base", section, context.problems("train"), validate=validate)
 
@@ -90,9 +90,8 @@ def _tokens(context: Context, sources: Sequence[Group] | Sequence[Problem]) -> i
 
 def _encode(context: Context, args: AlignmentConfig, source: Group | Problem) -> EncodedGroup:
     group = source if isinstance(source, Group) else Group(problem=source, candidates=[], feedback=[])
-    task = context.task
-    prompt, reference = task.prompt(group.problem), task.reference_response(group.problem)
-    return encode_for_training(group, args, context.tokenizer, prompt=prompt, reference=reference)
+    prompt, reference = context.prompter(group.problem), context.task.reference_response(group.problem)
+    return encode_for_training(group, args, context.tokenizer, prompt=prompt, reference=reference, end_id=context.end_id)
 
 
 def _train(

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aftune.encoding import encode_prompt
 from aftune.progress import progress_bar
 from aftune.records import Candidate, Problem, append_records, drop_partial_line, read_records
 from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings
@@ -16,7 +15,7 @@ ROUNDS = 4  # a block is this many times what an engine works on at once: only a
 def collect_candidates(
     engine: Engine,
     problems: Sequence[Problem],
-    prompt: Callable[[Problem], str],
+    prompter: Callable[[Problem], list[int]],
     settings: SamplingSettings,
     *,
     num_candidates: int,
@@ -26,11 +25,13 @@ def collect_candidates(
 ) -> list[Candidate]:
     """`num_candidates` for each problem, those with the longest prompts first.
 
+    prompter: the ids of a problem's prompt.
+
     Work is done in blocks of whole problems, each written when it is finished, in the order above. Blocks are the same however
     often the run is broken off: a file that ends within one is cut back to its start. What a run holds together in a batch
     touches the last bits of its numbers, so only whole blocks are sure to come out the same.
     """
-    prompts = {problem.id: encode_prompt(engine.tokenizer, prompt(problem)) for problem in problems}
+    prompts = {problem.id: prompter(problem) for problem in problems}
     by_length = sorted(problems, key=lambda problem: -len(prompts[problem.id]))
     jobs = [(problem.id, index) for problem in by_length for index in range(num_candidates)]
     block_size = math.ceil(ROUNDS * engine.batch_size / num_candidates) * num_candidates

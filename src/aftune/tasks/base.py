@@ -2,14 +2,14 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from aftune.answers import NUMBER, AnswerKind, Reading, judge
 from aftune.errors import DataError, UsageError
-from aftune.prompts import PLAIN_PROMPT
+from aftune.prompts import PLAIN_PROMPT, question_text
 from aftune.records import Feedback, Problem
 from aftune.tasks import splits
 from aftune.tasks.options import TaskOptions
@@ -100,9 +100,25 @@ class Task(ABC):
         if empty:
             raise DataError(f"task {self.name}: {split_slice} holds no problems; choose a slice that does")
 
+    def question_text(self, problem: Problem) -> str:
+        """What is asked, options included; a prompt of any style is built around it."""
+        return question_text(problem)
+
     def prompt(self, problem: Problem) -> str:
-        """The text that a response follows."""
-        return self.prompt_template.format(question=problem.question)
+        """The text that a response follows in a plain prompt without examples; stages ask with an `aftune.encoding.Prompter`."""
+        return self.prompt_template.format(question=self.question_text(problem))
+
+    def heading(self, problem: Problem) -> str | None:
+        """What a prompt of any style says before its examples and the question."""
+        return None
+
+    def examples(self, problem: Problem) -> Sequence[Problem]:
+        """Solved problems that the task itself shows before a question, never the problem itself."""
+        return ()
+
+    def example_response(self, problem: Problem) -> str:
+        """What is shown as the response to an example: its reference, else the shortest right one."""
+        return self.reference_response(problem) or self.gold_response(problem)
 
     def reference_response(self, problem: Problem) -> str | None:
         """The response that fine-tuning imitates."""

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 from aftune.answers.choices import LETTERS
 from aftune.errors import DataError, UsageError
+from aftune.prompts import question_key
 from aftune.records import Problem, read_json_lines, text_lines
 from aftune.tasks.base import LeftOut, data_folder
 from aftune.tasks.files import find_file, hub_rows, need_file
-from aftune.tasks.multiple_choice import ChoiceTask, question_key, with_final_line
+from aftune.tasks.multiple_choice import ChoiceTask, with_final_line
 
 _ID_FILES = {"train": "train_ids.txt", "validation": "val_ids.txt", "test": "test_ids.txt"}
 _QUESTION_FILES = ("train_rand_split.jsonl", "dev_rand_split.jsonl")

@@ -23,7 +23,6 @@ from aftune.errors import DataError, UsageError
 from aftune.records import Feedback, Problem, read_json_lines
 from aftune.tasks.base import LeftOut, data_folder, state_answer
 from aftune.tasks.files import FileTask, need_file
-from aftune.tasks.multiple_choice import ask
 from aftune.tasks.options import TaskOptions
 
 Grader = Callable[[Problem, str], Verdict | bool]
@@ -83,9 +82,6 @@ class Jsonl(FileTask):
             yield problem
         if empty:
             raise DataError(f"{path}: the file is empty, expected one question a line; write it again")
-
-    def prompt(self, problem: Problem) -> str:
-        return super().prompt(problem) if problem.options is None else ask(problem)
 
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         if self._grader is None:

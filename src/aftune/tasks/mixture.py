@@ -77,6 +77,15 @@ class Mixture(Task):
     def prompt(self, problem: Problem) -> str:
         return self._part(problem).prompt(problem)
 
+    def question_text(self, problem: Problem) -> str:
+        return self._part(problem).question_text(problem)
+
+    def heading(self, problem: Problem) -> str | None:
+        return self._part(problem).heading(problem)
+
+    def examples(self, problem: Problem) -> Sequence[Problem]:
+        return self._part(problem).examples(problem)
+
     def reference_response(self, problem: Problem) -> str | None:
         return self._part(problem).reference_response(problem)
 

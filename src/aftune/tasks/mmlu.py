@@ -1,8 +1,8 @@
 """MMLU: multiple choice in 57 subjects (Hendrycks et al. 2021, arXiv 2009.03300), with its dev examples in the prompt.
 
-Answers are generated here ("The answer is (B)."); `letter_prompt` is the usual prompt of the evaluation by likelihoods. A
-question of test leaves validation and dev, one of validation leaves dev: no example in a prompt is a question that is measured.
-Repetitions within a split stay.
+Answers are generated here ("The answer is (B)."); `letter_question` is for the usual evaluation by likelihoods. A question of
+test leaves validation and dev, one of validation leaves dev: no example in a prompt is a question that is measured. Repetitions
+within a split stay.
 """
 
 import csv
@@ -14,10 +14,11 @@ from pydantic import Field
 
 from aftune.answers.choices import LETTERS
 from aftune.errors import DataError
+from aftune.prompts import question_key
 from aftune.records import Problem
 from aftune.tasks.base import LeftOut, data_folder
 from aftune.tasks.files import hub_rows
-from aftune.tasks.multiple_choice import ChoiceTask, ask, question_key
+from aftune.tasks.multiple_choice import ChoiceTask
 from aftune.tasks.options import TaskOptions
 
 _FOLDERS = {"dev": "dev", "validation": "val", "test": "test"}
@@ -76,17 +77,17 @@ class Mmlu(ChoiceTask):
                 metadata={"subject": row.subject},
             )
 
-    def prompt(self, problem: Problem) -> str:
-        shots = self._shots(problem)
-        return _heading(problem) + "".join(f"{ask(shot)}{self.gold_response(shot)}\n\n" for shot in shots) + ask(problem)
+    def heading(self, problem: Problem) -> str:
+        subject = problem.metadata["subject"].replace("_", " ")
+        return f"The following are multiple choice questions (with answers) about {subject}."
 
-    def letter_prompt(self, problem: Problem) -> str:
-        """The prompt of Hendrycks et al., with as many examples."""
-        shots = "".join(f"{_letter_question(shot)} {shot.gold_answer}\n\n" for shot in self._shots(problem))
-        return _heading(problem) + shots + _letter_question(problem)
+    def letter_question(self, problem: Problem) -> str:
+        """As Hendrycks et al. ask."""
+        options = "".join(f"{letter}. {option}\n" for letter, option in zip(LETTERS, problem.options or (), strict=False))
+        return f"{problem.question}\n{options}Answer:"
 
-    def _shots(self, problem: Problem) -> list[Problem]:
-        """Examples of the problem's subject, never the problem itself."""
+    def examples(self, problem: Problem) -> list[Problem]:
+        """Those of the problem's subject."""
         if not self.options.shots:
             return []
         if self._examples is None:
@@ -100,16 +101,6 @@ class Mmlu(ChoiceTask):
         if split not in self._loaded:
             self._loaded[split] = list(_hub(split) if self.data is None else _files(self.data, split))
         return self._loaded[split]
-
-
-def _heading(problem: Problem) -> str:
-    subject = problem.metadata["subject"].replace("_", " ")
-    return f"The following are multiple choice questions (with answers) about {subject}.\n\n"
-
-
-def _letter_question(problem: Problem) -> str:
-    options = "".join(f"{letter}. {option}\n" for letter, option in zip(LETTERS, problem.options or (), strict=False))
-    return f"{problem.question}\n{options}Answer:"
 
 
 def _files(data: Path, split: str) -> Iterator[_Row]:

@@ -1,7 +1,6 @@
-"""What tasks with options share: the prompt that shows them, the letter as the gold answer, the line that references end in."""
+"""What tasks with options share: the letter as the gold answer, the line that references end in, answers by letter."""
 
 import re
-from collections.abc import Sequence
 
 from aftune.answers import CHOICE, AnswerKind
 from aftune.answers.choices import LETTERS
@@ -17,26 +16,9 @@ class ChoiceTask(FileTask):
 
     answer_kind: AnswerKind = CHOICE
 
-    def prompt(self, problem: Problem) -> str:
-        return ask(problem)
-
-    def letter_prompt(self, problem: Problem) -> str:
+    def letter_question(self, problem: Problem) -> str:
         """A text after which the letter of an option is the answer, for `aftune.evaluation.choices.letter_accuracy`."""
         return self.prompt(problem).rstrip("\n")
-
-    def letter_responses(self, problem: Problem) -> list[str]:
-        """What follows `letter_prompt` for each option."""
-        return [f" {letter}" for letter in letters(problem)]
-
-
-def ask(problem: Problem) -> str:
-    """A question with its options, one a line."""
-    options = "".join(f"({letter}) {option}\n" for letter, option in zip(LETTERS, problem.options or (), strict=False))
-    return f"Question: {problem.question}\nOptions:\n{options}Answer:\n"
-
-
-def letters(problem: Problem) -> str:
-    return LETTERS[: len(problem.options or ())]
 
 
 def with_final_line(rationale: str, letter: str) -> str:
@@ -51,8 +33,3 @@ def without_label(option: str, index: int) -> str:
         option = option[match.end() :]
         match = _LABEL.match(option)
     return option.strip()
-
-
-def question_key(question: str, options: Sequence[str] | None = None) -> str:
-    """What equal questions have in common, whatever their white space; options belong to the question."""
-    return "\n".join(" ".join(part.split()) for part in (question, *(options or ())))

@@ -1,13 +1,14 @@
 """Settings of an alignment training run."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from transformers import TrainingArguments
 
 from aftune import losses
 from aftune.errors import UsageError
-from aftune.prompts import PLAIN_PROMPT
+from aftune.prompts import PLAIN_PROMPT, STYLES, PromptFormat, Style
 
 # Options of losses, and their names here.
 _OPTIONS = {
@@ -19,6 +20,7 @@ _OPTIONS = {
     "eps": "pro_eps",
 }
 _CHOICES = {
+    "prompt_style": STYLES,
     "feedback": ("binary", "ranking"),
     "sft_on": ("reference", "positives"),
     "sft_reduction": ("token_mean", "token_sum"),
@@ -34,7 +36,8 @@ class AlignmentConfig(TrainingArguments):
     alignment_weight, sft_weight: factors of the two losses; the paper has none, that is 1 and 1. With alignment_weight 0
     candidates are not computed at all, and training is plain VFT.
     reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
-    prompt_template: how a question is asked, `{question}` stands for it.
+    prompt_style: `plain`, `alpaca` or `chat` (the tokenizer's chat template), with prompt_system and prompt_instruction
+    (aftune.prompts). prompt_template: of the style plain, `{question}` stands for the question.
     feedback: `binary` (right and wrong) or `ranking` (the ranks of the candidates).
     num_candidates: at most the first so many samples of a problem; all by default.
     sft_on: the responses of the VFT loss: `reference`, or `positives` for RFT: the right candidates too, de-duplicated, at most
@@ -56,6 +59,9 @@ class AlignmentConfig(TrainingArguments):
     alignment_weight: float = 1.0
     sft_weight: float = 1.0
     reference_is_candidate: bool = True
+    prompt_style: str = "plain"
+    prompt_system: str | None = None
+    prompt_instruction: str | None = None
     prompt_template: str = PLAIN_PROMPT
     token_budget: int = 4096
     feedback: str = "binary"
@@ -79,6 +85,9 @@ class AlignmentConfig(TrainingArguments):
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(allowed)}")
         super().__post_init__()
+
+    def prompt_format(self) -> PromptFormat:
+        return PromptFormat(cast(Style, self.prompt_style), self.prompt_system, self.prompt_instruction)
 
     def alignment_loss(self) -> losses.Loss:
         """The loss with those of the options above that it has; raises UsageError for an unknown name or a wrong value."""

@@ -18,9 +18,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from aftune import losses
-from aftune.encoding import EncodedGroup, encode_group
+from aftune.encoding import EncodedGroup, Prompter, encode_group
 from aftune.errors import UsageError
-from aftune.models import context_length
+from aftune.models import context_length, stop_token_ids
+from aftune.prompts import question_text
 from aftune.records import Group
 from aftune.scoring import (
     Batch,
@@ -72,11 +73,16 @@ class AlignmentTrainer(Trainer):
         names = ("alignment_loss", *losses.METRICS, "alignment_gradient_share") if args.alignment_weight else ()
         self._metrics = PendingMetrics(("sft_loss", *names))
 
-        def encode_by_template(group: Group) -> EncodedGroup:
-            prompt = args.prompt_template.format(question=group.problem.question)
-            return encode_for_training(group, args, processing_class, prompt=prompt, reference=group.problem.rationale)
+        if encode is None:
+            prompter = Prompter(
+                processing_class, args.prompt_format(), lambda problem: args.prompt_template.format(question=question_text(problem))
+            )
+            end_id = prompter.end_id(stop_token_ids(model, processing_class))
 
-        encode = encode or encode_by_template
+            def encode(group: Group) -> EncodedGroup:
+                prompt, reference = prompter(group.problem), group.problem.rationale
+                return encode_for_training(group, args, processing_class, prompt=prompt, reference=reference, end_id=end_id)
+
         context = context_length(model.config)
         if eval_dataset is None and validate is not None:
             eval_dataset = []  # the Trainer wants one
@@ -233,7 +239,13 @@ class AlignmentTrainer(Trainer):
 
 
 def encode_for_training(
-    group: Group, args: AlignmentConfig, tokenizer: PreTrainedTokenizerBase, *, prompt: str, reference: str | None
+    group: Group,
+    args: AlignmentConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    prompt: str | Sequence[int],
+    reference: str | None,
+    end_id: int | None = None,
 ) -> EncodedGroup:
     """A group as the trainer sees it: its first `num_candidates` samples, without those that no loss has a use for."""
     if args.num_candidates is not None:
@@ -248,9 +260,11 @@ def encode_for_training(
             reference_is_candidate=args.reference_is_candidate,
             sft_positives=positives,
             use_ranks=args.feedback == "ranking",
+            end_id=end_id,
         )
     group = _part(group, positives)
-    encoded = encode_group(tokenizer, group, prompt, reference=reference, sft_positives=range(len(positives)))
+    places = range(len(positives))
+    encoded = encode_group(tokenizer, group, prompt, reference=reference, sft_positives=places, end_id=end_id)
     return replace(encoded, qualities=[None] * len(encoded.response_ids))
 
 

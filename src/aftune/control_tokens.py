@@ -1,0 +1,67 @@
+"""Control tokens (`</s>`, `<|im_start|>`) are what templates and tokenizers put in; the same letters in a text stay letters."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+_PRIVATE = range(0xE000, 0xF900)  # characters without a meaning
+
+
+@dataclass(frozen=True)
+class ControlTokens:
+    """Those of a tokenizer: `by_text` has id and definition of each."""
+
+    tokenizer: PreTrainedTokenizerBase
+    by_text: dict[str, tuple[int, Any]]
+    pattern: re.Pattern[str]
+
+    def first_in(self, text: str) -> int | None:
+        """The id of the first one in a text, read as the tokenizer's own."""
+        found = self.pattern.search(text)
+        return self.by_text[found[0]][0] if found else None
+
+    def choose_mark(self, texts: Sequence[str]) -> str:
+        """A character that the texts do not have; empty where nothing in them reads like a control token."""
+        if not any(self.pattern.search(text) for text in texts):
+            return ""
+        used = set().union(*texts)
+        return next(chr(code) for code in _PRIVATE if chr(code) not in used)
+
+    def mark(self, text: str, mark: str) -> str:
+        """The text with the mark inside whatever reads like a control token."""
+        return re.sub(f"(?={self.pattern.pattern})(.)", rf"\1{mark}", text, flags=re.DOTALL)
+
+    def encode(self, text: str, mark: str) -> list[int]:
+        """Ids of a text into which marked texts were put: its unmarked control tokens are ids, what is marked is letters."""
+        ids: list[int] = []
+        start = 0
+        for found in self.pattern.finditer(text):
+            number, token = self.by_text[found[0]]
+            before = text[start : found.start()]
+            ids += self._letters(before.rstrip() if token.lstrip else before, mark)
+            ids.append(number)
+            start = found.end()
+            if token.rstrip:
+                start += len(text[start:]) - len(text[start:].lstrip())
+        return ids + self._letters(text[start:], mark)
+
+    def _letters(self, text: str, mark: str) -> list[int]:
+        text = text.replace(mark, "")
+        return letters(self.tokenizer, text) if text else []
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> ControlTokens:
+    """Those that the tokenizer knows as special."""
+    added = {number: token for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    by_text = {token.content: (number, token) for number, token in added.items()}
+    longest_first = sorted(by_text, key=lambda text: -len(text))
+    pattern = re.compile("(?:" + "|".join(map(re.escape, longest_first)) + ")" if by_text else r"(?!)")
+    return ControlTokens(tokenizer, by_text, pattern)
+
+
+def letters(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Ids of a text alone, in which nothing is a control token."""
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])

@@ -1,0 +1,58 @@
+"""`aftune export`: what a run or a file of groups holds, in the form of another program."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aftune.errors import StageError, UsageError
+from aftune.exporters import TARGETS, Ask, export_groups, samples
+from aftune.importers import import_groups
+from aftune.pipeline.context import Context
+from aftune.pipeline.evaluate import policies
+from aftune.pipeline.policy import Verdict
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.stages import in_round
+from aftune.prompts import plain_prompt
+from aftune.recipe import load_recipe
+from aftune.record_files import RecordFile
+from aftune.records import Group
+
+
+def export(
+    source: Path, target: str, out: Path, *, pairs: str = "all", ranks: bool = False, model: str = "aligned", form: str = "groups"
+) -> dict[str, int]:
+    """Writes the groups of a file or of a run's stage `label` (of its last round), or as `samples` the verdicts of a run's model.
+
+    form: `groups`, or another format of a file that holds groups (`voted_explanations`).
+    Raises UsageError for a target that the source cannot give, StageError where the run has not come so far.
+    """
+    if target not in TARGETS:
+        raise UsageError(f"--to is {target!r}, expected {', '.join(TARGETS)}")
+    if not source.is_dir():
+        if target == "samples":
+            raise UsageError(f"--to samples needs a run directory, {source} is none")
+        groups: Sequence[Group] = RecordFile(source, Group) if form == "groups" else import_groups(form, source)
+        return export_groups(target, groups, plain_prompt, out, pairs=pairs, use_ranks=ranks)
+    context = _context(source)
+    ask: Ask = context.prompter.conversation
+    if target == "samples":
+        known = policies(context)
+        if model not in known:
+            raise UsageError(f"--model is {model!r}, expected {', '.join(known)}")
+        verdicts = RecordFile(_existing(source / "evaluate" / model / "verdicts.jsonl", "evaluate"), Verdict)
+        return samples.write(out, context.problems("test"), verdicts, ask)
+    label = in_round("label", context.recipe.rounds)
+    groups = RecordFile(_existing(source / label / "groups.jsonl", label), Group)
+    return export_groups(target, groups, ask, out, pairs=pairs, use_ranks=ranks)
+
+
+def _context(folder: Path) -> Context:
+    recipe = folder / "recipe.yaml"
+    if not recipe.exists():
+        raise UsageError(f"{folder} is no run directory (recipe.yaml is missing); give one, or a groups.jsonl")
+    return Context(load_recipe(recipe).model_copy(update={"run_dir": folder}), RunDirectory(folder))
+
+
+def _existing(path: Path, stage: str) -> Path:
+    if not path.exists():
+        raise StageError(f"{path}: not there yet; run the stage {stage} first")
+    return path
