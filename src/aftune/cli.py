@@ -90,6 +90,23 @@ def validate(
 
 
 @app.command()
+def benchmark(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="bundled, a local folder in Hugging Face format, or a Hub name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name; `aftune tasks` lists them.")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder for metrics and verdicts.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, prompt.style=chat, task.options.shots=0."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="A split or a slice of it: test[:500].")] = "test",
+    letters: Annotated[bool, typer.Option("--letters", help="Compare the likelihoods of the options' letters.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model on a task: greedy responses, or the letters of options by likelihood."""
+    _guard(lambda: _benchmark(model, task, out, settings or [], split=split, letters=letters), debug)
+
+
+@app.command()
 def export(
     source: Annotated[Path, typer.Argument(metavar="GROUPS_OR_RUN", help="A groups.jsonl, or a run directory.")],
     to: Annotated[str, typer.Option("--to", help="preference-pairs, dataset or samples.")],
@@ -178,6 +195,14 @@ def _validate(task: str, settings: list[str], out: Path | None) -> None:
 
     if not run_validation(task, settings, out, console):
         raise typer.Exit(1)
+
+
+def _benchmark(model: str, task: str, out: Path, settings: list[str], *, split: str, letters: bool) -> None:
+    from aftune.pipeline.benchmark import benchmark as measure
+    from aftune.progress import console
+    from aftune.task_summary import print_benchmark
+
+    print_benchmark(measure(model, task, out, settings, split=split, letters=letters), console)
 
 
 def _export(source: Path, to: str, out: Path, **options: Any) -> None:

@@ -1,8 +1,9 @@
-"""What `aftune tasks` and `aftune validate` print and write."""
+"""What `aftune tasks`, `aftune validate` and `aftune benchmark` print, and the findings that are written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -42,6 +43,19 @@ def print_tasks(console: Console) -> None:
     console.print(table)
     for name, task in tasks.TASKS.items():
         console.print(f"[bold]{name}[/bold]: {escape(task.source)}", soft_wrap=True)
+
+
+def print_benchmark(metrics: Mapping[str, Any], console: Console) -> None:
+    """Accuracy over questions with its interval, by reading, and over subjects."""
+    low, high = (100 * bound for bound in metrics["accuracy_ci95"])
+    console.print(f"accuracy {100 * metrics['accuracy']:.1f} % ({low:.1f}-{high:.1f}) of {metrics['num_problems']:,} questions")
+    for reading, share in metrics.get("accuracy_by_reading", {}).items():
+        console.print(f"  {reading} reading {100 * share:.1f} %")
+    subjects = metrics.get("accuracy_by_subject", metrics.get("by_subject", {}))
+    if len(subjects) > 1:
+        console.print(f"mean over {len(subjects)} subjects {100 * metrics['subject_accuracy']:.1f} %")
+    if metrics.get("num_truncated"):
+        console.print(f"{metrics['num_truncated']:,} responses were cut off; evaluate.max_new_tokens is their limit")
 
 
 def run_validation(name: str, overrides: Sequence[str], out: Path | None, console: Console) -> bool:

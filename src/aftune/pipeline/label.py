@@ -1,11 +1,12 @@
 """Stage `label`: groups of judged candidates."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from aftune.encoding import encode_candidate
 from aftune.labelling import label_files
 from aftune.pipeline.context import Context, Summary
+from aftune.progress import progress_bar
 from aftune.records import Candidate, Problem
 
 
@@ -14,11 +15,18 @@ def label(context: Context) -> Summary:
     return judge(context, context.problems("train"), context.folder("sample") / "candidates.jsonl", context.folder("label"))
 
 
-def judge(context: Context, problems: Iterable[Problem], candidates: Path, folder: Path) -> Summary:
+def judge(context: Context, problems: Sequence[Problem], candidates: Path, folder: Path) -> Summary:
     """Labels into a folder with the recipe's task and reading, and the length of the model's context."""
 
     def fits(problem: Problem) -> Callable[[Candidate], bool]:
         room = context.context_length - len(context.prompter(problem))
         return lambda candidate: len(encode_candidate(context.tokenizer, candidate, end_id=context.end_id)) <= room
 
-    return {**label_files(context.task, problems, candidates, folder, context.recipe.label.reading, fits)}
+    with progress_bar(f"{folder.name}: verdicts", len(problems), "problems") as update:
+
+        def counted() -> Iterator[Problem]:
+            for number, problem in enumerate(problems, 1):
+                yield problem
+                update(number)
+
+        return {**label_files(context.task, counted(), candidates, folder, context.recipe.label.reading, fits)}

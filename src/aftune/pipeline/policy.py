@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from aftune.answers import Reading
 from aftune.encoding import EncodedGroup, encode_group
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.evaluation.perplexity import perplexity, perplexity_interval
@@ -26,6 +27,8 @@ from aftune.seeds import derive_seed
 # Ends the names of metrics that are by task: a value for each task's name.
 BY_TASK = "_by_task"
 
+READINGS: tuple[Reading, ...] = ("strict", "flexible")
+
 
 class Votes(Record):
     """Responses to a held-out problem sampled from the model itself: their answers (None: none could be read), whether they are
@@ -42,7 +45,7 @@ class Votes(Record):
 
 
 class Verdict(Record):
-    """A greedy response to a held-out problem and what became of it."""
+    """A greedy response to a held-out problem and what became of it; right_by_reading: by each way to read it."""
 
     problem_id: str
     text: str
@@ -50,13 +53,14 @@ class Verdict(Record):
     right: bool
     reason: str
     finish_reason: Literal["stop", "length"]
+    right_by_reading: dict[str, bool] | None = None
 
 
 def measure_policy(context: Context, folder: Path, stage: str, groups: Sequence[Group], title: str) -> dict[str, Any]:
     """Metrics of a stage's model; writes `verdicts.jsonl`, `scores.jsonl` and, where the recipe asks for votes, `votes.jsonl` into
     its folder, and reads what is there."""
     problems = context.problems("test")
-    verdicts = _verdicts(context, folder, stage, problems, title)
+    verdicts = greedy_verdicts(context, folder, stage, problems, title)
     scores = _scores(context, folder, stage, groups, title)
     metrics = accuracy_metrics(problems, verdicts) | assessment_metrics(groups, scores) | reference_metrics(scores)
     if context.recipe.evaluate.num_votes:
@@ -64,7 +68,8 @@ def measure_policy(context: Context, folder: Path, stage: str, groups: Sequence[
     return metrics
 
 
-def _verdicts(context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str) -> Sequence[Verdict]:
+def greedy_verdicts(context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str) -> Sequence[Verdict]:
+    """Of a stage's model, in `verdicts.jsonl` of its folder; those that are there are read."""
     path = folder / "verdicts.jsonl"
     if path.exists():
         return RecordFile(path, Verdict)
@@ -85,6 +90,8 @@ def _verdicts(context: Context, folder: Path, stage: str, problems: Sequence[Pro
 
 def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
     feedback = _feedback(context, problem, response)
+    unused: Reading = "flexible" if context.recipe.label.reading == "strict" else "strict"
+    other = context.task.verdict(problem, response.text, unused)
     return Verdict(
         problem_id=problem.id,
         text=response.text,
@@ -92,6 +99,9 @@ def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
         right=bool(feedback.quality),
         reason=feedback.reason,
         finish_reason=response.finish_reason,
+        right_by_reading={
+            reading: bool(feedback.quality if reading == context.recipe.label.reading else other.quality) for reading in READINGS
+        },
     )
 
 
@@ -162,8 +172,9 @@ def _group_scores(group: Group, scored: ScoredGroup) -> GroupScores:
 
 
 def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Task accuracy with Wilson's interval, the reasons, how the responses are written, and accuracy by number of operations
-    where that is known and by task where there are several."""
+    """Task accuracy with Wilson's interval, by each way to read an answer too; the reasons, how the responses are written, and
+    accuracy by number of operations and by subject where that is known and by task where there are several. subject_accuracy:
+    the mean over subjects of their means."""
     num_right = sum(verdict.right for verdict in verdicts)
     written = text_quality([verdict.text for verdict in verdicts])
     metrics: dict[str, Any] = {
@@ -181,6 +192,16 @@ def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -
             by_operations[str(problem.metadata["num_operations"])].append(verdict.right)
     if by_operations:
         metrics["accuracy_by_num_operations"] = {key: float(np.mean(value)) for key, value in sorted(by_operations.items())}
+    by_reading = [verdict.right_by_reading for verdict in verdicts if verdict.right_by_reading is not None]
+    if len(by_reading) == len(verdicts):
+        metrics["accuracy_by_reading"] = {name: float(np.mean([right[name] for right in by_reading])) for name in READINGS}
+    by_subject: dict[str, list[bool]] = defaultdict(list)
+    for problem, verdict in zip(problems, verdicts, strict=True):
+        if "subject" in problem.metadata:
+            by_subject[str(problem.metadata["subject"])].append(verdict.right)
+    if by_subject:
+        metrics["accuracy_by_subject"] = {name: float(np.mean(right)) for name, right in sorted(by_subject.items())}
+        metrics["subject_accuracy"] = float(np.mean(list(metrics["accuracy_by_subject"].values())))
     by_task: dict[str, list[bool]] = defaultdict(list)
     for problem, verdict in zip(problems, verdicts, strict=True):
         by_task[problem.task].append(verdict.right)

@@ -1,0 +1,95 @@
+"""`aftune benchmark`: one model on one split of one task, by generation or by the likelihood of letters; nothing is trained."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aftune import tasks
+from aftune.encoding import Prompter, too_long
+from aftune.errors import DataError, UsageError
+from aftune.evaluation.choices import letter_accuracy, letter_prompter
+from aftune.evaluation.statistics import proportion_interval
+from aftune.pipeline.context import Context
+from aftune.pipeline.policy import accuracy_metrics, greedy_verdicts
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.prompts import choose_examples, question_key
+from aftune.recipe import Recipe, recipe_from
+from aftune.records import Problem, write_json, write_lines, write_records
+
+_LETTER_TOKENS = 4  # what a letter may take after a prompt
+
+
+def benchmark(
+    model: str, task: str, out: Path, overrides: Sequence[str] = (), *, split: str = "test", letters: bool = False
+) -> dict[str, Any]:
+    """Metrics of a model on a split or a slice of it; writes `metrics.json` and `verdicts.jsonl` (with letters `letters.jsonl`)
+    into a folder of its own, where an interrupted run goes on.
+
+    overrides: settings as in a recipe (`data=FOLDER`, `prompt.style=chat`, `evaluate.max_new_tokens=512`). Raises UsageError for a
+    folder that holds another benchmark and for letters of a task without options, DataError for a question that does not fit
+    the model's context, unless task.skip_too_long is set.
+    """
+    recipe = recipe_from({"run_dir": str(out), "model": {"name": model}, "task": {"name": task}}, overrides, "aftune benchmark")
+    if recipe.task.name != task or recipe.model.name != model:
+        raise UsageError("aftune benchmark: model and task are the first two arguments; leave model.name and task.name out")
+    tasks.check_options(task, recipe.task.options)
+    tasks.find(task).parse_slice(split)
+    recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"test": split})})
+    context = Context(recipe, RunDirectory(out))
+    if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
+        raise UsageError(f"--letters: task {task} has no options; leave it out")
+    _claim(recipe, out, letters=letters)
+    if isinstance(context.task, tasks.ChoiceTask) and letters:
+        return _finish(out, _letters(context, context.task, out))
+    if recipe.prompt.few_shot:
+        write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
+    problems = _fitting(context, context.prompter, 1)
+    return _finish(out, accuracy_metrics(problems, greedy_verdicts(context, out, "base", problems, "benchmark")))
+
+
+def _claim(recipe: Recipe, out: Path, *, letters: bool) -> None:
+    """Notes what the folder is for; raises UsageError where it is for something else."""
+    path = out / "benchmark.json"
+    wanted = {"letters": letters, "version": tasks.TASKS[recipe.task.name].version, "recipe": recipe.model_dump(mode="json")}
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != wanted:
+        raise UsageError(f"--out: {out} holds another benchmark; choose a new folder")
+    if not path.exists() and out.exists() and any(out.iterdir()):
+        raise UsageError(f"--out: {out} is not empty; choose a new folder")
+    write_json(path, wanted)
+
+
+def _fitting(context: Context, prompter: Prompter, room: int) -> list[Problem]:
+    kept = []
+    for problem in context.task.stream(context.recipe.task.test):
+        reason = too_long(context.tokenizer, problem, prompter(problem), None, context.context_length - room + 1)
+        if reason is None:
+            kept.append(problem)
+        elif not context.recipe.task.skip_too_long:
+            raise DataError(f"{reason}; use fewer examples, a longer context, or task.skip_too_long=true")
+    if not kept:
+        raise DataError(f"no question of {context.recipe.task.test} fits the model's context, {context.context_length:,} tokens")
+    return kept
+
+
+def _examples(context: Context) -> list[Problem]:
+    """Training problems to show, none of which is measured."""
+    task, recipe = context.task, context.recipe
+    measured = frozenset(question_key(problem.question, problem.options) for problem in task.stream(recipe.task.test))
+    return choose_examples(task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.reference_response, measured)
+
+
+def _letters(context: Context, task: tasks.ChoiceTask, out: Path) -> dict[str, Any]:
+    problems = _fitting(context, letter_prompter(context.tokenizer, task), _LETTER_TOKENS)
+    found = letter_accuracy(context.load_policy("base", float32=True), context.tokenizer, task, problems)
+    rows = ({"problem_id": problem.id, "letter": letter} for problem, letter in zip(problems, found.chosen, strict=True))
+    write_lines(out / "letters.jsonl", map(json.dumps, rows))
+    metrics = {key: value for key, value in asdict(found).items() if key != "chosen"}
+    num_right = round(found.accuracy * len(problems))
+    return {**metrics, "accuracy_ci95": proportion_interval(num_right, len(problems)), "num_problems": len(problems)}
+
+
+def _finish(out: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    write_json(out / "metrics.json", metrics)
+    return metrics

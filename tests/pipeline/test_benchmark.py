@@ -1,0 +1,104 @@
+"""One model on one task, by generation and by letters."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from aftune.cli import app
+from aftune.encoding import Prompter
+from aftune.errors import DataError, UsageError
+from aftune.evaluation.accuracy import greedy_accuracy
+from aftune.evaluation.choices import letter_accuracy
+from aftune.models import load_model, load_tokenizer
+from aftune.pipeline.benchmark import benchmark
+from aftune.recipe import ModelSection
+from aftune.records import read_json_lines
+from aftune.sampling import SamplingSettings
+from aftune.tasks import build
+from aftune.tasks.mmlu import Mmlu
+
+
+@pytest.fixture
+def mmlu(tmp_path: Path) -> Path:
+    """Two subjects, a question of the first does not fit the bundled model's context with its example."""
+    for split in ("dev", "val", "test"):
+        (tmp_path / split).mkdir()
+        for subject, number in (("art", 3), ("law", 1)):
+            with open(tmp_path / split / f"{subject}_{split}.csv", "w", newline="") as file:
+                rows = [[f"{split} {subject} {n}?", str(n), "2", "3", "4", "ABCD"[n]] for n in range(number)]
+                csv.writer(file).writerows(rows)
+    return tmp_path
+
+
+def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
+    settings = ["model.device=cpu", "evaluate.max_new_tokens=60"]
+    metrics = benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:15]")
+    task, model, tokenizer = build("arithmetic"), load_model("bundled", ModelSection(device="cpu")), load_tokenizer("bundled")
+    problems = task.load("test[3:15]")
+    greedy = SamplingSettings(max_new_tokens=60, temperature=0.0)
+    assert metrics["accuracy"] == greedy_accuracy(model, Prompter(tokenizer), task, problems, greedy, 8)
+    rows = [row for _, row in read_json_lines(tmp_path / "b" / "verdicts.jsonl")]
+    assert [row["problem_id"] for row in rows] == [problem.id for problem in problems]
+    for reading in ("strict", "flexible"):
+        right = [task.verdict(problem, row["text"], reading).quality for problem, row in zip(problems, rows, strict=True)]
+        assert metrics["accuracy_by_reading"][reading] == pytest.approx(sum(right) / 12)
+    assert json.loads((tmp_path / "b" / "metrics.json").read_text())["accuracy"] == metrics["accuracy"]
+    assert benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:15]") == metrics
+    with pytest.raises(UsageError, match="holds another benchmark; choose a new folder"):
+        benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:16]")
+
+
+def test_letters_and_means_over_subjects(mmlu: Path, tmp_path: Path) -> None:
+    settings = ["model.device=cpu", f"data={mmlu}", "task.options.shots=1"]
+    metrics = benchmark("bundled", "mmlu", tmp_path / "letters", settings, letters=True)
+    model, tokenizer = load_model("bundled", ModelSection(device="cpu")), load_tokenizer("bundled")
+    task = build("mmlu", mmlu, options={"shots": 1})
+    assert isinstance(task, Mmlu)
+    expected = letter_accuracy(model, tokenizer, task, task.load("test"))
+    assert (metrics["accuracy"], metrics["subject_accuracy"]) == (expected.accuracy, expected.subject_accuracy)
+    letters = [row["letter"] for _, row in read_json_lines(tmp_path / "letters" / "letters.jsonl")]
+    assert letters == expected.chosen
+    generated = benchmark("bundled", "mmlu", tmp_path / "text", [*settings, "evaluate.max_new_tokens=4"])
+    assert set(generated["accuracy_by_subject"]) == {"art", "law"}
+    assert generated["subject_accuracy"] == pytest.approx(sum(generated["accuracy_by_subject"].values()) / 2)
+
+
+def test_questions_that_do_not_fit(tmp_path: Path) -> None:
+    for split, questions in (("train", ["a", "b", "c"]), ("test", ["t", "long " * 3000])):
+        rows = ({"question": question, "answer": "#### 1"} for question in questions)
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = ["model.device=cpu", f"data={tmp_path}", "evaluate.max_new_tokens=2", "prompt.few_shot=2"]
+    with pytest.raises(DataError, match=r"gsm8k/test/1: the question is .*; use fewer examples, .* task\.skip_too_long=true"):
+        benchmark("bundled", "gsm8k", tmp_path / "a", settings)
+    metrics = benchmark("bundled", "gsm8k", tmp_path / "b", [*settings, "task.skip_too_long=true"])
+    assert metrics["num_problems"] == 1
+    assert len(list(read_json_lines(tmp_path / "b" / "prepare" / "examples.jsonl"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bundled", "arithmetic", "--letters"], "--letters: task arithmetic has no options"),
+        (["bundled", "gsm9k"], "there is no task 'gsm9k'"),
+        (["bundled", "arithmetic", "--split", "dev"], "no split 'dev'"),
+        (["bundled", "arithmetic", "task.name=gsm8k"], "leave model.name and task.name out"),
+        (["bundled", "arithmetic", "task.options.shots=1"], "takes no options"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_is_written(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result: Any = CliRunner().invoke(app, ["benchmark", *arguments, "--out", str(tmp_path / "b")])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "b").exists()
+
+
+def test_command_prints_the_figures(tmp_path: Path) -> None:
+    arguments = ["bundled", "arithmetic", "--split", "test[:4]", "--out", str(tmp_path / "b"), "evaluate.max_new_tokens=60"]
+    result = CliRunner().invoke(app, ["benchmark", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "of 4 questions" in result.output
+    assert "strict reading" in result.output
