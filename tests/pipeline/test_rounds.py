@@ -10,9 +10,9 @@ from rich.console import Console
 
 import small_comparison
 from aftune import models, summary
+from aftune.encoding import Prompter
 from aftune.pipeline import runner
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.prompts import PLAIN_PROMPT
 from aftune.recipe import Recipe
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import SamplingSettings, TransformersEngine, collect
@@ -113,7 +113,7 @@ def test_the_second_round_samples_from_the_model_of_the_first(run: tuple[Path, l
     expected = collect.collect_candidates(
         TransformersEngine(models.load_model(str(folder / "align" / "model"), wanted.model), tokenizer, wanted.sample.batch_size),
         read_records(folder / "prepare" / "train.jsonl", Problem),
-        lambda problem: PLAIN_PROMPT.format(question=problem.question),
+        Prompter(tokenizer),
         SamplingSettings(max_new_tokens=64, temperature=1.0),
         num_candidates=3,
         seed=derive_seed(0, "sample-2"),

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from aftune import tasks
 from aftune.answers import parse_number
-from aftune.importers.gsm8k_solutions import read
+from aftune.importers import import_candidates
 from aftune.labelling import label_files
+from aftune.recipe import ImportSection
 from aftune.records import BEST_RANK, Group, Problem, read_records, write_records
 from aftune.tasks.arithmetic import Arithmetic, make_story, random_solution
 from aftune.tasks.gsm8k import Gsm8k, Gsm8kRank
@@ -190,7 +191,8 @@ def test_real_candidates(data_dir: Path, tmp_path: Path) -> None:
     """
     task = tasks.build("gsm8k_rank", data_dir / "gsm8k")
     problems = task.load("test")
-    write_records(tmp_path / "candidates.jsonl", read(data_dir / "gsm8k" / "example_model_solutions.jsonl", problems))
+    section = ImportSection(format="gsm8k_solutions", path=data_dir / "gsm8k" / "example_model_solutions.jsonl")
+    write_records(tmp_path / "candidates.jsonl", import_candidates(section, None, problems).candidates)
     counts = label_files(task, problems, tmp_path / "candidates.jsonl", tmp_path, "flexible")
     groups = read_records(tmp_path / "groups.jsonl", Group)
     assert (counts["groups_mixed"], counts["groups_with_rank_pairs"]) == (731, 1154)

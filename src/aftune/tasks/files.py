@@ -43,8 +43,8 @@ def hub_rows(task: str, name: str, config: str | None, split: str) -> list[tuple
         import datasets
     except ImportError as error:
         raise AftuneError(
-            f"task {task}: no data folder given and the Hub needs the datasets package; "
-            "give data=FOLDER with the publisher's files, or pip install datasets"
+            f"task {task}: {name} of the Hub needs the datasets package; "
+            "give data=FOLDER with all of the publishers' files, or pip install datasets"
         ) from error
     rows = datasets.load_dataset(name, config, split=split)
     return [(f"{name}:{split}:{index}", row) for index, row in enumerate(rows)]
