@@ -60,16 +60,16 @@ def test_memory_of_a_worker_is_limited() -> None:
 
 @pytest.mark.parametrize("kind", [NUMBER, CHOICE, TEXT], ids=lambda kind: kind.name)
 def test_a_thousand_hostile_answers(kind: AnswerKind) -> None:
-    """None takes two seconds, none is right, and reading them all leaves no memory behind."""
+    """None takes two seconds of the processor, none is right, and reading them all leaves no memory behind."""
     answers = hostile(1000)
     judge(kind, answers[0], "4321", "flexible", ["4321", "4322"])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     slowest = 0.0
     for text in answers:
         for reading in ("strict", "flexible"):
-            started = time.perf_counter()
+            started = time.process_time()  # no worker: a busy machine makes no difference
             verdict = judge(kind, text, "4321", reading, ["4321", "4322"])
-            slowest = max(slowest, time.perf_counter() - started)
+            slowest = max(slowest, time.process_time() - started)
             assert not verdict.right or kind is CHOICE, text[:100]
     assert slowest < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # kilobytes
