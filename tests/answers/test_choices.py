@@ -120,6 +120,12 @@ TABLE = [
     ("The answer is a", None, "A", "A"),
     ("The answer is a dog", None, "-", "-"),
     ("The answer is I", None, "I", "I"),
+    ("The correct option is D because A is wrong", None, "-", "D"),
+    ("The choice is C, not B.", None, "-", "C"),
+    ("The correct choice is B or C.", None, "-", "?"),
+    ("The wrong option is B. So C is correct.", None, "-", "C"),
+    ("Option C is correct because the other choice is B", None, "-", "?"),
+    ("The best choice is a walk", None, "-", "-"),
     ("", NUMBERS, "-", "-"),
     ("The answer is", NUMBERS, "-", "-"),
 ]

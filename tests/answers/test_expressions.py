@@ -108,6 +108,16 @@ TABLE = [
     (r"\text{yes}", "Yes", True),
     ("p-q", "q-p", False),
     ("[-1, 1]", r"-1\le x\le 1", True),
+    (r"0.\overline{3}", r"\frac{1}{3}", True),
+    (r"0.1\overline{6}", r"\frac{1}{6}", True),
+    (r"-2.\overline{09}", r"-\frac{207}{99}", True),
+    (r"0.\overline{36}", "0.36", False),
+    (r"\emptyset", r"\varnothing", True),
+    (r"\{\}", r"\emptyset", True),
+    (r"\{\}", r"\{0\}", False),
+    (r"14\ \mathrm{m/s}", "14", True),
+    (r"\frac{1}{2}\,\operatorname{kg}", "0.5", True),
+    (r"2\operatorname{arctan}{x}", "2", False),
 ]
 
 

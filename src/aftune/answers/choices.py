@@ -49,6 +49,8 @@ _MENTION = re.compile(
     r"|^\s*(?P<line>[A-Z])[).:]\s",
     re.MULTILINE,
 )
+# "The correct option is": what follows states an answer, whatever else the sentence names.
+_DECLARED = re.compile(r"(?<!other )\b(?:option|choice|alternative)\s*(?:is|=|:|(?:would|must|should) be)\s+(?=\S)", re.IGNORECASE)
 _NOT_BEFORE = re.compile(r"\b(?:not|isn't|than|unlike|eliminat\w*|rul\w* out|incorrect|wrong)\W+(?:\w+\W+){0,2}$", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W_]+(?:[.,/'’][^\W_]+)*|[^\w\s.,;:!?'\"()\[\]{}`]")
 
@@ -268,6 +270,11 @@ class _Reader:
         last: Found | None = None
         for line in reversed(lines[-6:]):
             for sentence in reversed(re.split(r"(?<=[^\s.][.!?])\s", line)):
+                declared = _DECLARED.search(sentence)
+                if declared and not _NOT_BEFORE.search(sentence[: declared.start()]):
+                    found = self.of_statement(Statement(sentence[declared.end() :], declared.start(), len(sentence), "phrase"))
+                    if found.reason != "no answer":
+                        return found
                 mentions = [m for m in _MENTION.finditer(plain(sentence)) if not _NOT_BEFORE.search(plain(sentence)[: m.start()])]
                 letters = [next(g for g in m.groups() if g) for m in mentions]
                 letters = [letter for letter in letters if letter in self.letters]

@@ -7,6 +7,7 @@ limits on time, memory and length.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from aftune.answers import numbers
 from aftune.answers.checker import Checker, shared_checker
@@ -34,6 +35,7 @@ _NORMAL = (
     (re.compile(r"\\(?:lbrace)(?![A-Za-z])"), r"\\{"),
     (re.compile(r"\\(?:rbrace)(?![A-Za-z])"), r"\\}"),
     (re.compile(r"\\neq(?![A-Za-z])"), r"\\ne"),
+    (re.compile(r"\\varnothing(?![A-Za-z])|∅|^\\\{\s*\\\}$"), r"\\emptyset"),
     (re.compile(r"\\leq(?![A-Za-z])"), r"\\le"),
     (re.compile(r"\\geq(?![A-Za-z])"), r"\\ge"),
     (re.compile(r"≤"), r"\\le "),
@@ -56,6 +58,8 @@ _UNIT = re.compile(
     r"(?:\\(?:text|mathrm|mbox|textbf)\s*\{\s*(?:[^{}]*)\}(?:\^\{?[23]\}?)?|(?<=[\d}])\s*(?:dollars?|cents?|degrees?|units?|meters?|cm|km|mm|"
     r"inches|feet|miles|hours?|minutes?|seconds?|days?|years?|square units|cubic units|sq\.? units)(?:\^\{?[23]\}?)?)\s*\.?$"
 )
+_UNIT_COMMAND = re.compile(r"(?<=[\d}])(?:\s|\\[ ,;!])*\\(?:mathrm|operatorname)\s*\{[^{}]*[A-Za-z][^{}]*\}(?:\^\{?[23]\}?)?\s*$")
+_REPEATING = re.compile(r"(-?)(\d*)\.(\d*)\\overline\s*\{?(\d{1,40})\}?")
 _TEXT_ONLY = re.compile(r"^\\(?:text|textbf|mathrm|mbox|textit)\s*\{([^{}]*)\}$")
 _ASSIGNED = re.compile(r"^\s*[A-Za-z](?:\s*\([a-z](?:,\s*[a-z])*\))?\s*(?:=|\\in(?![a-z]))\s*(?!.*=)")
 _NOT_COMPARED = re.compile(r"\\ldots|\d\s*:\s*\d|\.\.\.")
@@ -110,6 +114,7 @@ def normal(text: str) -> str:
     text_only = _TEXT_ONLY.match(text)
     if text_only:
         return text_only[1].strip()
+    text = _UNIT_COMMAND.sub("", text) or text
     for pattern, replacement in _NORMAL:
         text = pattern.sub(replacement, text)
     without_unit = _UNIT.sub("", text).strip()
@@ -153,6 +158,9 @@ def _squeeze(text: str) -> str:
 
 
 def _number(text: str) -> numbers.Number | None:
+    repeating = _REPEATING.fullmatch(text)
+    if repeating:
+        return _of_repeating(*repeating.groups())
     if not re.fullmatch(r"[-+\d.,/\s\\%$a-z{}×^]{1,80}", text) or re.search(r"\\(?!frac|%|times|\$)", text):
         return None
     spelled = plain(text).strip()
@@ -161,6 +169,13 @@ def _number(text: str) -> numbers.Number | None:
     ):
         return None
     return numbers.parse(spelled)
+
+
+def _of_repeating(sign: str, whole: str, fixed: str, period: str) -> numbers.Number:
+    """0.1\\overline{6} is (16 - 1) / 90."""
+    start = whole + fixed
+    value = Fraction(int(start + period) - int(start or "0"), (10 ** len(period) - 1) * 10 ** len(fixed))
+    return numbers.Number(-value if sign else value, Fraction(1))
 
 
 def _is_small(text: str) -> bool:
