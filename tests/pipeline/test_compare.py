@@ -10,6 +10,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,6 +24,7 @@ from typer.testing import CliRunner
 import small_comparison
 from aftune.cli import app
 from aftune.comparison_summary import print_table
+from aftune.diagnosis import diagnose
 from aftune.encoding import encode_candidate, encode_prompt, encode_response
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.pipeline import compare, compare_results, runner
@@ -423,3 +427,22 @@ def test_killed_in_the_middle_ends_with_the_figures_of_an_unbroken_comparison(co
     assert small_comparison.run(compare.comparison(small_comparison.recipe(tmp_path), names)) == []
     for name in names:
         assert untimed(rows(tmp_path)[name]) == untimed(rows(comparison.folder)[name])
+
+
+def test_killed_workers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run can be given to a pool that lost a process: the comparison ends at once and can be gone on with."""
+
+    class Broken(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_exception(BrokenProcessPool("a child process terminated abruptly"))
+            return future
+
+    @contextmanager
+    def broken(jobs: int) -> Any:
+        yield Broken()
+
+    monkeypatch.setattr(compare, "_executor", broken)
+    with pytest.raises(BrokenProcessPool) as caught:
+        small_comparison.run(compare.comparison(small_comparison.recipe(tmp_path), ["vft"]), jobs=2)
+    assert str(diagnose(caught.value)).startswith("a worker process was killed, often for want of memory; lower compare.jobs")

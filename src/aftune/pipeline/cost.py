@@ -73,14 +73,17 @@ def estimate(recipe: Recipe) -> list[StageCost]:
     row = prompt + response
     group = prompt + (k + 1) * response  # the prompt is computed once
 
+    rounds = f" x {recipe.rounds} rounds" if recipe.rounds > 1 else ""
+
     def cost(stage: str, what: str, tokens: float, flops_per_parameter: int) -> StageCost:
         return StageCost(stage, what, tokens / 1e6, tokens * parameters * flops_per_parameter / 1e12)
 
-    epochs, align_epochs = recipe.sft.num_epochs, recipe.align.num_epochs
+    epochs, align_epochs = recipe.sft.num_epochs, recipe.align.num_epochs * recipe.rounds
+    num_rounds_sampled = recipe.rounds - (recipe.candidates is not None)  # what is imported is the first round's
     costs = [
         cost("sft", f"{num_train:,} references x {epochs:g} epochs", num_train * row * epochs, 6),
         cost("sft", f"{num_validation:,} greedy responses x {epochs:g} epochs", num_validation * row * epochs, 2),
-        cost("sample", f"{num_train:,} problems x {k} candidates", 0 if recipe.candidates else num_train * k * row, 2),
+        cost("sample", f"{num_train:,} problems x {k} candidates{rounds}", num_rounds_sampled * num_train * k * row, 2),
         cost("align", f"{num_train:,} groups of up to {k + 1} x {align_epochs:g} epochs", num_train * group * align_epochs, 6),
         cost("control", f"{num_train:,} references x {align_epochs:g} epochs", num_train * row * align_epochs, 6),
         cost(
