@@ -12,6 +12,7 @@ from aftune.pipeline import compare, compare_results, runner
 from aftune.pipeline.compare import Comparison
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.progress import progress_bar
+from aftune.reporting.comparison import headline_baseline
 
 
 def print_plan(wanted: Comparison, console: Console) -> None:
@@ -51,7 +52,7 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     results = compare_results.gather(wanted)
     compare_results.write(wanted, results)
     print_table(results, console)
-    console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.csv'}[/bold], compare.json", soft_wrap=True)
+    console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.html'}[/bold], compare.csv, compare.json", soft_wrap=True)
     if failures:
         raise AftuneError(f"{len(failures)} of {num_runs} runs failed, the first: {failures[0].what}: {failures[0].message}")
 
@@ -59,7 +60,7 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
 def print_table(results: Mapping[str, Any], console: Console) -> None:
     """Methods beside each other: means over the seeds, and the difference from the baselines."""
     methods = [method for method in results["methods"] if method["num_seeds"]]
-    baseline = compare_results.headline_baseline(results)
+    baseline = headline_baseline(results)
     title = f"{results['task']}, seeds {', '.join(map(str, results['seeds']))}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("method")

@@ -69,7 +69,7 @@ def estimate(recipe: Recipe) -> list[StageCost]:
         _num_problems(recipe.task.name, task, getattr(recipe.task, split)) for split in ("train", "validation", "test")
     )
     prompt, response = _mean_lengths(recipe, task)
-    k, k_test = _num_candidates(recipe, recipe.sample), _num_candidates(recipe, recipe.evaluate)
+    k, k_test = num_candidates(recipe, recipe.sample), num_candidates(recipe, recipe.evaluate)
     num_sampled = 0 if recipe.candidates else k_test
     num_policies = 4 if recipe.control.enabled else 3
     row = prompt + response
@@ -103,7 +103,7 @@ def training_memory(recipe: Recipe) -> TrainingMemory | None:
     if config is None or parameters is None:
         return None
     prompt, response = _mean_lengths(recipe, _task(recipe))
-    k = _num_candidates(recipe, recipe.sample)
+    k = num_candidates(recipe, recipe.sample)
     group, budget = prompt + (k + 1) * response, recipe.align.token_budget
     num_rows = 1 if group <= budget else math.ceil((k + 1) * response / max(budget - prompt, response))
     in_row = group * (budget // group) if num_rows == 1 else max(budget, prompt + response)
@@ -150,7 +150,8 @@ def _task(recipe: Recipe) -> Task | None:
     return build(recipe.task.name, recipe.data, recipe.seed)
 
 
-def _num_candidates(recipe: Recipe, section: SamplingSection) -> int:
+def num_candidates(recipe: Recipe, section: SamplingSection) -> int:
+    """Candidates of a problem: sampled, or as many as imported files have."""
     return section.num_candidates if recipe.candidates is None else CANDIDATES_PER_PROBLEM[recipe.candidates.format]
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+
 from aftune.reporting.data import LogEntry, ReportData
 from aftune.reporting.formatting import score
 
@@ -29,6 +31,19 @@ def curves(log: Sequence[LogEntry], labels: Mapping[str, str]) -> dict[str, Curv
     """The curves that there are, by label; `labels` maps keys of the log to them."""
     found = {label: curve(log, key) for key, label in labels.items()}
     return {label: value for label, value in found.items() if value is not None}
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve | None:
+    """The mean of curves over the steps that all of them reach, with straight lines between their own steps; None where they
+    have no steps in common, or there are none."""
+    if not curves:
+        return None
+    first, last = max(curve.steps[0] for curve in curves), min(curve.steps[-1] for curve in curves)
+    steps = sorted({step for curve in curves for step in curve.steps if first <= step <= last})
+    if not steps:
+        return None
+    values = np.mean([np.interp(steps, curve.steps, curve.values) for curve in curves], axis=0)
+    return Curve(steps, [float(value) for value in values])
 
 
 def kept_step(accuracy: Curve) -> float:

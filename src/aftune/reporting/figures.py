@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -34,12 +35,13 @@ def interval_mark(
     open_marker: bool = False,
 ) -> None:
     """A value with its interval as a broad line, at a place on the other axis; `upright` where the values are on the y axis."""
-    face = COLOURS["paper"] if open_marker else colour
-    style = {"color": colour, "linewidth": 3, "solid_capstyle": "round", "alpha": 0.45}
-    ends = [] if interval is None else list(interval)
-    for values, drawn in ((ends, style), ([value], {"color": colour, "marker": marker, "markersize": 7, "markerfacecolor": face})):
+    drawn: list[tuple[list[float], dict[str, Any]]] = [
+        ([*(interval or ())], {"linewidth": 3, "solid_capstyle": "round", "alpha": 0.45}),
+        ([value], {"marker": marker, "markersize": 7, "markerfacecolor": COLOURS["paper"] if open_marker else colour}),
+    ]
+    for values, look in drawn:
         places = [place] * len(values)
-        axes.plot(*((places, values) if upright else (values, places)), **drawn)
+        axes.plot(*((places, values) if upright else (values, places)), color=colour, **look)
 
 
 def values_axis(axes: Axes) -> None:

@@ -40,9 +40,9 @@ def p_value(value: float) -> str:
     return text.replace(" ", NBSP)
 
 
-def evidence(interval: Sequence[float], p: float) -> str:
-    """What speaks for a difference of shares: its interval and p-value."""
-    return f"95{PER_CENT} interval {percent_interval(interval)}, p{NBSP}{p_value(p)}"
+def evidence(interval: str, p: float) -> str:
+    """What speaks for a number: its interval and p-value."""
+    return f"95{PER_CENT} interval {interval}, p{NBSP}{p_value(p)}"
 
 
 def score(value: float | None, *, sign: bool = False) -> str:

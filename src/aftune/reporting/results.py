@@ -82,7 +82,7 @@ def comparisons(data: ReportData) -> list[Comparison]:
 def _comparison(other: PolicyName, values: Mapping[str, Any]) -> Comparison:
     difference, (low, high), p = values["difference"], values["ci95"], values["p_value"]
     told = 1 if low > 0 else -1 if high < 0 else 0
-    interval = evidence((low, high), p)
+    interval = evidence(percent_interval((low, high)), p)
     if told == 0:
         measured = f"{number(100 * difference, 1, sign=True)} points measured"
         sentence = f"No difference between aligned and {other.phrase} can be told: {measured} ({interval})."
