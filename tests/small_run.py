@@ -62,24 +62,29 @@ def _killing(function: Callable[..., Any], stage: str, calls: int | None, run: C
     return wrapper
 
 
-def main(run_dir: Path, stage: str, calls: int | None) -> None:
+def kill_at(place: str, calls: int | None, named: Callable[[run_directory.RunDirectory, str], str]) -> None:
+    """From now on the process kills itself at a place, which is what `named` makes of a run and its stage."""
     current = [""]
     begin, finish = run_directory.RunDirectory.begin, run_directory.RunDirectory.finish
 
     def noting_begin(self: Any, name: str, *args: Any, **options: Any) -> None:
-        current[0] = name
+        current[0] = named(self, name)
         begin(self, name, *args, **options)
 
     def killing_finish(self: Any, name: str, *args: Any) -> None:
-        if name == stage and calls is None:
+        if named(self, name) == place and calls is None:
             os.kill(os.getpid(), signal.SIGKILL)
         finish(self, name, *args)
 
     run_directory.RunDirectory.begin = noting_begin  # type: ignore[method-assign]
     run_directory.RunDirectory.finish = killing_finish  # type: ignore[method-assign]
-    patched = _killing(AlignmentTrainer.training_step, stage, calls, lambda: current[0])
+    patched = _killing(AlignmentTrainer.training_step, place, calls, lambda: current[0])
     AlignmentTrainer.training_step = patched  # type: ignore[method-assign]
-    collect.append_records = _killing(collect.append_records, stage, calls, lambda: current[0])  # type: ignore[attr-defined]
+    collect.append_records = _killing(collect.append_records, place, calls, lambda: current[0])  # type: ignore[attr-defined]
+
+
+def main(run_dir: Path, stage: str, calls: int | None) -> None:
+    kill_at(stage, calls, lambda run, name: name)
     run_stages(recipe(run_dir), report=lambda line: None)
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from aftune import progress
 from aftune.cli import app
 from aftune.errors import UsageError
 from aftune.records import Record
@@ -80,9 +81,13 @@ def test_every_shipped_recipe_passes_a_dry_run(name: str, tmp_path: Path) -> Non
     assert result.status == 0, result.stderr
     assert "Estimated cost" in result.stdout
     assert not list(tmp_path.iterdir())
-    command = f"aftune run recipes/{name}"
     head = (ROOT / "recipes" / name).read_text().partition("run_dir:")[0]
-    assert command in head or "aftune quickstart" in head
+    if f"aftune compare recipes/{name}" in head:
+        result = aftune("compare", ROOT / "recipes" / name, "--dry-run")
+        assert result.status == 0, result.stderr
+        assert not list(tmp_path.iterdir())
+    else:
+        assert f"aftune run recipes/{name}" in head or "aftune quickstart" in head
 
 
 def test_unknown_key_names_the_nearest(recipe_file: Path, tmp_path: Path) -> None:
@@ -258,3 +263,59 @@ def test_alignment_without_a_single_candidate_is_an_error(recipe_file: Path, tmp
     message = one_line_error(aftune("align", recipe_file, "sample.max_new_tokens=1"), 1)
     assert "no group has a candidate left" in message
     assert "left_out.jsonl" in message
+
+
+def test_help_of_compare() -> None:
+    result = aftune("compare", "--help")
+    assert result.status == 0
+    for option in ("--methods", "--seeds", "--jobs", "--dry-run"):
+        assert option in result.stdout
+
+
+def test_dry_run_of_compare_prints_the_plan_and_writes_nothing(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress.console, "width", 200)
+    methods = "vft, vft-compute,aft-bc:beta=auto:k=2,"
+    result = aftune("compare", recipe_file, "seed=4", "--methods", methods, "--seeds", "2", "--dry-run")
+    assert result.status == 0, result.stderr
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        "Runs",
+        "method what it is changes in the recipe seed 4 seed 5",
+        "(shared) one VFT model, one set of candidates new new",
+        "vft VFT new new",
+        "vft-compute VFT, same compute control.match=compute new new",
+        "aft-bc:beta=auto:k=2 AFT-BC, beta auto, k 2 "
+        "align.loss=aft, align.constraint=boundary, align.beta=auto, align.num_candidates=2 new new",
+    ]
+    assert sorted(tmp_path.iterdir()) == [recipe_file]
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "vft,aft_bc"], "compare: there is no method 'aft_bc'; did you mean 'aft-bc'?"),
+        (["--methods", "help"], "compare: there is no method 'help'. There are vft, vft-steps,"),
+        (["--methods", " , "], "compare: expected methods, each once; repeated: none, the list is empty"),
+        (["--methods", "aft,aft"], "compare: expected methods, each once; repeated: aft"),
+        (["--methods", "vft:k=2"], "compare: vft is the VFT model as it is and takes no settings"),
+        (["--methods", "aft:beta=x"], "method aft:beta=x: align.beta is 'x': input should be a valid number"),
+        (["compare.num_seeds=0"], "override 'compare.num_seeds=0': compare.num_seeds is 0: "),
+        (["compare.methods=[vft, pr0]"], "compare: there is no method 'pr0'; did you mean 'pro'?"),
+    ],
+)
+def test_wrong_methods_are_said_in_one_line_before_anything_is_done(
+    recipe_file: Path, tmp_path: Path, arguments: list[str], message: str, dry_run: list[str]
+) -> None:
+    result = aftune("compare", recipe_file, *arguments, *dry_run)
+    assert message in one_line_error(result, 2)
+    assert result.stdout == ""
+    assert sorted(tmp_path.iterdir()) == [recipe_file]
+
+
+def test_a_stage_that_the_recipe_does_not_have(recipe_file: Path, tmp_path: Path) -> None:
+    message = one_line_error(aftune("control", recipe_file, "control.enabled=false"), 1)
+    assert "control: this recipe has no such stage" in message
+    assert "reference: this recipe has no such stage" in one_line_error(aftune("reference", recipe_file), 1)
+    assert "reference: stage prepare is not finished" in one_line_error(aftune("reference", recipe_file, "align.loss=dpo"), 1)

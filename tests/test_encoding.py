@@ -186,3 +186,21 @@ def test_ranks_stand_for_qualities(tokenizer: Any, ranks: list[float], best: flo
 def test_missing_rank_is_named(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="p: candidate 1 has no rank"):
         encode_group(tokenizer, ranked([0.5, None], [0, 0]), PROMPT, reference=None, use_ranks=True)
+
+
+@pytest.mark.parametrize(
+    ("in_sft", "qualities", "expected"),
+    [
+        ([True, False, False], [None, 1.0, 0.0], 18),  # 3 + 4 + 5 + 6: a pair, so all are computed
+        ([True, False, False], [1.0, None, 0.0], 18),
+        ([True, False, False], [1.0, 1.0, 1.0], 7),  # no pair: prompt and reference
+        ([True, False, False], [None, None, 0.0], 7),
+        ([True, True, False], [None, None, None], 12),  # a positive of RFT too
+        ([False, False, False], [None, 0.5, 0.5], 3),
+    ],
+)
+def test_tokens_that_a_loss_can_use(in_sft: list[bool], qualities: list[float | None], expected: int) -> None:
+    """A prompt of 3 tokens, responses of 4, 5 and 6."""
+    encoded = EncodedGroup("p", [1] * 3, [[5] * 4, [5] * 5, [5] * 6], in_sft, qualities)
+    assert encoded.num_tokens == 18
+    assert encoded.num_trained_tokens == expected

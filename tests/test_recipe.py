@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aftune.errors import UsageError
-from aftune.recipe import Recipe, load_recipe
+from aftune.recipe import Recipe, load_recipe, with_settings
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml"))
 
@@ -72,10 +72,10 @@ def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
         ("aling: {beta: 1.0}", "r.yaml: unknown key 'aling'; did you mean 'align'? allowed here: align, candidates,"),
         (
             "align: {betta: 1.0}",
-            "r.yaml: unknown key 'align.betta'; did you mean 'beta'? allowed here: alignment_weight, batch_size,",
+            "r.yaml: unknown key 'align.betta'; did you mean 'beta'? allowed here: alignment_weight, auto_beta_quantile,",
         ),
         ("sft: {beta: 1.0}", "r.yaml: unknown key 'sft.beta'; did you mean"),
-        ("task: {xqzw: 1}", "r.yaml: unknown key 'task.xqzw'; allowed here: name, skip_too_long, test, train, validation"),
+        ("task: {xqzw: 1}", "r.yaml: unknown key 'task.xqzw'; allowed here: name, parts, skip_too_long, test, train, validation"),
         (
             "candidates: {format: gsm8k_solutions, path: f, kind: 1}",
             "r.yaml: unknown key 'candidates.kind'; allowed here: format, path",
@@ -132,7 +132,7 @@ def test_all_mistakes_are_named_at_once(complaint: Callable[..., str]) -> None:
         ("align.beta=-1", "override 'align.beta=-1': align.beta is -1: input should be greater than 0"),
         (
             "align.beta=1e-4",
-            "override 'align.beta=1e-4': align.beta is '1e-4': input should be a valid number (YAML reads 1e-4 as text",
+            "override 'align.beta=1e-4': align.beta is '1e-4': input should be a valid number, or input should be 'auto' (YAML",
         ),
         ("align.betta=1", "override 'align.betta=1': unknown key 'align.betta'; did you mean 'beta'?"),
         ("aling.beta=1", "override 'aling.beta=1': unknown key 'aling'; did you mean 'align'?"),
@@ -172,3 +172,37 @@ def test_a_recipe_cannot_be_changed_in_place(load: Callable[..., Any]) -> None:
     recipe = load("run_dir: x\n")
     with pytest.raises(ValueError, match="frozen"):
         recipe.seed = 3
+
+
+def test_settings_by_name_make_another_recipe(load: Callable[..., Any]) -> None:
+    recipe = load("run_dir: x\ndata: d\nalign: {beta: 0.3}\n")
+    changed = with_settings(recipe, {"align.beta": "auto", "rounds": 2, "run_dir": "y", "sample.top_k": 5}, "here")
+    assert (changed.align.beta, changed.rounds, changed.run_dir, changed.sample.top_k) == ("auto", 2, Path("y"), 5)
+    assert (recipe.align.beta, recipe.rounds, recipe.run_dir, recipe.sample.top_k) == (0.3, 1, Path("x"), 0)
+    assert with_settings(changed, {"align.beta": 0.3, "rounds": 1, "run_dir": "x", "sample.top_k": 0}, "here") == recipe
+    assert with_settings(recipe, {}, "here") == recipe
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"align.beta": 0}, "here: align.beta is 0: input should be greater than 0, or input should be 'auto'"),
+        ({"align.beta": "aut"}, "here: align.beta is 'aut': input should be a valid number, or input should be 'auto'"),
+        ({"align.bta": 1}, "here: unknown key 'align.bta'; did you mean 'beta'? allowed here: alignment_weight,"),
+        (
+            {"seed": -1, "rounds": 0},
+            "here: seed is -1: input should be greater than or equal to 0; here: rounds is 0: ",
+        ),
+        ({"sample.num_candidates": True}, "here: sample.num_candidates is True: input should be a valid integer"),
+        ({"candidates": 3}, "here: candidates is 3: "),
+        ({"data": 3}, "here: data is 3: "),
+        ({"candidates": {"format": "x", "path": "f"}}, "here: candidates.format is 'x': input should be 'gsm8k_solutions'"),
+        ({"seed.x": 1}, "'seed.x': seed is a single value, it has no keys below it"),
+    ],
+)
+def test_settings_that_do_not_fit(load: Callable[..., Any], settings: dict[str, Any], message: str) -> None:
+    """One sentence a key, without the names of types, also where a key may be of several."""
+    with pytest.raises(UsageError) as caught:
+        with_settings(load("run_dir: x\n"), settings, "here")
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).count("here: ") == message.count("here: ")

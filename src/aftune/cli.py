@@ -82,6 +82,7 @@ for _name, _text in (
     ("sft", "Fine-tune the base model on the references (VFT)."),
     ("sample", "Sample candidates for the training problems from the VFT model."),
     ("label", "Verify the candidates and form groups."),
+    ("reference", "Score the candidates with the model that align starts from; DPO and an automatic beta need it."),
     ("align", "Train with the VFT loss and the alignment loss (AFT)."),
     ("control", "Go on with VFT for as many steps as align takes."),
     ("evaluate", "Measure task accuracy and assessment accuracy of every model."),

@@ -1,7 +1,11 @@
-"""Settings of the process that make a CPU faster and change no result."""
+"""Settings of the process: what makes a CPU faster and changes no result, and when it ends."""
 
 import ctypes
+import multiprocessing
+import os
 import platform
+import threading
+from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -29,3 +33,18 @@ def give_back_freed_memory() -> None:
     """
     if libc := _glibc():
         libc.malloc_trim(0)
+
+
+def end_with_parent() -> None:
+    """Ends this process of a pool when the one that started it is gone, however that ended.
+
+    Without this, killing the parent leaves it waiting for work for ever, with its memory and the lock of its run directory.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aftune.errors import UsageError
 
@@ -36,14 +36,40 @@ class ModelSection(Section):
     trust_remote_code: bool = False
 
 
-class TaskSection(Section):
-    """The questions; splits may be slices (`train[:1000]`, `test[50%:]`)."""
+class Slices(Section):
+    """What of a task is used for what: splits or slices of them (`train[:1000]`, `test[50%:]`)."""
 
     name: str = "arithmetic"
     train: str = "train[:1000]"
     validation: str = "validation[:300]"
     test: str = "test[:600]"
+
+
+class PartSection(Slices):
+    """A task of a mixture; without `data` it reads the folder of the recipe."""
+
+    name: str
+    data: FilePath | None = None
+
+
+class TaskSection(Slices):
+    """The questions. With `name: mixture` those of all `parts`; its own splits are then train, validation and test of all parts,
+    whole unless they are sliced here."""
+
     skip_too_long: bool = False
+    parts: list[PartSection] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_mixture(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name") == "mixture":
+            return {split: split for split in ("train", "validation", "test")} | values
+        return values
+
+    @property
+    def title(self) -> str:
+        """What is asked, for headings."""
+        return " + ".join(part.name for part in self.parts) if self.parts else self.name
 
 
 class TrainingSection(Section):
@@ -98,7 +124,8 @@ class AlignSection(TrainingSection):
     beta: nats per token, or auto: the quantile `auto_beta_quantile` of what negatives lie below their boundary's start under the
     model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the task's own.
     num_candidates: at most the first so many samples of a problem. sft_on: what the VFT loss is taken on: the reference, or also
-    the right candidates as RFT selects them, at most `max_positives` a problem.
+    the right candidates as RFT selects them, at most `max_positives` a problem. rrhf_length_normalisation, pro_eps and
+    sft_reduction: what the official codes of RRHF (`padded`) and PRO (1.0e-10, `token_sum`) do otherwise than their papers.
     """
 
     loss: Literal["aft", "rrhf", "pro", "dpo"] = "aft"
@@ -107,12 +134,15 @@ class AlignSection(TrainingSection):
     auto_beta_quantile: Fraction = 0.9
     detach_boundary: bool = True
     dpo_beta: Positive = 0.1
+    rrhf_length_normalisation: Literal["response", "padded"] = "response"
+    pro_eps: Annotated[float, Field(ge=0)] = 0.0
     feedback: Literal["task", "binary", "ranking"] = "task"
     num_candidates: Count | None = None
     alignment_weight: Annotated[float, Field(ge=0)] = 1.0
     sft_weight: Annotated[float, Field(ge=0)] = 1.0
     sft_on: Literal["reference", "positives"] = "reference"
     max_positives: Count | None = None
+    sft_reduction: Literal["token_mean", "token_sum"] = "token_mean"
     start: Literal["vft", "base"] = "vft"
     reference_is_candidate: bool = True
 
@@ -202,7 +232,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(item, path, sources) for item in error.errors())) from error
+        raise UsageError(_explain_all(error, str(path), sources)) from error
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:
@@ -213,7 +243,7 @@ def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Re
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(item, Path(place), {}) for item in error.errors())) from error
+        raise UsageError(_explain_all(error, place, {})) from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -236,11 +266,28 @@ def _set(values: dict[str, Any], parts: Sequence[str], value: Any, override: str
     values[parts[-1]] = value
 
 
-def _explain(error: Any, path: Path, sources: dict[str, str]) -> str:
+def _explain_all(error: ValidationError, place: str, sources: dict[str, str]) -> str:
+    """One sentence for each key; one that may be of several types has an error for each of them."""
+    by_key: dict[str, list[Any]] = {}
+    for item in error.errors():
+        by_key.setdefault(".".join(_key(item)), []).append(item)
+    return "; ".join(_explain(items, place, sources) for items in by_key.values())
+
+
+def _key(error: Any) -> list[str]:
+    """Where an error is, without the names of types that pydantic adds."""
     location = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        return location
+    return [part for place, part in enumerate(location) if place == 0 or part.isdigit() or part in _keys_at(location[:place])]
+
+
+def _explain(errors: list[Any], path: str, sources: dict[str, str]) -> str:
+    error, location = errors[0], _key(errors[0])
     key = ".".join(location)
-    override = next((text for name, text in sources.items() if f"{name}.".startswith(f"{key}.")), None)
-    place = f"override {override!r}" if override else str(path)
+    at = f"{key}."
+    override = next((text for name, text in sources.items() if f"{name}.".startswith(at) or at.startswith(f"{name}.")), None)
+    place = f"override {override!r}" if override else path
     if error["type"] == "extra_forbidden":
         allowed = sorted(_keys_at(location[:-1]))
         near = difflib.get_close_matches(location[-1], allowed, n=1, cutoff=0.5)
@@ -251,12 +298,15 @@ def _explain(error: Any, path: Path, sources: dict[str, str]) -> str:
     hint = ""
     if isinstance(error["input"], str) and error["type"] in ("float_type", "int_type"):
         hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in error["input"] else ""
-    return f"{place}: {key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+    wanted = ", or ".join(f"{item['msg'][0].lower()}{item['msg'][1:]}" for item in errors)
+    return f"{place}: {key} is {error['input']!r}: {wanted}{hint}"
 
 
 def _keys_at(location: list[str]) -> list[str]:
     section: Any = Recipe
     for part in location:
+        if part.isdigit():  # a place in a list
+            continue
         annotation = section.model_fields[part].annotation
         section = next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")), None)
         if section is None:

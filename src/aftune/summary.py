@@ -1,6 +1,7 @@
 """What a run prints: the plan of a dry run and the table of results."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -84,6 +85,7 @@ def print_results(recipe: Recipe, console: Console) -> None:
         )
     console.print()
     console.print(table)
+    _print_by_task(metrics["results"], console)
     first = next(iter(metrics["results"].values()))
     console.print(
         f"accuracy: greedy, on {first['num_problems']:,} held-out problems; assessment accuracy:\n"
@@ -94,7 +96,7 @@ def print_results(recipe: Recipe, console: Console) -> None:
         soft_wrap=True,
     )
     for name, comparison in metrics["comparisons"].items():
-        other = _NAMES[name.removeprefix("aligned_vs_")]
+        other = _NAMES.get(name.removeprefix("aligned_vs_"), name.removeprefix("aligned_vs_"))
         low, high = (100 * bound for bound in comparison["ci95"])
         difference = 100 * comparison["difference"]
         console.print(
@@ -102,6 +104,27 @@ def print_results(recipe: Recipe, console: Console) -> None:
             soft_wrap=True,
         )
     console.print(f"report: [bold]{recipe.run_dir / 'report.html'}[/bold]", soft_wrap=True)
+
+
+def _print_by_task(results: Mapping[str, Any], console: Console) -> None:
+    """The same by task, where there are several."""
+    sizes = next(iter(results.values())).get("num_problems_by_task", {})
+    if not sizes:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("task", "model"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("accuracy", "assessment accuracy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for task, size in sizes.items():
+        for place, (name, result) in enumerate(results.items()):
+            shares = [
+                _share(result[f"{metric}_by_task"][task], result[f"{metric}_ci95_by_task"][task])
+                for metric in ("accuracy", "assessment_accuracy")
+            ]
+            table.add_row("" if place else f"{task} ({size:,})", _NAMES.get(name, name), *shares)
+        table.add_section()
+    console.print(table)
 
 
 def _share(value: float | None, bounds: Any) -> str:

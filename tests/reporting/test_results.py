@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aftune.reporting import ReportData
-from aftune.reporting.results import comparisons, operations_table, result_rows
+from aftune.reporting.results import comparisons, operations_table, result_rows, task_tables
 
 
 def compared(data: ReportData, difference: float, interval: tuple[float, float], p: float) -> tuple[int, str]:
@@ -50,3 +50,22 @@ def test_operations_are_sorted_as_numbers_with_their_problems(data: ReportData) 
     assert table is not None
     assert table.columns == ["3 (n = 3)", "10"]  # the made-up groups know no problem of 10 operations
     assert table.rows[-1][1][0].startswith("70.3")
+
+
+def by_task(result: dict[str, Any], accuracy: float) -> dict[str, Any]:
+    return result | {
+        "accuracy_by_task": {"a": accuracy, "b": 0.5},
+        "num_problems_by_task": {"a": 1200, "b": 30},
+        "assessment_accuracy_by_task": {"a": 0.75, "b": None},
+        "num_assessed_problems_by_task": {"a": 4, "b": 0},
+    }
+
+
+def test_tables_by_task(data: ReportData) -> None:
+    assert task_tables(data) == []
+    results = {key: by_task(result, 0.1 * place) for place, (key, result) in enumerate(data.metrics["results"].items())}
+    accuracy, assessment = task_tables(replace(data, metrics={**data.metrics, "results": results}))
+    assert (accuracy.corner, accuracy.columns) == ("Accuracy", ["a (n = 1,200)", "b (n = 30)"])
+    assert [(name.label, [text[:-2] for text in texts]) for name, texts in accuracy.rows][1] == ("VFT", ["10.0", "50.0"])
+    assert (assessment.corner, assessment.columns) == ("Assessment accuracy", ["a (n = 4)", "b"])
+    assert assessment.rows[0][1] == ["75.0\N{NO-BREAK SPACE}%", "–"]

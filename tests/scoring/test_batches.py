@@ -1,5 +1,7 @@
 """Groups as passes and rows."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 import torch
 from hypothesis import given
@@ -101,3 +103,28 @@ def test_largest_groups_come_first() -> None:
     batch = collate(groups, token_budget=10)
     assert [made["response_lengths"].tolist() for made in batch["passes"]] == [[[9]], [[3], [5]]]
     assert torch.equal(batch["problems"], torch.arange(3))
+
+
+def test_reference_log_probabilities_are_in_their_places() -> None:
+    """By problem and response, 0 where there is no response; absent where no group has any."""
+    groups = [replace(GROUPS[0], reference_logprobs=[-1.5, -2.5]), GROUPS[1], replace(GROUPS[1], reference_logprobs=[-7.0])]
+    made = make_pass(groups)
+    assert made["reference_logprob_sums"] is not None
+    assert made["reference_logprob_sums"].tolist() == [[-1.5, -2.5], [0.0, 0.0], [-7.0, 0.0]]
+    assert make_pass(GROUPS)["reference_logprob_sums"] is None
+
+
+@given(st.data(), st.integers(1, 60), st.booleans())
+def test_reference_log_probabilities_travel_with_their_responses(data: st.DataObject, budget: int, shared: bool) -> None:
+    """Those of a response are minus its first token, which no other has: found where the row says that the response is, also when
+    the group is split over rows or its pass holds others."""
+    groups = [
+        replace(group, reference_logprobs=[-float(response[0]) for response in group.response_ids]) for group in _groups(data.draw)
+    ]
+    for made in collate(groups, token_budget=budget, shared_prefix=shared)["passes"]:
+        sums_P_G = made["reference_logprob_sums"]
+        assert sums_P_G is not None
+        assert torch.equal(sums_P_G == 0, made["response_lengths"] == 0)  # token 0 is in a prompt
+        for row in made["rows"]:
+            starts = row["lengths_N"].cumsum(0) - row["lengths_N"]
+            assert sums_P_G.flatten()[row["responses_N"]].tolist() == (-row["targets_M"][starts].float()).tolist()

@@ -1,5 +1,6 @@
 """The trainer: counts that do not depend on batching, exact resuming, and logs that add up."""
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -13,7 +14,7 @@ from aftune.encoding import EncodedGroup, encode_response
 from aftune.errors import DataError, UsageError
 from aftune.losses import METRICS, AftLoss, DpoLoss, Loss, LossInputs, ProLoss, RrhfLoss
 from aftune.records import Candidate, Feedback, Group, Problem
-from aftune.scoring import score_groups
+from aftune.scoring import group_logprobs, score_groups
 
 
 def made_groups(num: int = 16) -> list[EncodedGroup]:
@@ -53,9 +54,16 @@ def trained(model: Any, tokenizer: Any, folder: Path, groups: Any = GROUPS, resu
     }
     eval_dataset = settings.pop("eval_dataset", None)
     validate = settings.pop("validate", None)
+    reference_logprobs = settings.pop("reference_logprobs", None)
     args = AlignmentConfig(**{**defaults, **settings})
     trainer = AlignmentTrainer(
-        deepcopy(model), args, train_dataset=groups, processing_class=tokenizer, eval_dataset=eval_dataset, validate=validate
+        deepcopy(model),
+        args,
+        train_dataset=groups,
+        processing_class=tokenizer,
+        eval_dataset=eval_dataset,
+        validate=validate,
+        reference_logprobs=reference_logprobs,
     )
     trainer.train(resume_from_checkpoint=resume)
     return trainer
@@ -433,3 +441,135 @@ def test_unknown_loss_or_constraint_is_a_usage_error(make_llama: Callable[..., A
     for wrong in ({"loss": "ppo"}, {"constraint": "fence"}, {"beta": -1.0}):
         with pytest.raises(UsageError, match=str(next(iter(wrong.values())))):
             AlignmentTrainer(make_llama(), AlignmentConfig(output_dir=str(tmp_path), use_cpu=True, **wrong), GROUPS, tokenizer)
+
+
+SHARE_WITH_PAIRS = sum(len({q for q in group.qualities if q is not None}) > 1 for group in GROUPS) / len(GROUPS)
+DPO: dict[str, Any] = {"loss": "dpo", "constraint": "none"}
+
+
+@pytest.mark.parametrize(("settings", "tolerance"), [({}, 1e-6), ({"bf16": True}, 1e-3), ({"token_budget": 1}, 1e-5)])
+def test_dpo_starts_at_ln_2(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, settings: dict[str, Any], tolerance: float
+) -> None:
+    """The reference is the model itself: every group with pairs has log(1 + exp(0)), the others 0. All groups in one step."""
+    common = {**DPO, "per_device_train_batch_size": 16, "max_steps": 2}
+    run = trained(make_llama(seed=1), tokenizer, tmp_path, **common, **settings)
+    ((first,), (second,)) = history(run, "alignment_loss")
+    assert 0.2 < SHARE_WITH_PAIRS < 0.8
+    assert first == pytest.approx(SHARE_WITH_PAIRS * math.log(2), abs=tolerance)
+    assert second < first - 0.001
+
+
+def test_the_reference_is_the_model_as_handed_over(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    """Of training and held-out groups, also after training has changed the model, and with its dropout off."""
+    model = make_llama(seed=4, attention_dropout=0.2).train()
+    run = trained(model, tokenizer, tmp_path, **DPO, eval_dataset=GROUPS[:3], max_steps=2)
+    expected = [
+        [s * len(ids) for s, ids in zip(scores, group.response_ids, strict=True)]
+        for group, scores in zip(GROUPS, score_groups(model.eval(), GROUPS), strict=True)
+    ]
+    for dataset, count in ((run.train_dataset, 16), (run.eval_dataset, 3)):
+        assert len(dataset) == count
+        for place in range(count):
+            assert dataset[place].reference_logprobs == pytest.approx(expected[place], rel=1e-5, abs=1e-5)
+    assert run.model.training
+
+
+def test_dpo_resumed_equals_unbroken(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    """The reference of a resumed run is that of the start model, which is handed over again, and not that of the checkpoint."""
+    model = make_llama(seed=4, attention_dropout=0.2)
+    common = {**DPO, "max_steps": 6, "save_strategy": "steps", "save_steps": 3}
+    unbroken = trained(model, tokenizer, tmp_path / "unbroken", **common)
+    resumed = trained(model, tokenizer, tmp_path / "resumed", resume=str(tmp_path / "unbroken" / "checkpoint-3"), **common)
+    names = ("loss", "alignment_loss", "grad_norm", "score_better", "score_worse", "below_boundary")
+    assert len(history(unbroken, "loss")) == 6
+    assert history(resumed, *names) == history(unbroken, *names)
+    assert torch.equal(parameters(resumed.model), parameters(unbroken.model))
+
+
+class Spy:
+    """A loss that keeps what it is given."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss, self.seen = loss, list[LossInputs]()
+
+    def __call__(self, inputs: LossInputs) -> Any:
+        self.seen.append(inputs)
+        return self.loss(inputs)
+
+    def needs_gradient(self, pairs_P_G_G: torch.Tensor) -> torch.Tensor:
+        return self.loss.needs_gradient(pairs_P_G_G)
+
+
+@pytest.mark.parametrize("token_budget", [10**6, 150, 1])
+@pytest.mark.parametrize("constraint", ["none", "detached"])
+def test_a_given_reference_is_used_and_meets_its_responses(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, token_budget: int, constraint: str
+) -> None:
+    """Every response has a number of its own as its reference, more numbers than responses are allowed. In the inputs of the loss
+    each stands beside the log-probability of its response, whatever rows and passes the groups were split into; and the logged
+    loss is that of DPO's formula for each pair."""
+    model = make_llama(seed=1)
+    given = [[-10.0 * p - g / 4 for g in range(len(group.response_ids) + 2)] for p, group in enumerate(GROUPS)]
+    own = [group.sums for group in group_logprobs(model, GROUPS)]
+    args = AlignmentConfig(
+        output_dir=str(tmp_path),
+        loss="dpo",
+        constraint=constraint,
+        token_budget=token_budget,
+        max_steps=1,
+        per_device_train_batch_size=16,
+        learning_rate=0.0,
+        logging_steps=1,
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    trainer = AlignmentTrainer(deepcopy(model), args, GROUPS, tokenizer, reference_logprobs=given)
+    spy = Spy(trainer.alignment_loss)
+    trainer.alignment_loss = spy
+    trainer.train()
+    met = set()
+    for inputs in spy.seen:
+        assert inputs.reference_logprob_sums is not None
+        for p, g in inputs.mask.nonzero().tolist():
+            value = inputs.reference_logprob_sums[p, g].item()
+            place = round(-value // 10)
+            number = round((-value - 10 * place) * 4)
+            assert given[place][number] == value
+            assert inputs.logprob_sums[p, g].item() == pytest.approx(own[place][number], rel=1e-4, abs=1e-4)
+            assert inputs.qualities[p, g].item() == GROUPS[place].qualities[number]
+            met.add((place, number))
+    pairs = {
+        place: [
+            (w, v)
+            for w, better in enumerate(group.qualities)
+            for v, worse in enumerate(group.qualities)
+            if better is not None and worse is not None and better > worse
+        ]
+        for place, group in enumerate(GROUPS)
+    }
+    assert met == {(place, one) for place, found in pairs.items() for pair in found for one in pair}
+    losses = 0.0
+    for place, found in pairs.items():
+        h = [ours - theirs for ours, theirs in zip(own[place], given[place], strict=False)]
+        losses += sum(math.log1p(math.exp(0.1 * (h[v] - h[w]))) for w, v in found) / max(len(found), 1)
+    assert trainer.state.log_history[0]["alignment_loss"] == pytest.approx(losses / 16, rel=1e-4)
+
+
+def test_rft_is_maximum_likelihood_of_references_and_positives(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    """The mean over all their tokens, from scores of the single responses; no candidate is in the alignment loss, and no loss of
+    that name is logged."""
+    groups = text_groups()
+    model = make_llama(seed=2)
+    settings = {"alignment_weight": 0.0, "sft_on": "positives", "max_steps": 1, "learning_rate": 0.0}
+    run = trained(model, tokenizer, tmp_path, groups=groups, **settings)
+    encoded = [run.train_dataset[place] for place in range(3)]
+    assert [[tokenizer.decode(ids) for ids in group.response_ids] for group in encoded] == [
+        [f"{n}+1={n + 1}</s>", f"It is {n + 1}.</s>"] for n in range(3)
+    ]
+    tokens = [ids for group in encoded for ids in group.response_ids]
+    nats = sum(sum(group.sums) for group in group_logprobs(model, encoded))
+    assert history(run, "sft_loss", "loss")[0] == pytest.approx((-nats / sum(map(len, tokens)),) * 2, rel=1e-5)
+    assert "alignment_loss" not in run.state.log_history[0]

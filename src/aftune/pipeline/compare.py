@@ -60,7 +60,7 @@ def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: 
         raise UsageError(f"compare: expected methods, each once; repeated: {', '.join(repeated) or 'none, the list is empty'}")
     runner.check(recipe)
     for method in chosen:
-        method.recipe(recipe)
+        runner.check(method.recipe(recipe))
     number = recipe.compare.num_seeds if num_seeds is None else num_seeds
     return Comparison(recipe, chosen, range(recipe.seed, recipe.seed + number))
 
@@ -86,7 +86,8 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progres
         for seed in wanted.seeds:
             submit(seed, None)
         while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+            done = wait(waiting, return_when=FIRST_COMPLETED).done
+            for future in [future for future in waiting if future in done]:  # in the order of the methods
                 seed, name = waiting.pop(future)
                 what = f"seed {seed}, {name or 'shared stages'}"
                 num_done += 1
@@ -148,6 +149,7 @@ class _Serial(Executor):
 def _start_worker(threads: int) -> None:
     import torch
 
+    machine.end_with_parent()
     warnings.filterwarnings("ignore", category=FutureWarning)
     machine.keep_freed_memory()
     torch.set_num_threads(threads)

@@ -15,11 +15,13 @@ from aftune.evaluation.statistics import (
     seed_summary,
     share_interval,
 )
+from aftune.pipeline import runner
 from aftune.pipeline.compare import Comparison
 from aftune.pipeline.cost import num_candidates
 from aftune.pipeline.methods import Method
-from aftune.pipeline.policy import Verdict
+from aftune.pipeline.policy import BY_TASK, Verdict
 from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.runner import Plan
 from aftune.pipeline.stages import ALIGN
 from aftune.recipe import Recipe
 from aftune.record_files import RecordFile
@@ -29,12 +31,14 @@ from aftune.reporting.comparison import BASELINES, render_comparison
 
 def gather(wanted: Comparison) -> dict[str, Any]:
     """Results of all finished runs, as `write` writes them: `runs`, `methods` with a summary of each, `correlation`."""
-    runs = [row for method in wanted.methods for seed in wanted.seeds if (row := _run(wanted, method, seed)) is not None]
+    shared = {seed: wanted.shared(seed).plan() for seed in wanted.seeds}
+    rows = [_run(wanted, method, seed, shared[seed]) for method in wanted.methods for seed in wanted.seeds]
+    runs = [row for row in rows if row is not None]
     verdicts = {(row["method"], row["seed"]): _right(Path(row["folder"])) for row in runs}
     methods = [_summary(wanted, method, runs, verdicts) for method in wanted.methods]
     _adjust(methods)
     return {
-        "task": wanted.recipe.task.name,
+        "task": wanted.recipe.task.title,
         "model": wanted.recipe.model.name,
         "seeds": list(wanted.seeds),
         "methods": methods,
@@ -54,32 +58,39 @@ def write(wanted: Comparison, results: Mapping[str, Any]) -> None:
     write_lines(folder / "compare.html", [render_comparison(results, logs)])
 
 
-def _run(wanted: Comparison, method: Method, seed: int) -> dict[str, Any] | None:
-    """The row of a run; None while it is not finished."""
+def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) -> dict[str, Any] | None:
+    """The row of a run; None while it is not finished with these settings. Steps and seconds are of all rounds."""
     recipe = wanted.method_recipe(method, seed)
-    manifest = RunDirectory(recipe.run_dir).manifest()["stages"]
-    if manifest.get("measure", {}).get("status") != "finished":
+    run, stages = RunDirectory(recipe.run_dir), method.stages(recipe)
+    if any(item.status != "finished" for item in runner.plan(recipe, run, stages, shared)):
         return None
-    trained = manifest.get(method.trains.name, {}) if method.trains else {}
+    trained = [run.entry(stage.name) for stage in stages if method.trains and stage.run == method.trains.run]
     metrics = read_json(recipe.run_dir / "measure" / "metrics.json")
     row: dict[str, Any] = {"method": method.name, "seed": seed, "folder": str(recipe.run_dir)}
-    row |= {"optimizer_steps": trained.get("summary", {}).get("optimizer_steps"), "seconds": trained.get("seconds")}
-    row |= {"beta": None, "k": None}
-    if _constraint(method, recipe) == "boundary":
-        row["beta"] = trained.get("summary", {}).get("beta", recipe.align.beta)
+    row |= {"optimizer_steps": None, "seconds": None, "beta": None, "k": None}
+    if trained:
+        row["optimizer_steps"] = sum(entry["summary"]["optimizer_steps"] for entry in trained)
+        row["seconds"] = round(sum(entry["seconds"] for entry in trained), 2)
+        row["beta"] = trained[-1]["summary"].get("beta", recipe.align.beta)
     if method.trains is ALIGN:
         most = num_candidates(recipe, recipe.sample)
         row["k"] = min(recipe.align.num_candidates or most, most)
-    return row | {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return row | _scalars(metrics)
+
+
+def _scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The single numbers among metrics; those by task as `accuracy.arithmetic`."""
+    found = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    for name, values in metrics.items():
+        if name.endswith(BY_TASK):
+            by_task = {f"{name.removesuffix(BY_TASK)}.{task}": value for task, value in values.items()}
+            found |= {key: value for key, value in by_task.items() if isinstance(value, int | float)}
+    return found
 
 
 def _loss(method: Method, recipe: Recipe) -> str | None:
     """The alignment loss that a method trains with; None for RFT and the controls."""
     return recipe.align.loss if method.trains is ALIGN and recipe.align.alignment_weight else None
-
-
-def _constraint(method: Method, recipe: Recipe) -> str | None:
-    return recipe.align.constraint if _loss(method, recipe) else None
 
 
 def _right(folder: Path) -> list[bool]:
@@ -102,7 +113,7 @@ def _summary(
         "settings": {**method.settings, **method.varied},
         "varied": dict(method.varied),
         "loss": _loss(method, recipe),
-        "constraint": _constraint(method, recipe),
+        "constraint": recipe.align.constraint if _loss(method, recipe) else None,
         "num_seeds": len(own),
         "metrics": {},
         "differences": {},

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aftune import models, tasks
+from aftune.pipeline import task as recipe_task
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages import in_round
 from aftune.recipe import Recipe, SamplingSection
@@ -36,7 +37,7 @@ class Context:
 
     @cached_property
     def task(self) -> tasks.Task:
-        return tasks.build(self.recipe.task.name, self.recipe.data, self.recipe.seed)
+        return recipe_task.build(self.recipe)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -51,8 +52,11 @@ class Context:
         return models.context_length(config if config is not None else self.load_policy("base").config)
 
     def folder(self, stage: str) -> Path:
-        """A stage's folder in this run, or in the one that it builds on where this run has none."""
-        stage = in_round(stage, self.round)
+        """A stage's folder, that of the round where it has several."""
+        return self._place(in_round(stage, self.round))
+
+    def _place(self, stage: str) -> Path:
+        """In this run, or in the one that it builds on where this run has none."""
         own = self.run.folder(stage)
         return own if self.shared is None or own.exists() else self.shared.folder(stage)
 
@@ -67,8 +71,8 @@ class Context:
         return "base" if self.round == 1 and self.recipe.align.start == "base" else self.latest
 
     def policy_folder(self, stage: str) -> str:
-        """Where a stage's model is; `base` is the recipe's."""
-        return self.recipe.model.name if stage == "base" else str(self.folder(stage) / "model")
+        """Where a stage's model is, by its full name (`align-2`); `base` is the recipe's."""
+        return self.recipe.model.name if stage == "base" else str(self._place(stage) / "model")
 
     def load_policy(self, stage: str, *, float32: bool = False) -> PreTrainedModel:
         return models.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)

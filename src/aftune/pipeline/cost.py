@@ -16,9 +16,10 @@ import torch
 from aftune import models
 from aftune.errors import AftuneError
 from aftune.importers import CANDIDATES_PER_PROBLEM
-from aftune.recipe import Recipe, SamplingSection
+from aftune.pipeline.task import SPLITS, build_one, used
+from aftune.recipe import PartSection, Recipe, SamplingSection
 from aftune.scoring.head import CHUNK_ELEMENTS
-from aftune.tasks import TASKS, Task, build, splits
+from aftune.tasks import TASKS, Mixture, Task, splits
 
 _UTILISATION = 0.12  # of the measured matrix product: what the quickstart reaches as a whole
 _SAMPLE_SIZE = 64  # problems looked at for their lengths
@@ -64,11 +65,8 @@ def num_parameters(recipe: Recipe) -> float | None:
 def estimate(recipe: Recipe) -> list[StageCost]:
     """The costs of the stages that compute."""
     parameters = num_parameters(recipe) or 0.0
-    task = _task(recipe)
-    num_train, num_validation, num_test = (
-        _num_problems(recipe.task.name, task, getattr(recipe.task, split)) for split in ("train", "validation", "test")
-    )
-    prompt, response = _mean_lengths(recipe, task)
+    num_train, num_validation, num_test = (_num_problems(recipe, split) for split in SPLITS)
+    prompt, response = _mean_lengths(recipe)
     k, k_test = num_candidates(recipe, recipe.sample), num_candidates(recipe, recipe.evaluate)
     num_sampled = 0 if recipe.candidates else k_test
     num_policies = 4 if recipe.control.enabled else 3
@@ -102,7 +100,7 @@ def training_memory(recipe: Recipe) -> TrainingMemory | None:
     parameters = num_parameters(recipe)
     if config is None or parameters is None:
         return None
-    prompt, response = _mean_lengths(recipe, _task(recipe))
+    prompt, response = _mean_lengths(recipe)
     k = num_candidates(recipe, recipe.sample)
     group, budget = prompt + (k + 1) * response, recipe.align.token_budget
     num_rows = 1 if group <= budget else math.ceil((k + 1) * response / max(budget - prompt, response))
@@ -143,11 +141,11 @@ def estimated_seconds(costs: list[StageCost], recipe: Recipe) -> float:
     return sum(item.teraflops for item in costs) / (rate * _UTILISATION)
 
 
-def _task(recipe: Recipe) -> Task | None:
+def _task(recipe: Recipe, key: str, part: PartSection) -> Task | None:
     """The task, or None where its data is not here (nothing is downloaded for an estimate)."""
-    if recipe.data is None and recipe.task.name != "arithmetic":
+    if (part.data or recipe.data) is None and TASKS[part.name].published_sizes:
         return None
-    return build(recipe.task.name, recipe.data, recipe.seed)
+    return build_one(recipe, key, part)
 
 
 def num_candidates(recipe: Recipe, section: SamplingSection) -> int:
@@ -155,21 +153,41 @@ def num_candidates(recipe: Recipe, section: SamplingSection) -> int:
     return section.num_candidates if recipe.candidates is None else CANDIDATES_PER_PROBLEM[recipe.candidates.format]
 
 
-def _num_problems(name: str, task: Task | None, split_slice: str) -> int:
-    wanted = splits.parse(split_slice)
-    size = task.split_size(wanted.split) if task else TASKS[name].published_sizes[wanted.split]
+def _num_problems(recipe: Recipe, split: str) -> int:
+    """Of all tasks together; of a mixture what its own slice takes of the parts' slices."""
+    if recipe.task.name != Mixture.name:
+        return sum(_size(recipe, key, part, split) for key, part in used(recipe).items())
+    wanted = splits.parse(getattr(recipe.task, split))
+    start, stop = wanted.bounds(sum(_size(recipe, key, part, wanted.split) for key, part in used(recipe).items()))
+    return stop - start
+
+
+def _size(recipe: Recipe, key: str, part: PartSection, split: str) -> int:
+    wanted, task = splits.parse(getattr(part, split)), _task(recipe, key, part)
+    size = task.split_size(wanted.split) if task else TASKS[part.name].published_sizes[wanted.split]
     start, stop = wanted.bounds(size)
     return stop - start
 
 
-def _mean_lengths(recipe: Recipe, task: Task | None) -> tuple[float, float]:
-    """Mean tokens of prompts and reference responses, from a few problems where data and tokenizer are here."""
-    folder_is_here = models.load_config(recipe.model.name) is not None
-    if task is None or not folder_is_here:
+def _mean_lengths(recipe: Recipe) -> tuple[float, float]:
+    """Mean tokens of prompts and reference responses, each task with the weight of its training problems."""
+    parts = used(recipe)
+    sizes = [max(_size(recipe, key, part, "train"), 1) for key, part in parts.items()]
+    lengths = [_lengths(recipe, key, part) for key, part in parts.items()]
+    prompt, response = (
+        sum(size * length[place] for size, length in zip(sizes, lengths, strict=True)) / sum(sizes) for place in (0, 1)
+    )
+    return prompt, response
+
+
+def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]:
+    """Those of one task, from a few problems where data and tokenizer are here."""
+    task = _task(recipe, key, part)
+    if task is None or models.load_config(recipe.model.name) is None:
         return _ASSUMED_TOKENS
     try:
         tokenizer: Any = models.load_tokenizer(recipe.model.name)
-        wanted = splits.parse(recipe.task.train)
+        wanted = splits.parse(part.train)
         start, stop = wanted.bounds(task.split_size(wanted.split))
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))
     except AftuneError:

@@ -37,7 +37,7 @@ def evaluate(context: Context) -> Summary:
         gc.collect()
     metrics: dict[str, Any] = {
         "seed": context.recipe.seed,
-        "task": context.recipe.task.name,
+        "task": context.recipe.task.title,
         "results": results,
         "comparisons": {
             f"aligned_vs_{other}": _compare(verdicts["aligned"], verdicts[other]) for other in verdicts if other != "aligned"

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from aftune.errors import UsageError
-from aftune.pipeline.stages import ALIGN, CONTROL, MEASURE, Stage, round_stages
+from aftune.pipeline.stages import ALIGN, CONTROL, MEASURE, REFERENCE, Stage, needs_reference, round_stages
 from aftune.recipe import AlignSection, Recipe, with_settings
 
 
@@ -28,8 +28,10 @@ class Method:
         if self.trains is not ALIGN:
             return [stage for stage in (self.trains, MEASURE) if stage is not None]
         later = [stage for number in range(2, recipe.rounds + 1) for stage in round_stages(recipe, number)]
+        # The shared one is of the model that the recipe starts from.
+        reference = [REFERENCE] if "align.start" in self.varied and needs_reference(recipe) else []
         measured = replace(MEASURE, reads=(*MEASURE.reads, *(stage.name for stage in later if stage.run == ALIGN.run)))
-        return [ALIGN, *later, measured]
+        return [*reference, ALIGN, *later, measured]
 
     @property
     def folder(self) -> str:
@@ -67,17 +69,26 @@ def parse(text: str) -> Method:
     name, *settings = text.strip().split(":")
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise UsageError(f"compare: there is no method {name!r}{hint} There are {', '.join(METHODS)}")
     base = METHODS[name]
     varied: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or key not in _KEYS:
-            raise UsageError(f"compare: {setting!r} in {text!r} is no setting; write key=value with one of {', '.join(_KEYS)}")
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f"did you mean {near[0]!r}? " if near and near[0] != key else ""
+            raise UsageError(
+                f"compare: {setting!r} in {text!r} is no setting; {hint}write key=value with one of {', '.join(_KEYS)}"
+            )
         if base.trains is None:
             raise UsageError(f"compare: {name} is the VFT model as it is and takes no settings; remove {setting!r}")
-        varied[_KEYS[key]] = yaml.safe_load(value)
+        if _KEYS[key] in varied:
+            raise UsageError(f"compare: {text!r} sets {_KEYS[key]} twice; remove one")
+        try:
+            varied[_KEYS[key]] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"compare: {setting!r} in {text!r}: the value is not valid YAML; correct it") from error
     title = ", ".join([base.title, *(_words(key, value) for key, value in varied.items())])
     return Method(text.strip(), title, base.trains, base.settings, varied)
 

@@ -23,12 +23,22 @@ from aftune.sampling.collect import collect_candidates
 from aftune.scoring import ScoredGroup, group_logprobs, score_groups
 from aftune.seeds import derive_seed
 
+# Ends the names of metrics that are by task: a value for each task's name.
+BY_TASK = "_by_task"
+
 
 class Votes(Record):
-    """Responses to a held-out problem sampled from the model itself."""
+    """Responses to a held-out problem sampled from the model itself: their answers (None: none could be read), whether they are
+    right, and their scores, nats per token."""
 
     problem_id: str
-    samples: list[Sampled]
+    answers: list[str | None]
+    right: list[bool]
+    scores: list[float]
+
+    @property
+    def samples(self) -> list[Sampled]:
+        return [Sampled(*sample) for sample in zip(self.answers, self.right, self.scores, strict=True)]
 
 
 class Verdict(Record):
@@ -133,9 +143,13 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
     return RecordFile(path, Votes)
 
 
-def _problem_votes(group: Group, scores: Sequence[float]) -> Votes:
-    samples = [Sampled(item.answer, bool(item.quality), score) for item, score in zip(group.feedback, scores, strict=True)]
-    return Votes(problem_id=group.problem.id, samples=samples)
+def _problem_votes(group: Group, scores: list[float]) -> Votes:
+    return Votes(
+        problem_id=group.problem.id,
+        answers=[feedback.answer for feedback in group.feedback],
+        right=[bool(feedback.quality) for feedback in group.feedback],
+        scores=scores,
+    )
 
 
 def _group_scores(group: Group, scored: ScoredGroup) -> GroupScores:
@@ -148,7 +162,7 @@ def _group_scores(group: Group, scored: ScoredGroup) -> GroupScores:
 
 def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Task accuracy with Wilson's interval, the reasons, how the responses are written, and accuracy by number of operations
-    where that is known."""
+    where that is known and by task where there are several."""
     num_right = sum(verdict.right for verdict in verdicts)
     written = text_quality([verdict.text for verdict in verdicts])
     metrics: dict[str, Any] = {
@@ -166,26 +180,44 @@ def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -
             by_operations[str(problem.metadata["num_operations"])].append(verdict.right)
     if by_operations:
         metrics["accuracy_by_num_operations"] = {key: float(np.mean(value)) for key, value in sorted(by_operations.items())}
+    by_task: dict[str, list[bool]] = defaultdict(list)
+    for problem, verdict in zip(problems, verdicts, strict=True):
+        by_task[problem.task].append(verdict.right)
+    if len(by_task) > 1:
+        tasks = sorted(by_task.items())
+        metrics[f"accuracy{BY_TASK}"] = {name: sum(right) / len(right) for name, right in tasks}
+        metrics[f"accuracy_ci95{BY_TASK}"] = {name: proportion_interval(sum(right), len(right)) for name, right in tasks}
+        metrics[f"num_problems{BY_TASK}"] = {name: len(right) for name, right in tasks}
     return metrics
 
 
 def assessment_metrics(groups: Sequence[Group], scores: Sequence[GroupScores]) -> dict[str, Any]:
-    """Assessment accuracy with a bootstrap interval, and mean scores of right and wrong candidates of the mixed groups."""
+    """Assessment accuracy with a bootstrap interval, by task too where there are several, and mean scores of right and wrong
+    candidates of the mixed groups."""
     shares, better, worse = array("d"), array("d"), array("d")
+    by_task: dict[str, array[float]] = {}
     for group, row in zip(groups, scores, strict=True):
         share = assessment_accuracy(row.scores, group.qualities)
+        of_task = by_task.setdefault(group.problem.task, array("d"))
         if share is not None:
             shares.append(share)
+            of_task.append(share)
             top = max(group.qualities)
             better.extend(score for score, quality in zip(row.scores, group.qualities, strict=True) if quality == top)
             worse.extend(score for score, quality in zip(row.scores, group.qualities, strict=True) if quality < top)
-    return {
+    metrics: dict[str, Any] = {
         "assessment_accuracy": float(np.mean(shares)) if shares else None,
         "assessment_accuracy_ci95": share_interval(shares) if shares else None,
         "num_assessed_problems": len(shares),
         "score_positive": float(np.mean(better)) if better else None,
         "score_negative": float(np.mean(worse)) if worse else None,
     }
+    if len(by_task) > 1:
+        tasks = sorted(by_task.items())
+        metrics[f"assessment_accuracy{BY_TASK}"] = {name: float(np.mean(own)) if own else None for name, own in tasks}
+        metrics[f"assessment_accuracy_ci95{BY_TASK}"] = {name: share_interval(own) if own else None for name, own in tasks}
+        metrics[f"num_assessed_problems{BY_TASK}"] = {name: len(own) for name, own in tasks}
+    return metrics
 
 
 def reference_metrics(scores: Sequence[GroupScores]) -> dict[str, Any]:
@@ -199,14 +231,14 @@ def reference_metrics(scores: Sequence[GroupScores]) -> dict[str, Any]:
 
 def voting_metrics(votes: Sequence[Votes]) -> dict[str, Any]:
     """Accuracy of the majority vote, of the vote weighted by scores, of the best by score, and pass@k for k = 1, 2, 4, ..."""
-    number = len(votes[0].samples)
-    chosen = [(majority_vote(vote.samples), weighted_vote(vote.samples), best_of_k(vote.samples)) for vote in votes]
+    number = len(votes[0].answers)
+    chosen = [(majority_vote(samples), weighted_vote(samples), best_of_k(samples)) for samples in (vote.samples for vote in votes)]
     names = ("vote_accuracy", "weighted_vote_accuracy", "best_of_k_accuracy")
     metrics: dict[str, Any] = {"num_votes": number}
     for place, name in enumerate(names):
         right = [sample is not None and sample.right for sample in (choice[place] for choice in chosen)]
         metrics |= {name: sum(right) / len(right), f"{name}_ci95": proportion_interval(sum(right), len(right))}
     ks = [2**power for power in range(number.bit_length()) if 2**power <= number]
-    num_right = [sum(sample.right for sample in vote.samples) for vote in votes]
+    num_right = [sum(vote.right) for vote in votes]
     passed = pass_at_k(num_right, [number] * len(votes), ks)
     return metrics | {f"pass_at_{k}": float(np.mean(passed[k])) for k in ks}

@@ -1,5 +1,6 @@
 """Stage `prepare`: the problems of each split, checked against the model's context, with whatever was left out listed."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from aftune.encoding import too_long
@@ -32,7 +33,9 @@ def _kept(
     """The problems of a split that stay. Notes on the way which questions are held out (and in which split), what is left
     out, and how many stay."""
     section = getattr(context.recipe.task, split)
+    num_kept: Counter[str] = Counter()  # by task
     for problem in context.task.stream(section):
+        num_kept[problem.task] += 0
         question = " ".join(problem.question.split())
         reason = _misfit(context, problem)
         if reason is None and held_out.get(question, split) != split:
@@ -43,9 +46,12 @@ def _kept(
         if split != _ORDER[-1]:
             held_out[question] = split
         sizes[split] += 1
+        num_kept[problem.task] += 1
         yield problem
-    if not sizes[split]:
-        raise DataError(f"task.{split}: no problem of {section} is left; see the reasons: {left_out[:3]}")
+    for name, number in num_kept.items():
+        if not number:
+            what = section if len(num_kept) == 1 else f"task {name}"
+            raise DataError(f"task.{split}: no problem of {what} is left; see the reasons: {left_out[-3:]}")
 
 
 def _misfit(context: Context, problem: Problem) -> str | None:

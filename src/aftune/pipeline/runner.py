@@ -10,9 +10,10 @@ from typing import Any, Literal
 from rich.markup import escape
 
 import aftune
-from aftune import models, tasks
+from aftune import models
 from aftune.errors import AftuneError, StageError
 from aftune.pipeline import stages as registry
+from aftune.pipeline import task
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
 from aftune.pipeline.stages import Stage
 from aftune.recipe import Recipe
@@ -73,9 +74,7 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
 
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
-    task = tasks.find(recipe.task.name)
-    for split in ("train", "validation", "test"):
-        task.parse_slice(getattr(recipe.task, split))
+    task.check(recipe)
     models.pick_device(recipe.model.device)
 
 
@@ -112,6 +111,8 @@ def run_stages(
         earlier = shared.plan() if shared else []
         wanted = [item for item in plan(recipe, run, stages, earlier) if only in (None, item.stage.name)]
         if only is not None:
+            if not wanted:
+                raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists those that it has")
             _check_inputs(*wanted)
         run.write_recipe(recipe)
         for item in wanted:

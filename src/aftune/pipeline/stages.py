@@ -173,12 +173,12 @@ def enabled_stages(recipe: Recipe) -> list[Stage]:
 
 def reads(stage: Stage, recipe: Recipe, known: Container[str]) -> list[str]:
     """The known stages that a stage reads. Imported candidates need no VFT model; only a control for the same compute has to
-    know the groups."""
-    unneeded = set()
+    know the groups; in a comparison there may be a reference that other methods need."""
+    unneeded = set() if needs_reference(recipe) else {"reference"}
     if stage.name == "sample" and recipe.candidates is not None:
-        unneeded = {"sft"}
+        unneeded.add("sft")
     if stage.name == "control" and recipe.control.match == "steps":
-        unneeded = {"label"}
+        unneeded.add("label")
     return [name for name in stage.reads if name in known and name not in unneeded]
 
 
@@ -187,6 +187,7 @@ def input_files(stage: Stage, recipe: Recipe) -> dict[str, str]:
     if stage.reads:
         return {}
     folders = {"model": Path(models.resolve(recipe.model.name)), "data": recipe.data}
+    folders |= {f"task.parts.{place}.data": part.data for place, part in enumerate(recipe.task.parts)}
     return {
         f"{kind}/{name}": value
         for kind, folder in folders.items()

@@ -11,13 +11,13 @@ import torch
 from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_callback import PrinterCallback
 
-from aftune import tasks
 from aftune.encoding import EncodedGroup
 from aftune.errors import DataError
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.models import pick_device
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.stages import needs_reference
+from aftune.pipeline.task import default_feedback
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
 from aftune.record_files import RecordFile
 from aftune.records import Group, GroupLogprobs, Problem, write_json
@@ -136,7 +136,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         own = set(AlignSection.model_fields) - set(TrainingSection.model_fields) - {"start", "auto_beta_quantile"}
         alignment = {name: getattr(section, name) for name in sorted(own)}
         if section.feedback == "task":
-            alignment["feedback"] = tasks.find(recipe.task.name).default_feedback
+            alignment["feedback"] = default_feedback(recipe)
     selection: dict[str, Any] = {}
     if validated:
         selection = {

@@ -29,7 +29,7 @@ _CONSTRAINTS = {"none": "none", "detached": "detached (DC)", "boundary": "bounda
 def facts(data: ReportData) -> list[Fact]:
     recipe = data.recipe
     return [
-        Fact("Task", recipe.task.name),
+        Fact("Task", recipe.task.title),
         Fact("Model", f"{model_name(recipe.model.name)}, {recipe.model.precision}"),
         Fact("Problems", _problems(data)),
         Fact("Candidates", _candidates(data)),

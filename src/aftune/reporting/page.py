@@ -14,7 +14,7 @@ def render_page(data: ReportData) -> str:
     """The whole page as HTML text."""
     return render(
         "page.html.j2",
-        title=f"{data.recipe.task.name}, {facts.model_name(data.recipe.model.name)}",
+        title=f"{data.recipe.task.title}, {facts.model_name(data.recipe.model.name)}",
         lead=results.lead(data),
         facts=facts.facts(data),
         stage_times=facts.stage_times(data),
@@ -23,6 +23,7 @@ def render_page(data: ReportData) -> str:
         num_problems=max((result["num_problems"] for result in data.metrics["results"].values()), default=0),
         num_assessed=max((result.get("num_assessed_problems", 0) for result in data.metrics["results"].values()), default=0),
         comparisons=results.comparisons(data),
+        tasks=results.task_tables(data),
         operations=results.operations_table(data),
         operations_figure=plots.operations_figure(data),
         result_figures=plots.result_figures(data),

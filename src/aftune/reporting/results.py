@@ -1,7 +1,7 @@
 """The headline: accuracy and assessment accuracy of each model, and what can be told between them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +34,10 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class OperationsTable:
-    """Accuracy by number of operations: `rows` has a model and one text for each of `columns`."""
+class Breakdown:
+    """A metric by kinds of problems: `rows` has a model and one text for each of `columns`; `corner` says what is in it."""
 
+    corner: str
     columns: list[str]
     rows: list[tuple[PolicyName, list[str]]]
 
@@ -94,15 +95,36 @@ def _comparison(other: PolicyName, values: Mapping[str, Any]) -> Comparison:
     return Comparison(other, told, sentence)
 
 
-def operations_table(data: ReportData) -> OperationsTable | None:
+def operations_table(data: ReportData) -> Breakdown | None:
     """None where the task does not count operations."""
     tables = {key: result.get("accuracy_by_num_operations") or {} for key, result in data.metrics["results"].items()}
     keys = operation_keys(tables)
     if not keys:
         return None
     sizes = Counter(str(group.problem.metadata.get("num_operations")) for group in data.groups)
-    columns = [f"{key} (n = {count(sizes[key])})" if sizes[key] else key for key in keys]
-    return OperationsTable(columns, [(name, [percent(tables[name.key].get(key)) for key in keys]) for name in named(tables)])
+    return _breakdown("Operations", tables, keys, sizes)
+
+
+def task_tables(data: ReportData) -> list[Breakdown]:
+    """Accuracy and assessment accuracy by task; none where there is one task."""
+    results = data.metrics["results"]
+    found = []
+    for corner, metric, sizes in (
+        ("Accuracy", "accuracy_by_task", "num_problems_by_task"),
+        ("Assessment accuracy", "assessment_accuracy_by_task", "num_assessed_problems_by_task"),
+    ):
+        tables = {key: result[metric] for key, result in results.items() if metric in result}
+        if tables:
+            first = next(key for key in results if key in tables)
+            found.append(_breakdown(corner, tables, sorted(tables[first]), results[first].get(sizes, {})))
+    return found
+
+
+def _breakdown(
+    corner: str, tables: Mapping[str, Mapping[str, float | None]], keys: Sequence[str], sizes: Mapping[str, int]
+) -> Breakdown:
+    columns = [f"{key} (n = {count(sizes[key])})" if sizes.get(key) else key for key in keys]
+    return Breakdown(corner, columns, [(name, [percent(tables[name.key].get(key)) for key in keys]) for name in named(tables)])
 
 
 def operation_keys(tables: Mapping[str, Mapping[str, float]]) -> list[str]:

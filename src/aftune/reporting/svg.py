@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -67,7 +68,8 @@ WIDTH = 4.6  # inches at 72 units: near the width of a phone, so that the text k
 def draw(name: str, description: str, paint: Callable[[Axes], None], height: float = 2.9, width: float = WIDTH) -> Markup:
     """An SVG element with one pair of axes, sizes in inches. `name` is unique on the page, `description` is read to people who
     cannot see it."""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"aftune {name}"}):
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"aftune {name}"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing")  # the browser has them
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.add_subplot())
         buffer = io.StringIO()

@@ -37,6 +37,7 @@ class Pass(TypedDict):
     """Groups that are computed together."""
 
     response_lengths: Tensor  # [P, G] int64, tokens; 0 where there is no response
+    padded_lengths: Tensor  # [P] int64, tokens of the prompt with the longest response
     in_sft: Tensor  # [P, G] bool
     in_alignment: Tensor  # [P, G] bool
     qualities: Tensor  # [P, G] float32; 0 outside the alignment loss
@@ -74,6 +75,7 @@ def make_pass(
     shape = (len(groups), max(1, *(len(group.response_ids) for group in groups)))
     made = Pass(
         response_lengths=torch.zeros(shape, dtype=torch.long),
+        padded_lengths=torch.tensor([len(g.prompt_ids) + max(map(len, g.response_ids), default=0) for g in groups]),
         in_sft=torch.zeros(shape, dtype=torch.bool),
         in_alignment=torch.zeros(shape, dtype=torch.bool),
         qualities=torch.zeros(shape),

@@ -1,5 +1,6 @@
 """Log-probabilities and scores of many groups, without gradients."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from accelerate.utils import send_to_device
 
 from aftune.encoding import EncodedGroup
+from aftune.errors import DataError
 from aftune.scoring.abilities import abilities
 from aftune.scoring.batches import make_pass
 from aftune.scoring.logprobs import response_logprobs
@@ -33,7 +35,10 @@ def score_groups(
     token_budget: int = 4096,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[list[float]]:
-    """The score of every response of every group, nats per token, in the order given; groups are taken as they are needed."""
+    """The score of every response of every group, nats per token, in the order given; groups are taken as they are needed.
+
+    Raises DataError where the model gives a log-probability that is not finite.
+    """
     for group in group_logprobs(model, groups, token_budget=token_budget, on_progress=on_progress):
         yield group.scores
 
@@ -58,7 +63,17 @@ def _scored(model: Any, groups: list[EncodedGroup], token_budget: int) -> list[S
     made = make_pass(groups, token_budget=token_budget, shared_prefix=abilities(model).shared_prefix)
     logprobs = response_logprobs(model, send_to_device(made, model.device))
     rows = zip(groups, logprobs.sums_P_G.tolist(), logprobs.lengths_P_G.tolist(), strict=True)
-    return [ScoredGroup(sums[: len(group.response_ids)], lengths[: len(group.response_ids)]) for group, sums, lengths in rows]
+    return [_scored_group(group, sums, lengths) for group, sums, lengths in rows]
+
+
+def _scored_group(group: EncodedGroup, sums: list[float], lengths: list[int]) -> ScoredGroup:
+    number = len(group.response_ids)
+    if not all(map(math.isfinite, sums[:number])):
+        raise DataError(
+            f"{group.problem_id}: the model gives log-probabilities that are not finite; "
+            "its training has diverged: lower learning_rate"
+        )
+    return ScoredGroup(sums[:number], lengths[:number])
 
 
 def _blocks(groups: Iterable[EncodedGroup], token_budget: int) -> Iterator[list[EncodedGroup]]:

@@ -11,6 +11,8 @@ from aftune.prompts import PLAIN_PROMPT
 from aftune.records import Feedback, Problem
 from aftune.tasks import splits
 
+FeedbackKind = Literal["binary", "ranking"]
+
 
 class Task(ABC):
     """One benchmark. `version` changes when its prompts or verdicts change."""
@@ -20,7 +22,8 @@ class Task(ABC):
     split_names: ClassVar[tuple[str, ...]]
     published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
     prompt_template: ClassVar[str] = PLAIN_PROMPT
-    default_feedback: ClassVar[Literal["binary", "ranking"]] = "binary"  # what alignment compares candidates by
+    default_feedback: FeedbackKind = "binary"  # what alignment compares candidates by
+    problems_of: ClassVar[str | None] = None  # the task whose name its problems carry, where that is another one
 
     @abstractmethod
     def split_size(self, split: str) -> int:
@@ -28,7 +31,10 @@ class Task(ABC):
 
     @abstractmethod
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
-        """Problems `start` to `stop` (exclusive) of a split; raises DataError with the place of a bad record."""
+        """Problems `start` to `stop` (exclusive) of a split; raises DataError with the place of a bad record.
+
+        All carry the same task name (`problem_task`).
+        """
 
     @abstractmethod
     def extract(self, text: str, reading: Reading) -> str | None:
@@ -37,6 +43,16 @@ class Task(ABC):
     @abstractmethod
     def is_right(self, answer: str, problem: Problem) -> bool:
         """Whether an extracted answer equals the gold one."""
+
+    @classmethod
+    def problem_task(cls) -> str:
+        """The task name that its problems carry."""
+        return cls.problems_of or cls.name
+
+    @classmethod
+    def ranks(cls) -> bool:
+        """Whether it knows a ranking."""
+        return cls.rank is not Task.rank
 
     @classmethod
     def parse_slice(cls, split_slice: str) -> splits.SplitSlice:

@@ -65,6 +65,7 @@ class Gsm8kRank(Gsm8k):
     """
 
     name = "gsm8k_rank"
+    problems_of = "gsm8k"
     default_feedback = "ranking"
 
 

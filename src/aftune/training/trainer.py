@@ -176,8 +176,9 @@ class AlignmentTrainer(Trainer):
         return (loss, {}) if return_outputs else loss
 
     def _sft_loss(self, logprobs: ResponseLogprobs, batch: Pass, counts: Tensor) -> Tensor:
-        """The share of a pass in the mean over the reference tokens of the step."""
-        return -logprobs.sums_P_G[batch["in_sft"]].sum() / counts[1]
+        """The share of a pass in the mean over the VFT tokens of the step, or over its groups."""
+        count = counts[0] if cast(AlignmentConfig, self.args).sft_reduction == "token_sum" else counts[1]
+        return -logprobs.sums_P_G[batch["in_sft"]].sum() / count
 
     def _alignment_loss(self, logprobs: ResponseLogprobs, batch: Pass, counts: Tensor) -> tuple[Tensor, losses.LossOutputs]:
         """The share of a pass in the mean over the groups of the step."""
@@ -187,6 +188,7 @@ class AlignmentTrainer(Trainer):
             batch["qualities"],
             batch["in_alignment"],
             batch["reference_logprob_sums"],
+            batch["padded_lengths"],
         )
         outputs = self.alignment_loss(inputs)
         return outputs.losses_P.sum() / counts[0], outputs

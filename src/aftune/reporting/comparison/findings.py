@@ -68,7 +68,7 @@ def findings(results: Mapping[str, Any]) -> list[Finding]:
 
 def caveat(results: Mapping[str, Any]) -> str:
     """What a reader of the lead must know of the seeds."""
-    if len(results["seeds"]) > 1:
+    if len(results["seeds"]) > 1 or not results["runs"]:
         return ""
     return "One seed only: how much another training seed would change these numbers was not measured."
 

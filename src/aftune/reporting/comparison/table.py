@@ -18,6 +18,7 @@ from aftune.reporting.formatting import (
     percent,
     percent_interval,
     score,
+    visible,
 )
 
 
@@ -55,6 +56,7 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
     parts = (
         ("Accuracy and differences", _accuracy_columns(methods)),
         ("Scores, responses and training", _OTHER_COLUMNS),
+        ("By task", _task_columns(methods)),
         ("Votes and pass@k", _vote_columns(results, methods)),
     )
     found = [_table(heading, columns, methods) for heading, columns in parts]
@@ -123,6 +125,17 @@ _OTHER_COLUMNS: list[Column] = [
     (("Optimizer", "steps"), _mean("optimizer_steps", lambda value: count(round(value)))),
     (("Time of", "training"), _mean("seconds", duration)),
 ]
+
+
+def _task_columns(methods: Iterable[Method]) -> list[Column]:
+    """Where there are several tasks, their metrics are named `accuracy.arithmetic`."""
+    names = dict.fromkeys(name for method in methods for name in method["metrics"])
+    return [
+        ((heading, visible(name.removeprefix(f"{key}."))), _shares(name))
+        for key, heading in (("accuracy", "Accuracy,"), ("assessment_accuracy", "Assessment,"))
+        for name in names
+        if name.startswith(f"{key}.")
+    ]
 
 
 def _vote_columns(results: Mapping[str, Any], methods: Iterable[Method]) -> list[Column]:

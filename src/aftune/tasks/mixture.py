@@ -1,0 +1,123 @@
+"""Several tasks as one, for a training run over all of them that is evaluated on each.
+
+Every problem carries the name of its task, by which it is asked and its responses are judged: prompts, references, verdicts
+and ranks are those of the part alone.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NoReturn
+
+from aftune.answers import Reading
+from aftune.errors import DataError, UsageError
+from aftune.records import Feedback, Problem
+from aftune.tasks.base import FeedbackKind, Task
+
+
+@dataclass(frozen=True)
+class Part:
+    """A task, and by split of the mixture the slice that it gives; `key` is where that was asked for, for errors."""
+
+    key: str
+    task: Task
+    slices: Mapping[str, str]
+
+    def bounds(self, split: str) -> tuple[int, int]:
+        """First and last-but-one index of its problems; raises DataError where there are none."""
+        wanted = self.task.parse_slice(self.slices[split])
+        start, stop = wanted.bounds(self.task.split_size(wanted.split))
+        if start == stop:
+            raise DataError(f"{self.key}.{split}: {self.slices[split]} of {self.task.name} holds no problems; choose another slice")
+        return start, stop
+
+    def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
+        return self.task.problems(self.task.parse_slice(self.slices[split]).split, start, stop)
+
+
+class Mixture(Task):
+    """Its splits hold the slices of its parts, evenly mixed: any stretch of a split has about the same share of each part.
+
+    Raises what `check_parts` raises.
+    """
+
+    name = "mixture"
+    version = 1
+    split_names = ("train", "validation", "test")
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        classes = {part.key: type(part.task) for part in parts}
+        check_parts(classes)
+        self.parts = list(parts)
+        self.default_feedback = shared_feedback(classes.values())
+        self._by_name = {part.task.problem_task(): part.task for part in parts}
+
+    def split_size(self, split: str) -> int:
+        return sum(stop - start for start, stop in (part.bounds(split) for part in self.parts))
+
+    def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
+        bounds = [part.bounds(split) for part in self.parts]
+        turns = _turns([last - first for first, last in bounds])
+        passed = list(islice(turns, start))
+        streams = [
+            part.problems(split, first + passed.count(place), last)
+            for place, (part, (first, last)) in enumerate(zip(self.parts, bounds, strict=True))
+        ]
+        for place in islice(turns, stop - start):
+            problem = next(streams[place])
+            self._part(problem)
+            yield problem
+
+    def prompt(self, problem: Problem) -> str:
+        return self._part(problem).prompt(problem)
+
+    def reference_response(self, problem: Problem) -> str | None:
+        return self._part(problem).reference_response(problem)
+
+    def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
+        return self._part(problem).verdict(problem, text, reading)
+
+    def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
+        return self._part(problem).rank(problem, text, reading)
+
+    def is_right(self, answer: str, problem: Problem) -> bool:
+        return self._part(problem).is_right(answer, problem)
+
+    def extract(self, text: str, reading: Reading) -> NoReturn:
+        """Raises UsageError: how an answer is read depends on the problem."""
+        raise UsageError("a mixture reads answers as the problem's task does; use verdict, which knows the problem")
+
+    def _part(self, problem: Problem) -> Task:
+        """The task of a problem; raises DataError where it is none of the parts."""
+        if problem.task not in self._by_name:
+            raise DataError(f"{problem.id}: its task is {problem.task!r}, but the parts are {', '.join(self._by_name)}")
+        return self._by_name[problem.task]
+
+
+def check_parts(classes: Mapping[str, type[Task]]) -> None:
+    """Of the tasks of a mixture, by the keys that name them: raises UsageError where there is none, where one is a mixture, and
+    where two have the same problems."""
+    if not classes:
+        raise UsageError("task.parts: a mixture needs parts, and there are none; write for example [{name: arithmetic}]")
+    keys: dict[str, str] = {}
+    for key, task in classes.items():
+        if issubclass(task, Mixture):
+            raise UsageError(f"{key}.name: a mixture cannot be part of a mixture; name the parts of both in one list")
+        other = keys.setdefault(task.problem_task(), key)
+        if other != key:
+            raise UsageError(f"{key}.name: {task.name} has the problems of {other}, {classes[other].name}; remove one of them")
+
+
+def shared_feedback(classes: Iterable[type[Task]]) -> FeedbackKind:
+    """Ranking where it is the default of all tasks."""
+    return "ranking" if all(task.default_feedback == "ranking" for task in classes) else "binary"
+
+
+def _turns(sizes: Sequence[int]) -> Iterator[int]:
+    """Whose problem comes next: number k of a part's n stands at (k + 1/2) / n of the way, at the same place the first part."""
+
+    def marks(place: int, size: int) -> Iterator[tuple[float, int]]:
+        return (((number + 0.5) / size, place) for number in range(size))
+
+    return (place for _, place in heapq.merge(*(marks(place, size) for place, size in enumerate(sizes))))

@@ -1,0 +1,79 @@
+"""A small finished comparison that several files look at; none of them changes it."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import small_comparison
+from aftune.pipeline import compare
+from aftune.pipeline.compare import Comparison
+from aftune.training.dataset import EncodedGroups
+
+
+@dataclass(frozen=True)
+class FinishedComparison:
+    """seen: for each method the ids of the problems that it was trained on, in that order."""
+
+    folder: Path
+    wanted: Comparison
+    failures: list[compare.Failure]
+    seen: dict[str, list[str]]
+
+    @property
+    def shared(self) -> Path:
+        return self.folder / "seed-0"
+
+    def method(self, name: str) -> Path:
+        return self.shared / "methods" / name.replace(":", ",")
+
+    def clone(self, folder: Path, methods: Sequence[str] = ()) -> Path:
+        """A copy with the shared stages and these methods."""
+        shutil.copytree(self.shared, folder / "seed-0", ignore=shutil.ignore_patterns("methods"))
+        for name in methods:
+            place = self.method(name)
+            shutil.copytree(place, folder / "seed-0" / "methods" / place.name)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> FinishedComparison:
+    """All of `small_comparison.METHODS`. Processes of pytest-xdist share one: whoever comes second finds it finished."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "comparison"
+    folder.mkdir(exist_ok=True)
+    noted = folder / "seen.json"
+    wanted = compare.comparison(small_comparison.recipe(folder), small_comparison.METHODS)
+    with open(folder / ".test-lock", "w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        seen = _noting_what_is_seen(patch)
+        failures = small_comparison.run(wanted)
+        if not noted.exists():
+            noted.write_text(json.dumps(seen))
+    return FinishedComparison(folder, wanted, failures, json.loads(noted.read_text()))
+
+
+def _noting_what_is_seen(patch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    seen: dict[str, list[str]] = defaultdict(list)
+    current = [""]
+    run, get = compare._run, EncodedGroups.__getitem__
+
+    def noting_run(recipe: Any, names: Any, seed: int, name: str | None) -> list[str]:
+        current[0] = name or "shared"
+        return run(recipe, names, seed, name)
+
+    def noting_get(self: EncodedGroups, index: int) -> Any:
+        group = get(self, index)
+        seen[current[0]].append(group.problem_id)
+        return group
+
+    patch.setattr(compare, "_run", noting_run)
+    patch.setattr(EncodedGroups, "__getitem__", noting_get)
+    return seen

@@ -1,0 +1,128 @@
+"""The reference of a comparison: what the VFT model itself says of the groups, and what DPO and the automatic beta make of it."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import small_comparison
+from aftune import models
+from aftune.encoding import encode_candidate, encode_prompt, encode_response
+from aftune.pipeline.context import Context
+from aftune.pipeline.reference import reference
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.training import align
+from aftune.prompts import PLAIN_PROMPT
+from aftune.recipe import ModelSection
+from aftune.records import Group, GroupLogprobs, read_records
+from aftune.training.auto_beta import auto_beta
+from aftune.training.dataset import LongestFirst
+
+LN2 = math.log(2)
+
+
+def ids_of(tokenizer: Any, group: Group) -> tuple[list[int], list[list[int]]]:
+    """Prompt and responses, the reference first."""
+    assert group.problem.rationale is not None
+    responses = [encode_candidate(tokenizer, candidate) for candidate in group.candidates]
+    prompt = encode_prompt(tokenizer, PLAIN_PROMPT.format(question=group.problem.question))
+    return prompt, [encode_response(tokenizer, group.problem.rationale), *responses]
+
+
+@torch.no_grad()
+def log_likelihood(model: Any, prompt: list[int], response: list[int]) -> float:
+    """One sequence through the model as transformers has it, in float64 from its logits on."""
+    logits = model(input_ids=torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1].double()
+    return float(logits.log_softmax(-1).gather(1, torch.tensor(response)[:, None]).sum())
+
+
+def context(comparison: Any, folder: Path, **sections: Any) -> Context:
+    """A run of its own in `folder`, with the finished stages of the comparison."""
+    for name in ("prepare", "sft", "label"):
+        shutil.copytree(comparison.shared / name, folder / name)
+    for name in ("reference", "align"):
+        (folder / name).mkdir()
+    return Context(small_comparison.recipe(folder, **sections), RunDirectory(folder))
+
+
+def first_share(comparison: Any, tokenizer: Any, batch_size: int) -> float:
+    """The share of groups with pairs in the first batch. The reference is the best, so a group with a wrong candidate has some."""
+    groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
+    encoded = [ids_of(tokenizer, group) for group in groups]
+    sizes = [len(prompt) + sum(map(len, responses)) for prompt, responses in encoded]
+    batch = list(LongestFirst(sizes, seed=0))[:batch_size]
+    return sum(0.0 in groups[place].qualities for place in batch) / batch_size
+
+
+def test_it_is_what_the_vft_model_says(comparison: Any, tokenizer: Any) -> None:
+    groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
+    written = read_records(comparison.shared / "reference" / "logprobs.jsonl", GroupLogprobs)
+    assert [row.problem_id for row in written] == [group.problem.id for group in groups]
+    model = models.load_model(str(comparison.shared / "sft" / "model"), ModelSection())
+    for group, row in zip(groups, written, strict=True):
+        prompt, responses = ids_of(tokenizer, group)
+        assert row.lengths == list(map(len, responses))
+        assert row.sums == pytest.approx([log_likelihood(model, prompt, response) for response in responses], rel=1e-4, abs=1e-3)
+    assert RunDirectory(comparison.shared).entry("reference")["summary"] == {"groups": len(groups)}
+
+
+def test_with_another_start_it_is_what_the_base_model_says(comparison: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """And not what the VFT model says."""
+    reference(context(comparison, tmp_path, align={"start": "base"}))
+    groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
+    written, shared = (
+        read_records(folder / "reference" / "logprobs.jsonl", GroupLogprobs) for folder in (tmp_path, comparison.shared)
+    )
+    model = models.load_model(models.BUNDLED, ModelSection())
+    prompt, responses = ids_of(tokenizer, groups[0])
+    assert written[0].sums == pytest.approx([log_likelihood(model, prompt, response) for response in responses], rel=1e-4, abs=1e-3)
+    assert all(abs(a - b) > 0.01 for a, b in zip(written[0].sums, shared[0].sums, strict=True))
+
+
+def test_dpo_starts_at_ln_2(comparison: Any, tokenizer: Any) -> None:
+    """Model and reference are the same: log(1 + exp(0)) for every group with pairs, 0 for the others."""
+    first = json.loads((comparison.method("dpo") / "align" / "log.json").read_text())[0]
+    assert first["step"] == 1
+    share = first_share(comparison, tokenizer, 4)
+    assert 0 < share <= 1
+    assert first["alignment_loss"] == pytest.approx(share * LN2, abs=1e-6)
+    bounded = json.loads((comparison.method("dpo-bc:beta=20") / "align" / "log.json").read_text())[0]
+    # log(1 + e^0 + e^(-2 beta b)): B = h_w - 20, so the added term is exp(0.1 * (2 B - h_w - h_l)) = e^-4.
+    assert bounded["alignment_loss"] == pytest.approx(share * math.log(2 + math.exp(-4)), abs=1e-6)
+
+
+def test_dpo_starts_at_ln_2_in_bfloat16(comparison: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """The reference is computed in the precision of training."""
+    sections = {"model": {"precision": "bfloat16"}, "align": {"loss": "dpo", "constraint": "none", "num_epochs": 0.5}}
+    run = context(comparison, tmp_path, **sections)
+    reference(run)
+    align(run)
+    (first, _) = json.loads((tmp_path / "align" / "log.json").read_text())
+    assert first["alignment_loss"] == pytest.approx(first_share(comparison, tokenizer, 4) * LN2, abs=1e-3)
+    half, whole = (
+        [total for row in read_records(folder / "reference" / "logprobs.jsonl", GroupLogprobs) for total in row.sums]
+        for folder in (tmp_path, comparison.shared)
+    )
+    assert half != whole
+    assert half == pytest.approx(whole, rel=0.05, abs=0.5)
+
+
+def test_the_automatic_beta_is_that_of_the_files(comparison: Any) -> None:
+    """The 0.9 quantile of the positive gaps, from the qualities and the written sums, by sorting."""
+    groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
+    written = read_records(comparison.shared / "reference" / "logprobs.jsonl", GroupLogprobs)
+    gaps = []
+    for group, row in zip(groups, written, strict=True):
+        scores = [total / length for total, length in zip(row.sums, row.lengths, strict=True)]
+        right = [scores[0], *(score for score, quality in zip(scores[1:], group.qualities, strict=True) if quality)]
+        gaps += [min(right) - score for score, quality in zip(scores[1:], group.qualities, strict=True) if not quality]
+    positive = sorted(gap for gap in gaps if gap > 0)
+    place = 0.9 * (len(positive) - 1)
+    low = positive[math.floor(place)]
+    expected = low + (place - math.floor(place)) * (positive[math.ceil(place)] - low)
+    chosen = RunDirectory(comparison.method("aft-bc:beta=auto")).entry("align")["summary"]["beta"]
+    assert chosen == pytest.approx(expected) == pytest.approx(auto_beta(groups, written, 0.9))

@@ -1,0 +1,60 @@
+"""A comparison that runs in seconds, and a driver that runs some methods of it and kills itself at a given moment.
+
+python small_comparison.py RUN_DIR METHODS PLACE CALLS     METHODS has commas between; PLACE is `seed-0/STAGE` or `METHOD/STAGE`
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aftune.pipeline import compare, compare_results
+from aftune.recipe import Recipe
+from small_run import kill_at
+
+SETTINGS: dict[str, Any] = {
+    "task": {"train": "train[:8]", "validation": "validation[:4]", "test": "test[6:12]"},
+    "sft": {"learning_rate": 3e-4, "num_epochs": 1, "batch_size": 4},
+    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 4},  # blocks of 18 of 24 candidates
+    "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 4},
+    "evaluate": {"num_candidates": 3, "num_votes": 2, "temperature": 0.7, "max_new_tokens": 64, "batch_size": 8},
+}
+
+METHODS = (
+    "vft",
+    "vft-steps",
+    "vft-compute",
+    "rft",
+    "dpo",
+    "dpo-bc:beta=20",
+    "pro",
+    "rrhf-dc",
+    "aft",
+    "aft-bc:beta=auto",
+    "aft-bc:feedback=ranking",
+    "aft-bc:k=2",
+    "aft-bc:rounds=2",
+)
+
+
+def recipe(run_dir: Path, **sections: Any) -> Recipe:
+    merged: dict[str, Any] = dict(SETTINGS)
+    for name, values in sections.items():
+        merged[name] = {**SETTINGS.get(name, {}), **values} if isinstance(values, dict) else values
+    return Recipe.model_validate({"run_dir": str(run_dir), **merged})
+
+
+def run(wanted: compare.Comparison, jobs: int = 1) -> list[compare.Failure]:
+    """What the command does, without its printing."""
+    failures = compare.run(wanted, jobs, lambda line: None, lambda done: None)
+    compare_results.write(wanted, compare_results.gather(wanted))
+    return failures
+
+
+def main(run_dir: Path, methods: Sequence[str], place: str, calls: int | None) -> None:
+    kill_at(place, calls, lambda run, stage: f"{run.path.name}/{stage}")
+    run(compare.comparison(recipe(run_dir), methods))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3], int(sys.argv[4]) if sys.argv[4].isdigit() else None)

@@ -1,0 +1,97 @@
+"""The automatic beta: a quantile of how far worse candidates already lie below better ones."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aftune.errors import DataError
+from aftune.records import Candidate, Feedback, Group, GroupLogprobs, Problem
+from aftune.training.auto_beta import auto_beta, gaps
+
+
+def group(*qualities: float) -> Group:
+    return Group(
+        problem=Problem(id="p", task="t", question="q", gold_answer="1"),
+        candidates=[Candidate(problem_id="p", index=index, text=f"{index}") for index in range(len(qualities))],
+        feedback=[Feedback(quality=quality, reason="") for quality in qualities],
+    )
+
+
+def logprobs(*scores: float, lengths: tuple[int, ...] = ()) -> GroupLogprobs:
+    """Sums that give these scores."""
+    tokens = list(lengths or [1] * len(scores))
+    return GroupLogprobs(problem_id="p", sums=[score * n for score, n in zip(scores, tokens, strict=True)], lengths=tokens)
+
+
+def test_gaps_by_hand() -> None:
+    """Better than the second (0) are the first (2) and the third (1): min(-.5, -.2) - -.9 = .4. Better than the third is the
+    first: -.5 - -.2 = -.3. Better than the first is none."""
+    assert gaps([2, 0, 1], [-0.5, -0.9, -0.2]) == pytest.approx([0.4, -0.3])
+    assert gaps([1, 1], [-0.5, -0.9]) == []
+    assert gaps([], []) == []
+
+
+def test_hand_worked_example() -> None:
+    """Two groups, the reference first in the second. First: right -.2 and -.4, wrong -.5, -1.0 and -.3; the lowest right score
+    is -.4, the gaps are .1, .6 and -.1. Second: reference -.1, right -.3, wrong -.6: gap .3. Positive gaps in order: .1, .3, .6.
+    Quantile 0 is .1, 1 is .6, .5 is .3; .9 lies .8 of the way from .3 to .6: .54. Lengths matter by the scores only."""
+    groups = [group(1, 1, 0, 0, 0), group(1, 0)]
+    items = [logprobs(-0.2, -0.4, -0.5, -1.0, -0.3), logprobs(-0.1, -0.3, -0.6, lengths=(7, 3, 2))]
+    found = {quantile: auto_beta(groups, items, quantile) for quantile in (0, 0.5, 0.9, 1)}
+    assert found == pytest.approx({0: 0.1, 0.5: 0.3, 0.9: 0.54, 1: 0.6})
+
+
+def test_the_reference_is_as_good_as_the_best_and_at_least_right() -> None:
+    """All candidates wrong (0, and here -3): only the reference at -.1 is better than the first: gaps .4 and, for the second, which
+    the first is better than too, min(-.1, -.5) - -.9 = .4. With a quality of 5 the reference ties: no gap below it."""
+    assert auto_beta([group(0, -3)], [logprobs(-0.1, -0.5, -0.9)], 0) == pytest.approx(0.4)
+    assert auto_beta([group(0, -3)], [logprobs(-0.1, -0.5, -0.9)], 1) == pytest.approx(0.4)
+    with pytest.raises(DataError):
+        auto_beta([group(5)], [logprobs(-0.1, -0.5)], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("groups", "items"),
+    [
+        ([], []),
+        ([group(1, 1)], [logprobs(-0.1, -0.2)]),  # no pair
+        ([group(1, 0)], [logprobs(-0.5, -0.2)]),  # the wrong one is above
+        ([group(1, 0)], [logprobs(-0.2, -0.2)]),  # and on a level
+    ],
+)
+def test_without_a_positive_gap_there_is_no_beta(groups: list[Group], items: list[GroupLogprobs]) -> None:
+    with pytest.raises(DataError, match=r"align.beta: auto needs candidates that score below better ones, .* give a number"):
+        auto_beta(groups, items, 0.9)
+
+
+def test_groups_and_log_probabilities_belong_together() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        auto_beta([group(1, 0), group(1, 0)], [logprobs(-0.1, -0.5)], 0.5)
+
+
+SCORE = st.integers(-400, -1).map(lambda n: n / 100)
+MEMBERS = st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.5]), SCORE), min_size=1, max_size=6)
+
+
+@given(
+    members=st.lists(MEMBERS, min_size=1, max_size=5),
+    quantiles=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
+)
+def test_larger_quantiles_give_no_smaller_betas(members: list[list[tuple[float, float]]], quantiles: list[float]) -> None:
+    """Each between the smallest and the largest positive gap, which a loop over all pairs finds."""
+    groups = [group(*(quality for quality, _ in one)) for one in members]
+    items = [logprobs(*(score for _, score in one)) for one in members]
+    positive = []
+    for one in members:
+        for quality, score in one:
+            lowest = min((other for better, other in one if better > quality), default=score)
+            if lowest > score:
+                positive.append(lowest - score)
+    if not positive:
+        with pytest.raises(DataError):
+            auto_beta(groups, items, quantiles[0])
+        return
+    low, high = (auto_beta(groups, items, quantile) for quantile in quantiles)
+    assert low <= high + 1e-12
+    assert min(positive) - 1e-12 <= low
+    assert high <= max(positive) + 1e-12
