@@ -311,7 +311,15 @@ def test_score_curves_are_means_over_seeds() -> None:
     }
     results = made_up.results([method("aft"), method("vft")], seeds=(0, 1))
     figures = score_figures(results, logs)
-    assert [figure.caption for figure in figures] == ["At the end: better −0.3000, worse −0.3000."]
+    assert [figure.caption for figure in figures] == ["Last tenth: better −0.3000, worse −0.3000."]
+
+
+def test_the_caption_of_scores_is_of_the_last_tenth() -> None:
+    """The last 2 of 20 steps: (-0.2 - 0.4) / 2 = -0.3."""
+    log = [{"score_better": -0.1, "step": float(step)} for step in range(1, 19)]
+    log += [{"score_better": -0.2, "step": 19.0}, {"score_better": -0.4, "step": 20.0}]
+    figures = score_figures(made_up.results([method("aft")]), {("aft", 0): log})
+    assert [figure.caption for figure in figures] == ["Last tenth: better −0.3000."]
 
 
 def test_mean_of_curves_with_different_steps() -> None:

@@ -72,10 +72,10 @@ def _falling_scores(log: Sequence[LogEntry]) -> str | None:
     better, worse = curve(log, "score_better"), curve(log, "score_worse")
     if better is None or worse is None or min(len(better.values), len(worse.values)) < 2:
         return None
-    (better_first, better_last), (worse_first, worse_last) = _ends(better), _ends(worse)
+    (better_first, better_last), (worse_first, worse_last) = ends(better), ends(worse)
     if better_last >= better_first or worse_last >= worse_first:
         return None
-    moved = [f"{score(first)} to {score(last)}" for first, last in (_ends(better), _ends(worse))]
+    moved = [f"{score(first)} to {score(last)}" for first, last in (ends(better), ends(worse))]
     return (
         f"Both scores fell between the first and the last tenth of the alignment: better candidates from {moved[0]}, worse ones "
         f"from {moved[1]} nats per token. The model loses likelihood on good responses too. Try a smaller align.learning_rate "
@@ -83,7 +83,7 @@ def _falling_scores(log: Sequence[LogEntry]) -> str | None:
     )
 
 
-def _ends(values: Curve) -> tuple[float, float]:
-    """Means of the first and the last tenth."""
+def ends(values: Curve) -> tuple[float, float]:
+    """Means of the first and the last tenth: single steps are noisy."""
     tenth = max(len(values.values) // 10, 1)
     return fmean(values.values[:tenth]), fmean(values.values[-tenth:])

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from aftune.reporting.comparison.methods import Method, finished, title, wrapped_title
-from aftune.reporting.curves import Curve, curve, mean_curve
+from aftune.reporting.curves import Curve, curve, ends, mean_curve
 from aftune.reporting.data import LogEntry
 from aftune.reporting.figures import STEPS, Figure, step_axis
 from aftune.reporting.formatting import score, visible
@@ -54,6 +54,6 @@ def _figure(method: Method, curves: Mapping[str, Curve], limits: tuple[float, fl
         axes.set_xlabel("")
         axes.set_title(wrapped_title(method, _TITLE_WIDTH))
 
-    ends = ", ".join(f"{label} {score(line.values[-1])}" for label, line in curves.items())
-    description = f"Scores while aligning, {title(method)}; at the end {ends}"
-    return Figure(draw(f"scores-{visible(method['name'])}", description, paint, height, _WIDTH), f"At the end: {ends}.")
+    last = ", ".join(f"{label} {score(ends(line)[1])}" for label, line in curves.items())
+    description = f"Scores while aligning, {title(method)}; mean of the last tenth {last}"
+    return Figure(draw(f"scores-{visible(method['name'])}", description, paint, height, _WIDTH), f"Last tenth: {last}.")
