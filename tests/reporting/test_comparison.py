@@ -18,6 +18,7 @@ from aftune.reporting.comparison.scores import score_curves, score_figures
 from aftune.reporting.comparison.sweeps import BETA, K, sweep_figures, sweeps
 from aftune.reporting.comparison.table import tables
 from aftune.reporting.curves import Curve, mean_curve
+from aftune.reporting.figures import Figure as PageFigure
 from html_page import (
     ATTACK,
     Elements,
@@ -210,6 +211,7 @@ def test_one_seed_and_missing_metrics() -> None:
     text = Elements(page).text
     assert "±" not in text.replace("± is the standard deviation", "")
     assert "One seed only" in text
+    assert "Time of training–" in text  # nothing is known of it, which is not 0 s
     for absent in ("Votes and pass@k", "Perplexity", "Optimizer", "None,", "nan", "p = None"):
         assert absent not in text, absent
     assert "No training log has scores." in text
@@ -299,6 +301,10 @@ def test_dpo_has_its_own_unit() -> None:
     assert "beta, nats per token<" in aft
 
 
+def captions(figures: list[PageFigure]) -> list[str]:
+    return [figure.caption.replace("\u00a0", " ") for figure in figures]
+
+
 def test_score_curves_are_means_over_seeds() -> None:
     logs: made_up.Logs = {
         ("aft", 0): [{"score_better": -0.1, "score_worse": -0.3, "step": 10}, {"score_better": -0.2, "step": 20}],
@@ -311,7 +317,7 @@ def test_score_curves_are_means_over_seeds() -> None:
     }
     results = made_up.results([method("aft"), method("vft")], seeds=(0, 1))
     figures = score_figures(results, logs)
-    assert [figure.caption for figure in figures] == ["Last tenth: better −0.3000, worse −0.3000."]
+    assert captions(figures) == ["Last tenth: better −0.3000, worse −0.3000."]
 
 
 def test_the_caption_of_scores_is_of_the_last_tenth() -> None:
@@ -319,7 +325,7 @@ def test_the_caption_of_scores_is_of_the_last_tenth() -> None:
     log = [{"score_better": -0.1, "step": float(step)} for step in range(1, 19)]
     log += [{"score_better": -0.2, "step": 19.0}, {"score_better": -0.4, "step": 20.0}]
     figures = score_figures(made_up.results([method("aft")]), {("aft", 0): log})
-    assert [figure.caption for figure in figures] == ["Last tenth: better −0.3000."]
+    assert captions(figures) == ["Last tenth: better −0.3000."]
 
 
 def test_mean_of_curves_with_different_steps() -> None:

@@ -21,7 +21,7 @@ class Unfinished:
 def overview(results: Mapping[str, Any]) -> list[Fact]:
     runs, seeds = results["runs"], results["seeds"]
     num_runs = len(results["methods"]) * len(seeds)
-    seconds = sum(run.get("seconds") or 0.0 for run in runs)
+    seconds = [run["seconds"] for run in runs if run.get("seconds") is not None]
     return [
         Fact("Task", visible(results["task"])),
         Fact("Model", visible(model_name(results["model"]))),
@@ -30,7 +30,7 @@ def overview(results: Mapping[str, Any]) -> list[Fact]:
         Fact("Runs", _of(len(runs), num_runs, "finished")),
         Fact("Test problems", _range(runs, "num_problems")),
         Fact("Assessed problems", _range(runs, "num_assessed_problems")),
-        Fact("Time of training", duration(seconds) + ", all methods together, without the stages that they share"),
+        Fact("Time of training", _together(seconds)),
     ]
 
 
@@ -46,6 +46,10 @@ def unfinished(results: Mapping[str, Any]) -> list[Unfinished]:
         for method in results["methods"]
         if method["num_seeds"] < len(results["seeds"])
     ]
+
+
+def _together(seconds: list[float]) -> str:
+    return f"{duration(sum(seconds))}, all methods together, without the stages that they share" if seconds else MISSING
 
 
 def _of(number: int, total: int, what: str) -> str:

@@ -10,7 +10,7 @@ from aftune.reporting.comparison.methods import Method, finished, title, wrapped
 from aftune.reporting.curves import Curve, curve, ends, mean_curve
 from aftune.reporting.data import LogEntry
 from aftune.reporting.figures import STEPS, Figure, step_axis
-from aftune.reporting.formatting import score, visible
+from aftune.reporting.formatting import NBSP, score, visible
 from aftune.reporting.svg import COLOURS, draw
 
 _WIDTH, _HEIGHT = 2.55, 1.75  # inches
@@ -54,6 +54,6 @@ def _figure(method: Method, curves: Mapping[str, Curve], limits: tuple[float, fl
         axes.set_xlabel("")
         axes.set_title(wrapped_title(method, _TITLE_WIDTH))
 
-    last = ", ".join(f"{label} {score(ends(line)[1])}" for label, line in curves.items())
+    last = ", ".join(f"{label}{NBSP}{score(ends(line)[1])}" for label, line in curves.items())
     description = f"Scores while aligning, {title(method)}; mean of the last tenth {last}"
     return Figure(draw(f"scores-{visible(method['name'])}", description, paint, height, _WIDTH), f"Last tenth: {last}.")
