@@ -67,7 +67,7 @@ def estimate(recipe: Recipe) -> list[StageCost]:
     parameters = num_parameters(recipe) or 0.0
     num_train, num_validation, num_test = (_num_problems(recipe, split) for split in SPLITS)
     prompt, response = _mean_lengths(recipe)
-    k, k_test = _num_candidates(recipe, recipe.sample), _num_candidates(recipe, recipe.evaluate)
+    k, k_test = num_candidates(recipe, recipe.sample), num_candidates(recipe, recipe.evaluate)
     num_sampled = 0 if recipe.candidates else k_test
     num_policies = 4 if recipe.control.enabled else 3
     row = prompt + response
@@ -104,7 +104,7 @@ def training_memory(recipe: Recipe) -> TrainingMemory | None:
     if config is None or parameters is None:
         return None
     prompt, response = _mean_lengths(recipe)
-    k = _num_candidates(recipe, recipe.sample)
+    k = num_candidates(recipe, recipe.sample)
     group, budget = prompt + (k + 1) * response, recipe.align.token_budget
     num_rows = 1 if group <= budget else math.ceil((k + 1) * response / max(budget - prompt, response))
     in_row = group * (budget // group) if num_rows == 1 else max(budget, prompt + response)
@@ -151,7 +151,8 @@ def _task(recipe: Recipe, key: str, part: PartSection) -> Task | None:
     return build_one(recipe, key, part)
 
 
-def _num_candidates(recipe: Recipe, section: SamplingSection) -> int:
+def num_candidates(recipe: Recipe, section: SamplingSection) -> int:
+    """Candidates of a problem: sampled, or as many as imported files have."""
     return section.num_candidates if recipe.candidates is None else CANDIDATES_PER_PROBLEM[recipe.candidates.format]
 
 
