@@ -106,6 +106,10 @@ def test_unknown_keys(complaint: Callable[..., str], text: str, message: str) ->
         ("sft: {learning_rate: .nan}", "sft.learning_rate is nan: "),
         ("sft: {learning_rate: true}", "sft.learning_rate is True: input should be a valid number"),
         ("sft: 3", "sft is 3: "),
+        (
+            "align: {loss: dpo, beta: auto}",
+            "align.beta: auto is in nats per token, and dpo's boundary is in nats of whole responses",
+        ),
         ("seed: -1", "seed is -1: input should be greater than or equal to 0"),
     ],
 )

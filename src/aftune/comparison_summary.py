@@ -1,10 +1,11 @@
 """What `aftune compare` prints: the plan, the runs as they end, and the table of methods."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from aftune.errors import AftuneError
@@ -12,6 +13,7 @@ from aftune.pipeline import compare, compare_results, runner
 from aftune.pipeline.compare import Comparison
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.progress import progress_bar
+from aftune.reporting.comparison import headline_baseline
 
 
 def print_plan(wanted: Comparison, console: Console) -> None:
@@ -51,7 +53,7 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     results = compare_results.gather(wanted)
     compare_results.write(wanted, results)
     print_table(results, console)
-    console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.csv'}[/bold], compare.json", soft_wrap=True)
+    console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.html'}[/bold], compare.csv, compare.json", soft_wrap=True)
     if failures:
         raise AftuneError(f"{len(failures)} of {num_runs} runs failed, the first: {failures[0].what}: {failures[0].message}")
 
@@ -59,37 +61,44 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
 def print_table(results: Mapping[str, Any], console: Console) -> None:
     """Methods beside each other: means over the seeds, and the difference from the baselines."""
     methods = [method for method in results["methods"] if method["num_seeds"]]
-    baseline = compare_results.headline_baseline(results)
-    title = f"{results['task']}, seeds {', '.join(map(str, results['seeds']))}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method")
+    baseline = headline_baseline(results)
+    measured = {key: column for key, column in _MORE.items() if any(key in method["metrics"] for method in methods)}
+    title = f"{escape(results['task'])}, seeds {', '.join(map(str, results['seeds']))}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("method", overflow="fold")
     table.add_column("accuracy", justify="right", no_wrap=True)
     if baseline is not None:
-        table.add_column(f"minus {baseline['title']}", justify="right", no_wrap=True)
-    for heading in ("assessment", "vote", "perplexity"):
+        table.add_column("minus " + baseline["title"].replace(", ", ",\n"), justify="right", no_wrap=True)
+    for heading, _ in measured.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for method in methods:
+        metrics = method["metrics"]
         table.add_row(
-            method["title"],
-            _percent(method["metrics"].get("accuracy")),
+            escape(method["title"]),
+            _percent(metrics.get("accuracy"), spread=True),
             *([] if baseline is None else [_difference(method["differences"].get(baseline["name"]))]),
-            _percent(method["metrics"].get("assessment_accuracy")),
-            _percent(method["metrics"].get("vote_accuracy")),
-            _number(method["metrics"].get("reference_perplexity")),
+            *(show(metrics.get(key)) for key, (_, show) in measured.items()),
         )
     console.print()
     console.print(table)
 
 
-def _percent(metric: Mapping[str, Any] | None) -> str:
+def _percent(metric: Mapping[str, Any] | None, *, spread: bool = False) -> str:
     if metric is None:
         return "-"
-    spread = "" if metric["sd"] is None else f" ± {100 * metric['sd']:.1f}"
-    return f"{100 * metric['mean']:.1f}{spread}"
+    return f"{100 * metric['mean']:.1f}" + (f" ± {100 * metric['sd']:.1f}" if spread and metric["sd"] is not None else "")
 
 
 def _number(metric: Mapping[str, Any] | None) -> str:
     return "-" if metric is None else f"{metric['mean']:.3f}"
+
+
+# What the table shows after accuracy, where it was measured; narrow, so that 80 columns hold the names of the methods too.
+_MORE: dict[str, tuple[str, Callable[[Mapping[str, Any] | None], str]]] = {
+    "assessment_accuracy": ("assess-\nment", _percent),
+    "vote_accuracy": ("vote", _percent),
+    "reference_perplexity": ("perplex-\nity", _number),
+}
 
 
 def _difference(paired: Mapping[str, Any] | None) -> str:

@@ -1,6 +1,7 @@
 """Turns whatever went wrong into one line for the user."""
 
 import errno
+from concurrent.futures.process import BrokenProcessPool
 
 from aftune.errors import AftuneError
 
@@ -18,5 +19,10 @@ def diagnose(error: Exception) -> AftuneError:
         return AftuneError(f"{error.filename}: {error.strerror or error}")
     if "out of memory" in str(error).lower():
         return AftuneError("out of memory; lower token_budget (training) or batch_size (sample, evaluate), or use a smaller model")
+    if isinstance(error, BrokenProcessPool):
+        return AftuneError(
+            "a worker process was killed, often for want of memory; lower compare.jobs or token_budget and run the same command "
+            "again, finished work is kept"
+        )
     text = " ".join(str(error).split())[:300]
     return AftuneError(f"{type(error).__name__}: {text}; this looks like a bug in aftune, run again with --debug to see where")

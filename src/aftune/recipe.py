@@ -172,6 +172,12 @@ class AlignSection(TrainingSection):
     start: Literal["vft", "base"] = "vft"
     reference_is_candidate: bool = True
 
+    @model_validator(mode="after")
+    def _auto_beta_is_of_scores(self) -> "AlignSection":
+        if self.beta == "auto" and self.loss == "dpo" and self.constraint == "boundary":
+            raise ValueError("beta: auto is in nats per token, and dpo's boundary is in nats of whole responses; give a number")
+        return self
+
 
 class ControlSection(Section):
     """The control: VFT goes on from where `align` starts, on the same problems; for as many optimizer steps as `align` takes,
@@ -328,6 +334,8 @@ def _explain(errors: list[Any], path: str, sources: dict[str, str]) -> str:
         return f"{place}: unknown key {key!r}; {hint}allowed here: {', '.join(allowed)}"
     if error["type"] == "missing":
         return f"{place}: key {key!r} is missing; add it"
+    if error["type"] == "value_error":  # of a whole section: the message names the key
+        return f"{place}: {key}.{error['ctx']['error']}"
     hint = ""
     if isinstance(error["input"], str) and error["type"] in ("float_type", "int_type"):
         hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in error["input"] else ""

@@ -242,6 +242,13 @@ def write_json(path: Path, value: Any) -> None:
     write_lines(path, [json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)])
 
 
+def read_json(path: Path, missing: Any = None) -> Any:
+    """A JSON file of an earlier stage; `missing` where there is none and one is not needed."""
+    if missing is not None and not path.exists():
+        return missing
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def append_records(path: Path, records: Iterable[Record]) -> None:
     """Adds lines and flushes them to disk, so that a killed run keeps them."""
     with open(path, "a", encoding="utf-8") as file:

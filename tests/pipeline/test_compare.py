@@ -5,11 +5,15 @@ import hashlib
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,6 +25,7 @@ from typer.testing import CliRunner
 import small_comparison
 from aftune.cli import app
 from aftune.comparison_summary import print_table
+from aftune.diagnosis import diagnose
 from aftune.encoding import encode_candidate, encode_prompt, encode_response
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.pipeline import compare, compare_results, runner
@@ -28,6 +33,8 @@ from aftune.pipeline.policy import Verdict, Votes
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.prompts import PLAIN_PROMPT
 from aftune.records import Candidate, Group, GroupScores, Problem, read_records, write_records
+from aftune.reporting.comparison import render_comparison
+from html_page import Elements, plots
 
 DRIVER = Path(small_comparison.__file__)
 VFT = ("vft", "vft-steps", "vft-compute")
@@ -245,6 +252,32 @@ def test_tables_are_those_of_the_files(comparison: Any) -> None:
         assert (row["seconds"] or 0) == pytest.approx(seconds)
 
 
+def test_the_page_shows_the_results_and_the_logs(comparison: Any) -> None:
+    """It is what the written files give, with the score curves of all that align."""
+    found, page = results(comparison.folder), (comparison.folder / "compare.html").read_text()
+    aligned = {method["name"] for method in found["methods"] if method["loss"]}
+    assert set(plots(page)) == {"accuracy", "correlation", *(f"scores-{name}" for name in aligned)}
+    logs = {}
+    for name in aligned:
+        logs[name, 0] = json.loads((comparison.method(name) / "align" / "log.json").read_text())
+    assert page.rstrip("\n") == render_comparison(found, logs).rstrip("\n")
+    text = Elements(page).text
+    for method in found["methods"]:
+        assert f"{100 * method['metrics']['accuracy']['mean']:.1f} %" in text
+        assert method["title"] in text
+
+
+def test_intervals_of_accuracies(comparison: Any) -> None:
+    """Wilson's, over the problems of one seed: its ends are the shares p that lie 1.96 of their own standard errors from the
+    measured share."""
+    for method in results(comparison.folder)["methods"]:
+        right = [row.right for row in read_records(comparison.method(method["name"]) / "measure" / "verdicts.jsonl", Verdict)]
+        low, high = method["metrics"]["accuracy"]["ci95_problems"]
+        assert 0 <= low <= fmean(right) <= high <= 1
+        for end in (low, high):
+            assert abs(end - fmean(right)) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / len(right)), abs=1e-6)
+
+
 def test_differences_from_the_baselines(comparison: Any) -> None:
     found = results(comparison.folder)
     right = {
@@ -346,7 +379,7 @@ def test_table_of_methods(comparison: Any, tmp_path: Path) -> None:
         print_table(results(comparison.folder), Console(file=file, width=200))
     text = (tmp_path / "table.txt").read_text()
     assert "arithmetic, seeds 0" in text
-    assert "minus VFT, same steps" in text
+    assert re.search(r"minus VFT,.*\n.* same steps ", text)  # on two lines: 80 columns are enough
     lines = {line.partition("  ")[0].strip(): line.split() for line in text.splitlines()}
     for row, method in zip(results(comparison.folder)["runs"], results(comparison.folder)["methods"], strict=True):
         cells = lines[method["title"]]
@@ -423,3 +456,22 @@ def test_killed_in_the_middle_ends_with_the_figures_of_an_unbroken_comparison(co
     assert small_comparison.run(compare.comparison(small_comparison.recipe(tmp_path), names)) == []
     for name in names:
         assert untimed(rows(tmp_path)[name]) == untimed(rows(comparison.folder)[name])
+
+
+def test_killed_workers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run can be given to a pool that lost a process: the comparison ends at once and can be gone on with."""
+
+    class Broken(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_exception(BrokenProcessPool("a child process terminated abruptly"))
+            return future
+
+    @contextmanager
+    def broken(jobs: int) -> Any:
+        yield Broken()
+
+    monkeypatch.setattr(compare, "_executor", broken)
+    with pytest.raises(BrokenProcessPool) as caught:
+        small_comparison.run(compare.comparison(small_comparison.recipe(tmp_path), ["vft"]), jobs=2)
+    assert str(diagnose(caught.value)).startswith("a worker process was killed, often for want of memory; lower compare.jobs")

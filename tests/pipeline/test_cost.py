@@ -35,6 +35,10 @@ def bytes_kept(model: Any, group: EncodedGroup, half: bool) -> int:
     return sum(size for address, (size, _) in saved.items() if address not in weights)
 
 
+def sampled_tokens(of: Recipe) -> float:
+    return next(row.num_tokens for row in estimate(of) if row.stage == "sample")
+
+
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize(("prompt", "k", "response"), [(60, 9, 70), (20, 3, 200)])
 def test_kept_bytes_are_within_a_third(make_llama: Callable[..., Any], half: bool, prompt: int, k: int, response: int) -> None:
@@ -50,6 +54,19 @@ def test_a_prompt_counts_once_in_training(tmp_path: Path) -> None:
     assert tokens[9]["align"] - tokens[6]["align"] == pytest.approx(tokens[6]["align"] - tokens[3]["align"])
     assert tokens[6]["align"] - tokens[3]["align"] < 3 * tokens[3]["control"]
     assert tokens[6]["sample"] == pytest.approx(2 * tokens[3]["sample"])
+
+
+def test_every_round_samples_and_aligns(tmp_path: Path) -> None:
+    """Three rounds sample and align three times and are controlled for as many steps; imported candidates stand for one round."""
+    once, thrice = ({row.stage: row.num_tokens for row in estimate(recipe(tmp_path, rounds=n))} for n in (1, 3))
+    assert {stage: thrice[stage] / once[stage] for stage in once if stage != "sft"} == {
+        "sample": pytest.approx(3),
+        "align": pytest.approx(3),
+        "control": pytest.approx(3),
+        "evaluate": 1,
+    }
+    given = {"format": "gsm8k_solutions", "path": "x.jsonl"}
+    assert [sampled_tokens(recipe(tmp_path, rounds=n, candidates=given)) > 0 for n in (1, 3)] == [False, True]
 
 
 def test_memory_of_a_pass_stays_with_more_candidates(tmp_path: Path) -> None:

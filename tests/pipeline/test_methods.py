@@ -8,7 +8,8 @@ import pytest
 from aftune.errors import UsageError
 from aftune.pipeline.compare import comparison
 from aftune.pipeline.methods import METHODS, parse
-from aftune.recipe import Recipe
+from aftune.pipeline.stages import needs_reference
+from aftune.recipe import Recipe, with_settings
 
 RECIPE = Recipe(run_dir=Path("runs/x"), seed=3)
 
@@ -157,6 +158,11 @@ def test_seeds_go_on_from_the_recipe() -> None:
     assert list(comparison(several, ["vft"], 1).seeds) == [3]
     shared = comparison(several).shared(4)
     assert (shared.recipe.run_dir, shared.recipe.seed) == (Path("runs/x/seed-4"), 4)
+
+
+def test_without_an_alignment_loss_no_reference_is_needed() -> None:
+    auto = with_settings(RECIPE, {"align.beta": "auto"}, "here")
+    assert [needs_reference(parse(name).recipe(auto)) for name in ("aft-bc", "dpo", "rft")] == [True, True, False]
 
 
 @pytest.mark.parametrize(

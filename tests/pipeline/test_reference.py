@@ -19,7 +19,6 @@ from aftune.pipeline.training import align
 from aftune.prompts import PLAIN_PROMPT
 from aftune.recipe import ModelSection
 from aftune.records import Group, GroupLogprobs, read_records
-from aftune.training.auto_beta import auto_beta
 from aftune.training.dataset import LongestFirst
 
 LN2 = math.log(2)
@@ -125,4 +124,22 @@ def test_the_automatic_beta_is_that_of_the_files(comparison: Any) -> None:
     low = positive[math.floor(place)]
     expected = low + (place - math.floor(place)) * (positive[math.ceil(place)] - low)
     chosen = RunDirectory(comparison.method("aft-bc:beta=auto")).entry("align")["summary"]["beta"]
-    assert chosen == pytest.approx(expected) == pytest.approx(auto_beta(groups, written, 0.9))
+    assert chosen == pytest.approx(expected)
+
+
+def test_the_automatic_beta_is_of_what_is_trained_on(comparison: Any, tmp_path: Path) -> None:
+    """By ranks of the first two samples and without the reference: quantile 1 is the largest gap of the pairs that are left."""
+    settings = {"beta": "auto", "auto_beta_quantile": 1.0, "feedback": "ranking", "num_candidates": 2, "num_epochs": 0.5}
+    run = context(comparison, tmp_path, align={**settings, "reference_is_candidate": False})
+    shutil.copytree(comparison.shared / "reference", tmp_path / "reference", dirs_exist_ok=True)
+    groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
+    written = read_records(comparison.shared / "reference" / "logprobs.jsonl", GroupLogprobs)
+    expected = 0.0
+    for group, row in zip(groups, written, strict=True):
+        scores = [total / length for total, length in zip(row.sums, row.lengths, strict=True)][1:]
+        places = [place for place, candidate in enumerate(group.candidates) if candidate.index < 2]
+        for worse in places:
+            better = [scores[place] for place in places if group.ranks[place] > group.ranks[worse]]
+            expected = max(expected, min(better, default=-math.inf) - scores[worse])
+    assert expected > 0
+    assert align(run)["beta"] == pytest.approx(expected)

@@ -4,17 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aftune.encoding import EncodedGroup
 from aftune.errors import DataError
-from aftune.records import Candidate, Feedback, Group, GroupLogprobs, Problem
+from aftune.records import GroupLogprobs
 from aftune.training.auto_beta import auto_beta, gaps
 
 
-def group(*qualities: float) -> Group:
-    return Group(
-        problem=Problem(id="p", task="t", question="q", gold_answer="1"),
-        candidates=[Candidate(problem_id="p", index=index, text=f"{index}") for index in range(len(qualities))],
-        feedback=[Feedback(quality=quality, reason="") for quality in qualities],
-    )
+def group(*qualities: float | None) -> EncodedGroup:
+    responses = [[1]] * len(qualities)
+    return EncodedGroup("p", [1], responses, [False] * len(qualities), list(qualities))
 
 
 def logprobs(*scores: float, lengths: tuple[int, ...] = ()) -> GroupLogprobs:
@@ -35,19 +33,18 @@ def test_hand_worked_example() -> None:
     """Two groups, the reference first in the second. First: right -.2 and -.4, wrong -.5, -1.0 and -.3; the lowest right score
     is -.4, the gaps are .1, .6 and -.1. Second: reference -.1, right -.3, wrong -.6: gap .3. Positive gaps in order: .1, .3, .6.
     Quantile 0 is .1, 1 is .6, .5 is .3; .9 lies .8 of the way from .3 to .6: .54. Lengths matter by the scores only."""
-    groups = [group(1, 1, 0, 0, 0), group(1, 0)]
+    groups = [group(1, 1, 0, 0, 0), group(1, 1, 0)]
     items = [logprobs(-0.2, -0.4, -0.5, -1.0, -0.3), logprobs(-0.1, -0.3, -0.6, lengths=(7, 3, 2))]
     found = {quantile: auto_beta(groups, items, quantile) for quantile in (0, 0.5, 0.9, 1)}
     assert found == pytest.approx({0: 0.1, 0.5: 0.3, 0.9: 0.54, 1: 0.6})
 
 
-def test_the_reference_is_as_good_as_the_best_and_at_least_right() -> None:
-    """All candidates wrong (0, and here -3): only the reference at -.1 is better than the first: gaps .4 and, for the second, which
-    the first is better than too, min(-.1, -.5) - -.9 = .4. With a quality of 5 the reference ties: no gap below it."""
-    assert auto_beta([group(0, -3)], [logprobs(-0.1, -0.5, -0.9)], 0) == pytest.approx(0.4)
-    assert auto_beta([group(0, -3)], [logprobs(-0.1, -0.5, -0.9)], 1) == pytest.approx(0.4)
+def test_responses_outside_the_alignment_loss_have_no_gap() -> None:
+    """The first stands outside: better than the third (-.9) is only the second (-.5): gap .4, not .8. The fourth has a score but is
+    no candidate of this run: it would lie -.5 - -2 = 1.5 below."""
+    assert auto_beta([group(None, 1, 0)], [logprobs(-0.1, -0.5, -0.9, -2.0)], 1) == pytest.approx(0.4)
     with pytest.raises(DataError):
-        auto_beta([group(5)], [logprobs(-0.1, -0.5)], 0.5)
+        auto_beta([group(None, 0)], [logprobs(-0.1, -0.5)], 0.5)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +56,7 @@ def test_the_reference_is_as_good_as_the_best_and_at_least_right() -> None:
         ([group(1, 0)], [logprobs(-0.2, -0.2)]),  # and on a level
     ],
 )
-def test_without_a_positive_gap_there_is_no_beta(groups: list[Group], items: list[GroupLogprobs]) -> None:
+def test_without_a_positive_gap_there_is_no_beta(groups: list[EncodedGroup], items: list[GroupLogprobs]) -> None:
     with pytest.raises(DataError, match=r"align.beta: auto needs candidates that score below better ones, .* give a number"):
         auto_beta(groups, items, 0.9)
 

@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,8 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progres
                 try:
                     for line in future.result():
                         report(f"[dim]{what}:[/dim] {line}")
+                except BrokenProcessPool:
+                    raise  # no run can be given to these workers any more
                 except Exception as error:
                     failures.append(Failure(what, str(diagnose(error))))
                     report(f"[red]{what}: {escape(failures[-1].message)}[/red]")

@@ -2,23 +2,31 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aftune.evaluation.statistics import holm, pearson, pooled_paired_difference, seed_summary
+from aftune.evaluation.statistics import (
+    Interval,
+    holm,
+    pearson,
+    pooled_paired_difference,
+    proportion_interval,
+    seed_summary,
+    share_interval,
+)
 from aftune.pipeline import runner
 from aftune.pipeline.compare import Comparison
+from aftune.pipeline.cost import num_candidates
 from aftune.pipeline.methods import Method
 from aftune.pipeline.policy import BY_TASK, Verdict
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Plan
+from aftune.pipeline.stages import ALIGN
+from aftune.recipe import Recipe
 from aftune.record_files import RecordFile
-from aftune.records import write_json, write_lines
-
-# The methods that others are compared with, where they are part of the comparison.
-BASELINES = ("vft", "vft-steps", "vft-compute")
+from aftune.records import read_json, write_json, write_lines
+from aftune.reporting.comparison import BASELINES, render_comparison
 
 
 def gather(wanted: Comparison) -> dict[str, Any]:
@@ -40,15 +48,14 @@ def gather(wanted: Comparison) -> dict[str, Any]:
 
 
 def write(wanted: Comparison, results: Mapping[str, Any]) -> None:
-    """Writes `compare.json` and `compare.csv` (a line for each run) into the comparison's folder."""
-    write_json(wanted.recipe.run_dir / "compare.json", results)
-    write_lines(wanted.recipe.run_dir / "compare.csv", _csv(results["runs"]))
-
-
-def headline_baseline(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The method that the others are compared with where there is room for one: VFT for the same steps, else VFT itself."""
-    found = {method["name"]: method for method in results["methods"] if method["num_seeds"]}
-    return next((found[name] for name in ("vft-steps", *BASELINES) if name in found), None)
+    """Writes `compare.json`, `compare.csv` (a line for each run) and `compare.html` into the comparison's folder."""
+    folder = wanted.recipe.run_dir
+    write_json(folder / "compare.json", results)
+    write_lines(folder / "compare.csv", _csv(results["runs"]))
+    logs = {
+        (row["method"], row["seed"]): read_json(Path(row["folder"]) / "align" / "log.json", missing=[]) for row in results["runs"]
+    }
+    write_lines(folder / "compare.html", [render_comparison(results, logs)])
 
 
 def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) -> dict[str, Any] | None:
@@ -58,13 +65,16 @@ def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) 
     if any(item.status != "finished" for item in runner.plan(recipe, run, stages, shared)):
         return None
     trained = [run.entry(stage.name) for stage in stages if method.trains and stage.run == method.trains.run]
-    metrics = json.loads((recipe.run_dir / "measure" / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_json(recipe.run_dir / "measure" / "metrics.json")
     row: dict[str, Any] = {"method": method.name, "seed": seed, "folder": str(recipe.run_dir)}
-    row |= {"optimizer_steps": None, "seconds": None, "beta": None}
+    row |= {"optimizer_steps": None, "seconds": None, "beta": None, "k": None}
     if trained:
         row["optimizer_steps"] = sum(entry["summary"]["optimizer_steps"] for entry in trained)
         row["seconds"] = round(sum(entry["seconds"] for entry in trained), 2)
         row["beta"] = trained[-1]["summary"].get("beta", recipe.align.beta)
+    if method.trains is ALIGN:
+        most = num_candidates(recipe, recipe.sample)
+        row["k"] = min(recipe.align.num_candidates or most, most)
     return row | _scalars(metrics)
 
 
@@ -76,6 +86,11 @@ def _scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
             by_task = {f"{name.removesuffix(BY_TASK)}.{task}": value for task, value in values.items()}
             found |= {key: value for key, value in by_task.items() if isinstance(value, int | float)}
     return found
+
+
+def _loss(method: Method, recipe: Recipe) -> str | None:
+    """The alignment loss that a method trains with; None for RFT and the controls."""
+    return recipe.align.loss if method.trains is ALIGN and recipe.align.alignment_weight else None
 
 
 def _right(folder: Path) -> list[bool]:
@@ -91,14 +106,14 @@ def _summary(
         for name, value in row.items():
             if not name.startswith("num_") and name not in ("method", "seed", "folder") and isinstance(value, int | float):
                 values.setdefault(name, []).append(value)
-    align = method.recipe(wanted.recipe).align
+    recipe = method.recipe(wanted.recipe)
     summary: dict[str, Any] = {
         "name": method.name,
         "title": method.title,
         "settings": {**method.settings, **method.varied},
         "varied": dict(method.varied),
-        "loss": align.loss if method.trains and align.alignment_weight else None,
-        "constraint": align.constraint if method.trains and align.alignment_weight else None,
+        "loss": _loss(method, recipe),
+        "constraint": recipe.align.constraint if _loss(method, recipe) else None,
         "num_seeds": len(own),
         "metrics": {},
         "differences": {},
@@ -106,6 +121,8 @@ def _summary(
     for name, column in values.items():
         spread = seed_summary(column)
         summary["metrics"][name] = {"mean": spread.mean, "sd": spread.std, "ci95": spread.interval, "values": column}
+    if own:
+        summary["metrics"]["accuracy"]["ci95_problems"] = _accuracy_interval(wanted, method, [row["seed"] for row in own], verdicts)
     for baseline in BASELINES:
         seeds = [row["seed"] for row in own if baseline != method.name and (baseline, row["seed"]) in verdicts]
         if seeds:
@@ -121,6 +138,17 @@ def _summary(
                 "num_seeds": len(seeds),
             }
     return summary
+
+
+def _accuracy_interval(
+    wanted: Comparison, method: Method, seeds: Sequence[int], verdicts: Mapping[tuple[str, int], list[bool]]
+) -> Interval:
+    """Of the mean accuracy, over problems: Wilson's, of the problems of all seeds; where they are the same for all seeds, that of
+    the mean over problems."""
+    right = [verdicts[method.name, seed] for seed in seeds]
+    if _same_problems(wanted, seeds):
+        return share_interval([sum(column) / len(column) for column in zip(*right, strict=True)])
+    return proportion_interval(sum(map(sum, right)), sum(map(len, right)))
 
 
 def _same_problems(wanted: Comparison, seeds: Sequence[int]) -> bool:

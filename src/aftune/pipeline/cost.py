@@ -69,20 +69,23 @@ def estimate(recipe: Recipe) -> list[StageCost]:
     parameters = num_parameters(recipe) or 0.0
     num_train, num_validation, num_test = (_num_problems(recipe, split) for split in SPLITS)
     prompt, response = _mean_lengths(recipe)
-    k, k_test = _num_candidates(recipe, recipe.sample), _num_candidates(recipe, recipe.evaluate)
+    k, k_test = num_candidates(recipe, recipe.sample), num_candidates(recipe, recipe.evaluate)
     num_sampled = 0 if recipe.candidates else k_test
     num_policies = 4 if recipe.control.enabled else 3
     row = prompt + response
     group = prompt + (k + 1) * response  # the prompt is computed once
 
+    rounds = f" x {recipe.rounds} rounds" if recipe.rounds > 1 else ""
+
     def cost(stage: str, what: str, tokens: float, flops_per_parameter: int) -> StageCost:
         return StageCost(stage, what, tokens / 1e6, tokens * parameters * flops_per_parameter / 1e12)
 
-    epochs, align_epochs = recipe.sft.num_epochs, recipe.align.num_epochs
+    epochs, align_epochs = recipe.sft.num_epochs, recipe.align.num_epochs * recipe.rounds
+    num_rounds_sampled = recipe.rounds - (recipe.candidates is not None)  # what is imported is the first round's
     costs = [
         cost("sft", f"{num_train:,} references x {epochs:g} epochs", num_train * row * epochs, 6),
         cost("sft", f"{num_validation:,} greedy responses x {epochs:g} epochs", num_validation * row * epochs, 2),
-        cost("sample", f"{num_train:,} problems x {k} candidates", 0 if recipe.candidates else num_train * k * row, 2),
+        cost("sample", f"{num_train:,} problems x {k} candidates{rounds}", num_rounds_sampled * num_train * k * row, 2),
         cost("align", f"{num_train:,} groups of up to {k + 1} x {align_epochs:g} epochs", num_train * group * align_epochs, 6),
         cost("control", f"{num_train:,} references x {align_epochs:g} epochs", num_train * row * align_epochs, 6),
         cost(
@@ -103,7 +106,7 @@ def training_memory(recipe: Recipe) -> TrainingMemory | None:
     if config is None or parameters is None:
         return None
     prompt, response = _mean_lengths(recipe)
-    k = _num_candidates(recipe, recipe.sample)
+    k = num_candidates(recipe, recipe.sample)
     group, budget = prompt + (k + 1) * response, recipe.align.token_budget
     num_rows = 1 if group <= budget else math.ceil((k + 1) * response / max(budget - prompt, response))
     in_row = group * (budget // group) if num_rows == 1 else max(budget, prompt + response)
@@ -150,12 +153,10 @@ def _task(recipe: Recipe, key: str, part: PartSection) -> Task | None:
     return build_one(recipe, key, part)
 
 
-def _num_candidates(recipe: Recipe, section: SamplingSection) -> int:
-    return (
-        section.num_candidates
-        if recipe.candidates is None
-        else CANDIDATES_PER_PROBLEM.get(recipe.candidates.format, section.num_candidates)
-    )
+def num_candidates(recipe: Recipe, section: SamplingSection) -> int:
+    """Candidates of a problem: sampled, or as many as imported files have where their format says so."""
+    given = None if recipe.candidates is None else CANDIDATES_PER_PROBLEM.get(recipe.candidates.format)
+    return section.num_candidates if given is None else given
 
 
 def _num_problems(recipe: Recipe, split: str) -> int:

@@ -1,13 +1,9 @@
 """Stage `report`: `report.html` and `metrics.json` at the top of the run directory."""
 
-import json
-from pathlib import Path
-from typing import Any
-
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.stages import enabled_stages
 from aftune.record_files import RecordFile
-from aftune.records import Group, GroupScores, write_json, write_lines
+from aftune.records import Group, GroupScores, read_json, write_json, write_lines
 from aftune.reporting import ReportData, render_page
 from aftune.reporting.reading import choose
 
@@ -26,24 +22,17 @@ def gather(context: Context) -> ReportData:
     manifest = context.run.manifest()
     names = [stage.name for stage in enabled_stages(context.recipe) if stage.name != "report"]
     evaluated = context.folder("evaluate")
-    metrics = _read_json(evaluated / "metrics.json")
+    metrics = read_json(evaluated / "metrics.json")
     return ReportData(
         recipe=context.recipe,
         stages={name: manifest["stages"][name] for name in names if name in manifest["stages"]},
         metrics=metrics,
         versions=manifest.get("versions", {}),
         machine=manifest.get("machine", {}),
-        left_out=_read_json(context.folder("prepare") / "left_out.json", missing=[]),
+        left_out=read_json(context.folder("prepare") / "left_out.json", missing=[]),
         logs={
-            name: _read_json(context.folder(name) / "log.json", missing=[]) for name in ("sft", "align", "control") if name in names
+            name: read_json(context.folder(name) / "log.json", missing=[]) for name in ("sft", "align", "control") if name in names
         },
         groups=RecordFile(evaluated / "groups.jsonl", Group),
         scores={name: RecordFile(evaluated / name / "scores.jsonl", GroupScores) for name in metrics["results"]},
     )
-
-
-def _read_json(path: Path, missing: Any = None) -> Any:
-    """A JSON file of an earlier stage; `missing` where there is none and one is not needed."""
-    if missing is not None and not path.exists():
-        return missing
-    return json.loads(path.read_text(encoding="utf-8"))

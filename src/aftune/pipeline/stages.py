@@ -74,7 +74,8 @@ def _reference_settings(recipe: Recipe) -> Settings:
 
 def needs_reference(recipe: Recipe) -> bool:
     """Whether `align` needs log-probabilities under the model that it starts from."""
-    return recipe.align.loss == "dpo" or recipe.align.beta == "auto"
+    align = recipe.align
+    return align.alignment_weight > 0 and (align.loss == "dpo" or align.beta == "auto")
 
 
 def _validation_settings(recipe: Recipe) -> Settings:

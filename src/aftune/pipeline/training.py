@@ -44,18 +44,19 @@ def align(context: Context) -> Summary:
     """AFT or another method on the labelled groups, from the VFT or the base model."""
     recipe, section = context.recipe, context.recipe.align
     groups = _groups(context)
-    logprobs: RecordFile[GroupLogprobs] | None = None
+    summary: Summary = {}
+    reference = None
     if needs_reference(recipe):
         logprobs = RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs)
-    summary: Summary = {}
-    if section.beta == "auto":
-        assert logprobs is not None
-        section = section.model_copy(update={"beta": auto_beta(groups, logprobs, section.auto_beta_quantile)})
-        summary["beta"] = section.beta
-    reference = None
-    if section.loss == "dpo":
-        assert logprobs is not None
-        reference = [item.sums for item in logprobs]
+        if section.beta == "auto":
+            args = training_arguments(_with_beta(section, 1.0), Path(), recipe, validated=False)
+            encoded = (_encode(context, args, group) for group in groups)
+            section = _with_beta(section, auto_beta(encoded, logprobs, section.auto_beta_quantile))
+            summary["beta"] = section.beta
+        if section.loss == "dpo":
+            reference = [item.sums for item in logprobs]
+    elif section.beta == "auto":
+        section = _with_beta(section, 1.0)  # without an alignment loss no boundary is asked for
     return _train(context, "align", context.start, section, groups, reference_logprobs=reference) | summary
 
 
@@ -82,9 +83,13 @@ def _groups(context: Context) -> RecordFile[Group]:
     return groups
 
 
+def _with_beta(section: AlignSection, beta: float) -> AlignSection:
+    return section.model_copy(update={"beta": beta})
+
+
 def _tokens(context: Context, sources: Sequence[Group] | Sequence[Problem]) -> int:
     """Tokens of an epoch, prompts counted once; a group without pairs is its reference alone."""
-    args = training_arguments(context.recipe.align.model_copy(update={"beta": 1.0}), Path(), context.recipe, validated=False)
+    args = training_arguments(_with_beta(context.recipe.align, 1.0), Path(), context.recipe, validated=False)
     return sum(_encode(context, args, source).num_trained_tokens for source in sources)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+
 from aftune.reporting.data import LogEntry, ReportData
 from aftune.reporting.formatting import score
 
@@ -29,6 +31,19 @@ def curves(log: Sequence[LogEntry], labels: Mapping[str, str]) -> dict[str, Curv
     """The curves that there are, by label; `labels` maps keys of the log to them."""
     found = {label: curve(log, key) for key, label in labels.items()}
     return {label: value for label, value in found.items() if value is not None}
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve | None:
+    """The mean of curves over the steps that all of them reach, with straight lines between their own steps; None where they
+    have no steps in common, or there are none."""
+    if not curves:
+        return None
+    first, last = max(curve.steps[0] for curve in curves), min(curve.steps[-1] for curve in curves)
+    steps = sorted({step for curve in curves for step in curve.steps if first <= step <= last})
+    if not steps:
+        return None
+    values = np.mean([np.interp(steps, curve.steps, curve.values) for curve in curves], axis=0)
+    return Curve(steps, [float(value) for value in values])
 
 
 def kept_step(accuracy: Curve) -> float:
@@ -57,10 +72,10 @@ def _falling_scores(log: Sequence[LogEntry]) -> str | None:
     better, worse = curve(log, "score_better"), curve(log, "score_worse")
     if better is None or worse is None or min(len(better.values), len(worse.values)) < 2:
         return None
-    (better_first, better_last), (worse_first, worse_last) = _ends(better), _ends(worse)
+    (better_first, better_last), (worse_first, worse_last) = ends(better), ends(worse)
     if better_last >= better_first or worse_last >= worse_first:
         return None
-    moved = [f"{score(first)} to {score(last)}" for first, last in (_ends(better), _ends(worse))]
+    moved = [f"{score(first)} to {score(last)}" for first, last in (ends(better), ends(worse))]
     return (
         f"Both scores fell between the first and the last tenth of the alignment: better candidates from {moved[0]}, worse ones "
         f"from {moved[1]} nats per token. The model loses likelihood on good responses too. Try a smaller align.learning_rate "
@@ -68,7 +83,7 @@ def _falling_scores(log: Sequence[LogEntry]) -> str | None:
     )
 
 
-def _ends(values: Curve) -> tuple[float, float]:
-    """Means of the first and the last tenth."""
+def ends(values: Curve) -> tuple[float, float]:
+    """Means of the first and the last tenth: single steps are noisy."""
     tenth = max(len(values.values) // 10, 1)
     return fmean(values.values[:tenth]), fmean(values.values[-tenth:])

@@ -30,7 +30,7 @@ def facts(data: ReportData) -> list[Fact]:
     recipe = data.recipe
     return [
         Fact("Task", recipe.task.title),
-        Fact("Model", f"{model_name(data)}, {recipe.model.precision}"),
+        Fact("Model", f"{model_name(recipe.model.name)}, {recipe.model.precision}"),
         Fact("Problems", _problems(data)),
         Fact("Candidates", _candidates(data)),
         Fact("Alignment", _alignment(data)),
@@ -48,8 +48,8 @@ def facts(data: ReportData) -> list[Fact]:
     ]
 
 
-def model_name(data: ReportData) -> str:
-    name = data.recipe.model.name
+def model_name(name: str) -> str:
+    """What the pages call the recipe's model."""
     return "bundled base model" if name == "bundled" else name
 
 

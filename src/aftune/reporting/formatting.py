@@ -40,6 +40,11 @@ def p_value(value: float) -> str:
     return text.replace(" ", NBSP)
 
 
+def evidence(interval: str, p: float) -> str:
+    """What speaks for a number: its interval and p-value."""
+    return f"95{PER_CENT} interval {interval}, p{NBSP}{p_value(p)}"
+
+
 def score(value: float | None, *, sign: bool = False) -> str:
     """Nats per token. Scores of a tiny model differ in the third decimal."""
     return number(value, 4, sign=sign)

@@ -1,29 +1,20 @@
-"""Puts the page together. Everything but our own SVG goes through autoescape: model text cannot become markup."""
-
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+"""Puts the page of a run together."""
 
 from aftune.reporting import facts, plots, results
 from aftune.reporting.curves import warnings
 from aftune.reporting.data import ReportData
 from aftune.reporting.labelling import labelling_tables
 from aftune.reporting.reading import groups_to_read
+from aftune.reporting.templates import render
 
 _LEFT_OUT_SHOWN = 20
 
 
 def render_page(data: ReportData) -> str:
     """The whole page as HTML text."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
-        title=f"{data.recipe.task.title}, {facts.model_name(data)}",
+    return render(
+        "page.html.j2",
+        title=f"{data.recipe.task.title}, {facts.model_name(data.recipe.model.name)}",
         lead=results.lead(data),
         facts=facts.facts(data),
         stage_times=facts.stage_times(data),

@@ -1,16 +1,25 @@
 """The figures of the page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from aftune.reporting.curves import Curve, curve, curves, kept_step
 from aftune.reporting.data import ReportData
+from aftune.reporting.figures import (
+    PER_CENT_AXIS,
+    STEPS,
+    Figure,
+    decades,
+    interval_mark,
+    legend_above,
+    share_axis,
+    step_axis,
+    values_axis,
+)
 from aftune.reporting.formatting import PER_CENT, number, percent
 from aftune.reporting.histograms import Histogram, histograms
 from aftune.reporting.policies import named
@@ -18,16 +27,6 @@ from aftune.reporting.results import operation_keys
 from aftune.reporting.svg import COLOURS, draw
 
 _MARKERS = {"base": "o", "vft": "s", "vft_same_steps": "D", "aligned": "^"}
-_STEPS = [1, 2, 5, 10]  # round numbers on the axes
-_PER_CENT_AXIS = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """An SVG element and what it says below it."""
-
-    svg: Markup
-    caption: str
 
 
 def result_figures(data: ReportData) -> list[Figure]:
@@ -53,18 +52,15 @@ def _intervals_figure(results: Mapping[str, Mapping[str, Any]], key: str, title:
     def paint(axes: Axes) -> None:
         for place, name in enumerate(names):
             value = results[name.key][key]
-            low, high = results[name.key].get(f"{key}_ci95") or (value, value)
             colour = COLOURS.get(name.key, COLOURS["ink"])
-            axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round", alpha=0.45)
-            axes.plot([value], [place], color=colour, marker=_MARKERS.get(name.key, "o"), markersize=7)
+            interval_mark(axes, value, results[name.key].get(f"{key}_ci95"), place, colour, _MARKERS.get(name.key, "o"))
             axes.annotate(
                 percent(value), (value, place), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=10, color=colour
             )
         axes.set_yticks(range(len(names)), [name.label for name in names], color=COLOURS["ink"])
         axes.set_ylim(len(names) - 0.5, -0.7)
         axes.grid(False, axis="y")
-        axes.xaxis.set_major_formatter(_PER_CENT_AXIS)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=_STEPS))
+        values_axis(axes)
         axes.margins(x=0.12)
         axes.set_title(title)
 
@@ -95,7 +91,7 @@ def operations_figure(data: ReportData) -> Figure | None:
         axes.set_xlabel("operations")
         axes.set_ylim(-0.02, 1.02)
         axes.margins(x=0.08)
-        axes.yaxis.set_major_formatter(_PER_CENT_AXIS)
+        axes.yaxis.set_major_formatter(PER_CENT_AXIS)
         axes.legend(loc="best", handlelength=1.6, borderpad=0)
 
     return Figure(
@@ -124,12 +120,12 @@ def _histogram_figure(histogram: Histogram, top: float) -> Figure:
                 axes.axvline(histogram.medians[verdict], color=colour, linestyle=line, linewidth=0.9)
         axes.set_xlim(histogram.edges[0], histogram.edges[-1])
         axes.set_ylim(0, top)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=_STEPS))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS))
-        axes.yaxis.set_major_formatter(_PER_CENT_AXIS)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+        axes.yaxis.set_major_formatter(PER_CENT_AXIS)
         axes.set_xlabel("score, nats per token")
         axes.set_title(histogram.title, pad=28)
-        _legend_above(axes)
+        legend_above(axes)
 
     medians = ", ".join(f"{verdict} {number(value, 4)}" for verdict, value in sorted(histogram.medians.items()))
     return Figure(draw(f"scores-{histogram.model}", f"{histogram.title}; medians: {medians}", paint), f"Medians: {medians}.")
@@ -166,8 +162,8 @@ def _validation_figure(accuracy: Curve) -> Figure:
             ha="right" if right_half else "left",
             fontsize=10,
         )
-        _share_axis(axes)
-        _step_axis(axes)
+        share_axis(axes)
+        step_axis(axes)
         axes.set_title("Validation accuracy")
 
     epoch = accuracy.values.index(best) + 1
@@ -235,15 +231,13 @@ def _lines_figure(
             axes.plot(line.steps, line.values, color=COLOURS[colour], linestyle=style, label=label)
         if log_scale and _spans_decades(lines):
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            decades(axes.yaxis)
         if per_cent:
-            _share_axis(axes)
-        _step_axis(axes)
+            share_axis(axes)
+        step_axis(axes)
         axes.set_title(title, pad=28 if legend else None)
         if legend:
-            _legend_above(axes)
+            legend_above(axes)
 
     described = ", ".join(f"{label or title} from {line.values[0]:.4g} to {line.values[-1]:.4g}" for label, line in lines.items())
     return Figure(draw(name, f"{title} by optimizer step: {described}", paint), caption)
@@ -252,22 +246,3 @@ def _lines_figure(
 def _spans_decades(lines: Mapping[str, Curve]) -> bool:
     values = np.concatenate([line.values for line in lines.values()])
     return bool(values.min() > 0 and values.max() > 10 * values.min())
-
-
-def _share_axis(axes: Axes) -> None:
-    """Per cent, without room for shares that cannot be."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -0.02), min(high, 1.02))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-
-
-def _step_axis(axes: Axes) -> None:
-    axes.set_xlabel("optimizer step")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=_STEPS))
-
-
-def _legend_above(axes: Axes) -> None:
-    """Between title and axes, where it hides no data."""
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2, borderpad=0
-    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aftune.reporting.data import ReportData
-from aftune.reporting.formatting import MISSING, NBSP, PER_CENT, count, number, p_value, percent, percent_interval, points, score
+from aftune.reporting.formatting import MISSING, count, evidence, number, percent, percent_interval, points, score
 from aftune.reporting.policies import PolicyName, named
 
 
@@ -83,7 +83,7 @@ def comparisons(data: ReportData) -> list[Comparison]:
 def _comparison(other: PolicyName, values: Mapping[str, Any]) -> Comparison:
     difference, (low, high), p = values["difference"], values["ci95"], values["p_value"]
     told = 1 if low > 0 else -1 if high < 0 else 0
-    interval = f"95{PER_CENT} interval {number(100 * low, 1)} to {number(100 * high, 1)}, p{NBSP}{p_value(p)}"
+    interval = evidence(percent_interval((low, high)), p)
     if told == 0:
         measured = f"{number(100 * difference, 1, sign=True)} points measured"
         sentence = f"No difference between aligned and {other.phrase} can be told: {measured} ({interval})."

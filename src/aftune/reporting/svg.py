@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 
 # Colours by the name of the CSS variable that replaces them, so that a figure follows the page into dark mode.
 COLOURS = {
+    "paper": "#ffffff",
     "ink": "#1f2328",
     "muted": "#656d76",
     "rule": "#d5d9df",
@@ -22,6 +24,10 @@ COLOURS = {
     "aligned": "#0b8468",
     "right": "#1b74ad",
     "wrong": "#c4551a",
+    "rft": "#8f6a00",
+    "rrhf": "#b5368c",
+    "pro": "#6559c9",
+    "dpo": "#b3402f",
 }
 _FONT = "DejaVu Sans"  # comes with matplotlib: the layout is the same on every machine
 _STYLE: dict[Any, Any] = {
@@ -51,6 +57,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.minor.size": 0,
     "ytick.minor.size": 0,
     "text.color": COLOURS["ink"],
+    "text.parse_math": False,  # a $ in a name is a $
     "legend.frameon": False,
     "legend.labelcolor": COLOURS["ink"],
     "lines.linewidth": 1.8,
@@ -58,10 +65,12 @@ _STYLE: dict[Any, Any] = {
 WIDTH = 4.6  # inches at 72 units: near the width of a phone, so that the text keeps its size there
 
 
-def draw(name: str, description: str, paint: Callable[[Axes], None], height: float = 2.9) -> Markup:
-    """An SVG element with one pair of axes. `name` is unique on the page, `description` is read to people who cannot see it."""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"aftune {name}"}):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+def draw(name: str, description: str, paint: Callable[[Axes], None], height: float = 2.9, width: float = WIDTH) -> Markup:
+    """An SVG element with one pair of axes, sizes in inches. `name` is unique on the page, `description` is read to people who
+    cannot see it."""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"aftune {name}"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing")  # the browser has them
+        figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.add_subplot())
         buffer = io.StringIO()
         no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))

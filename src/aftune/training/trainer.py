@@ -103,7 +103,7 @@ class AlignmentTrainer(Trainer):
             ),
             **kwargs,
         )
-        if args.loss == "dpo":
+        if args.loss == "dpo" and args.alignment_weight:
             self._set_reference(reference_logprobs)
 
     def _set_reference(self, given: Sequence[list[float]] | None) -> None:

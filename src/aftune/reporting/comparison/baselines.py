@@ -1,0 +1,17 @@
+"""The methods that others are compared with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Where they are part of the comparison; the words are for sentences.
+BASELINES = {
+    "vft": "VFT",
+    "vft-steps": "VFT trained for the same number of steps",
+    "vft-compute": "VFT trained with the same compute",
+}
+
+
+def headline_baseline(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The method that the others are compared with where there is room for one: VFT for the same steps, else VFT itself."""
+    found = {method["name"]: method for method in results["methods"] if method["num_seeds"]}
+    return next((found[name] for name in ("vft-steps", *BASELINES) if name in found), None)

@@ -1,0 +1,101 @@
+"""What can be told of the methods against the headline baseline, in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aftune.reporting.comparison.baselines import BASELINES, headline_baseline
+from aftune.reporting.comparison.methods import Method, finished, title
+from aftune.reporting.formatting import number, percent_interval
+
+ALPHA = 0.05
+_NAMED = 4  # more methods than this are counted in the lead and named below it
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Methods of which the same can be told; `told` is 1 above the baseline, -1 below, 0 nothing."""
+
+    told: int
+    heading: str
+    methods: list[str]
+
+
+def told(difference: Mapping[str, Any]) -> int:
+    """1 above the baseline by more than chance, -1 below, else 0: both Holm's p and the interval must say so."""
+    low, high = difference["ci95"]
+    if difference["p_value_holm"] > ALPHA:
+        return 0
+    return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def lead(results: Mapping[str, Any]) -> str:
+    """Which methods are above or below the baseline by more than chance, and of which nothing can be told."""
+    baseline = headline_baseline(results)
+    if baseline is None:
+        return "Nothing can be told of a gain over VFT: no VFT method is part of the comparison, or none has finished."
+    compared = _compared(results, baseline)
+    against = BASELINES[baseline["name"]]
+    if not any(compared.values()):
+        return f"Nothing can be told yet: no other method has finished a seed that {against} has finished too."
+    if not compared[1] and not compared[-1]:
+        return f"Nothing can be told: no method differs from {against} by more than chance."
+    above, below, untold = compared[1], compared[-1], compared[0]
+    sentences = []
+    if above:
+        sentences.append(f"{_are(above)} more accurate than {against} by more than chance.")
+    if below:
+        sentences.append(f"{_are(below)} less accurate than {'it' if above else against} by more than chance.")
+    if untold:
+        sentences.append(f"For {_names(untold)} nothing can be told.")
+    return " ".join(sentences)
+
+
+def findings(results: Mapping[str, Any]) -> list[Finding]:
+    """All methods by what can be told of them, the largest difference first; empty where nothing is compared."""
+    baseline = headline_baseline(results)
+    if baseline is None:
+        return []
+    against = BASELINES[baseline["name"]]
+    headings = {1: f"Above {against}", -1: f"Below {against}", 0: "Nothing can be told"}
+    groups = _compared(results, baseline)
+    return [
+        Finding(side, headings[side], [_described(method, baseline) for method in groups[side]])
+        for side in (1, -1, 0)
+        if groups[side]
+    ]
+
+
+def caveat(results: Mapping[str, Any]) -> str:
+    """What a reader of the lead must know of the seeds."""
+    if len(results["seeds"]) > 1 or not results["runs"]:
+        return ""
+    return "One seed only: how much another training seed would change these numbers was not measured."
+
+
+def _compared(results: Mapping[str, Any], baseline: Method) -> dict[int, list[Method]]:
+    groups: dict[int, list[Method]] = {1: [], -1: [], 0: []}
+    for method in finished(results):
+        difference = method["differences"].get(baseline["name"])
+        if difference is not None:
+            groups[told(difference)].append(method)
+    for methods in groups.values():
+        methods.sort(key=lambda method: -method["differences"][baseline["name"]]["difference"])
+    return groups
+
+
+def _described(method: Method, baseline: Method) -> str:
+    difference = method["differences"][baseline["name"]]
+    points = number(100 * difference["difference"], 1, sign=True)
+    return f"{title(method)} {points} ({percent_interval(difference['ci95'])})"
+
+
+def _are(methods: Sequence[Method]) -> str:
+    return f"{_names(methods)} {'is' if len(methods) == 1 else 'are'}"
+
+
+def _names(methods: Sequence[Method]) -> str:
+    if len(methods) > _NAMED:
+        return f"{len(methods)} methods"
+    titles = [f"“{title(method)}”" if "," in title(method) else title(method) for method in methods]
+    return " and ".join(", ".join(part) for part in (titles[:-1], titles[-1:]) if part)

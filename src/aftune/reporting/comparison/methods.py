@@ -1,0 +1,69 @@
+"""What the page knows of a method: its place among the others, its look, its numbers."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from aftune.reporting.formatting import visible
+from aftune.reporting.svg import COLOURS
+
+Method = Mapping[str, Any]
+
+# One colour for each loss; markers tell the constraint.
+_COLOUR_NAMES = {"vft": "vft", "rft": "rft", "rrhf": "rrhf", "pro": "pro", "dpo": "dpo", "aft": "aligned"}
+_MARKERS = {"none": "o", "detached": "D", "boundary": "^"}
+_NO_LOSS_MARKER = "s"
+MARKER_WORDS = {"s": "■ no alignment loss", "o": "● no constraint", "D": "◆ detached (DC)", "^": "▲ boundary (BC)"}  # the legend
+
+
+def finished(results: Mapping[str, Any]) -> list[Method]:
+    """Methods with at least one finished run: in the order given, those with the same loss together."""
+    methods = [method for method in results["methods"] if method["num_seeds"]]
+    families = list(dict.fromkeys(map(family, methods)))
+    return sorted(methods, key=lambda method: families.index(family(method)))
+
+
+def family(method: Method) -> str:
+    """The alignment loss; vft or rft where there is none."""
+    return str(method["loss"] or ("rft" if method["name"].partition(":")[0] == "rft" else "vft"))
+
+
+def family_title(method: Method) -> str:
+    return family(method).upper()
+
+
+def colour_name(method: Method) -> str:
+    """A key of `COLOURS`."""
+    return _COLOUR_NAMES.get(family(method), "ink")
+
+
+def colour(method: Method) -> str:
+    return COLOURS[colour_name(method)]
+
+
+def marker(method: Method) -> str:
+    return _MARKERS.get(method["constraint"], "o") if method["loss"] else _NO_LOSS_MARKER
+
+
+def is_ranking(method: Method) -> bool:
+    """Whether ranking feedback was asked for; its markers are open."""
+    return bool(method["settings"].get("align.feedback") == "ranking")
+
+
+def title(method: Method) -> str:
+    return visible(method["title"])
+
+
+def wrapped_title(method: Method, width: int) -> str:
+    """At most three lines for a figure."""
+    return "\n".join(textwrap.wrap(title(method), width, max_lines=3, placeholder=" …"))
+
+
+def metric(method: Method, name: str) -> Mapping[str, Any]:
+    """A summary over seeds with mean, sd and values; empty where it was not measured."""
+    found: Mapping[str, Any] = method["metrics"].get(name) or {}
+    return found
+
+
+def mean(method: Method, name: str) -> float | None:
+    return metric(method, name).get("mean")

@@ -1,0 +1,45 @@
+"""Puts the page of a comparison together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aftune.reporting.comparison.findings import caveat, findings, lead
+from aftune.reporting.comparison.methods import MARKER_WORDS, colour_name, family_title, finished, is_ranking, marker
+from aftune.reporting.comparison.overview import overview, unfinished
+from aftune.reporting.comparison.plots import accuracy_figure, correlation_figure
+from aftune.reporting.comparison.scores import score_figures
+from aftune.reporting.comparison.sweeps import BETA, K, sweep_figures
+from aftune.reporting.comparison.table import tables
+from aftune.reporting.data import LogEntry
+from aftune.reporting.facts import model_name
+from aftune.reporting.formatting import visible
+from aftune.reporting.templates import render
+
+
+def render_comparison(results: Mapping[str, Any], logs: Mapping[tuple[str, int], Sequence[LogEntry]]) -> str:
+    """The whole page as HTML text.
+
+    results: what `aftune compare` writes as compare.json. logs: the training log of each run by method and seed; those of
+    runs that do not align, and keys of a log, may be missing.
+    """
+    methods = finished(results)
+    return render(
+        "comparison.html.j2",
+        title=f"{visible(results['task'])}, {visible(model_name(results['model']))}",
+        lead=lead(results),
+        caveat=caveat(results),
+        facts=overview(results),
+        findings=findings(results),
+        tables=tables(results),
+        several_seeds=len(results["seeds"]) > 1,
+        colours=dict.fromkeys((colour_name(method), family_title(method)) for method in methods),
+        markers=[words for sign, words in MARKER_WORDS.items() if sign in map(marker, methods)],
+        ranking=any(map(is_ranking, methods)),
+        accuracy=accuracy_figure(results),
+        correlation=correlation_figure(results),
+        score_figures=score_figures(results, logs),
+        beta_figures=sweep_figures(results, BETA),
+        k_figures=sweep_figures(results, K),
+        unfinished=unfinished(results),
+        num_seeds=len(results["seeds"]),
+    )

@@ -1,0 +1,77 @@
+"""What the figures of all pages are made of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from aftune.reporting.svg import COLOURS
+
+STEPS = [1, 2, 5, 10]  # round numbers on the axes
+PER_CENT_AXIS = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An SVG element and what it says below it."""
+
+    svg: Markup
+    caption: str
+
+
+def interval_mark(
+    axes: Axes,
+    value: float,
+    interval: Iterable[float] | None,
+    place: float,
+    colour: str,
+    marker: str,
+    *,
+    upright: bool = False,
+    open_marker: bool = False,
+) -> None:
+    """A value with its interval as a broad line, at a place on the other axis; `upright` where the values are on the y axis."""
+    drawn: list[tuple[list[float], dict[str, Any]]] = [
+        ([*(interval or ())], {"linewidth": 3, "solid_capstyle": "round", "alpha": 0.45}),
+        ([value], {"marker": marker, "markersize": 7, "markerfacecolor": COLOURS["paper"] if open_marker else colour}),
+    ]
+    for values, look in drawn:
+        places = [place] * len(values)
+        axes.plot(*((places, values) if upright else (values, places)), color=colour, **look)
+
+
+def values_axis(axes: Axes) -> None:
+    """Shares along the x axis."""
+    axes.xaxis.set_major_formatter(PER_CENT_AXIS)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+
+
+def share_axis(axes: Axes) -> None:
+    """Per cent upwards, without room for shares that cannot be."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -0.02), min(high, 1.02))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+
+
+def step_axis(axes: Axes, most: int = 6) -> None:
+    """Optimizer steps, at most so many numbers less one."""
+    axes.set_xlabel("optimizer step")
+    axes.xaxis.set_major_locator(MaxNLocator(most, integer=True, steps=STEPS))
+
+
+def decades(axis: Axis) -> None:
+    """Round numbers on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def legend_above(axes: Axes) -> None:
+    """Between title and axes, where it hides no data."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2, borderpad=0
+    )
