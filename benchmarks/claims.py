@@ -5,8 +5,9 @@
 
 Accuracies are compared problem by problem, pooled over seeds (95 % interval by bootstrap). Assessment accuracy, perplexity and
 votes are compared seed by seed (Student's t over the seeds' differences, wide for three). A claim of a difference holds where
-the whole interval lies on its side, does not hold where it lies on the other, and is undecided else; a claim of "about equal" or
-"at least equal" holds where the interval includes 0 or lies on the right side, which is all that can be asked of it.
+the whole interval lies on its side, does not hold where it lies on the other, and is undecided else. Equality can only be shown to
+a margin, here two points: "at least equal" holds where the whole interval lies above -2 points and does not where it lies below 0;
+"about equal" holds where the whole interval lies within 2 points of 0 and does not where it leaves 0 out.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from aftune.pipeline import compare, compare_results
 from aftune.pipeline.policy import Verdict
 from aftune.recipe import load_recipe
 from aftune.record_files import RecordFile
+
+_MARGIN = 0.02  # of accuracy
 
 Difference = tuple[float, tuple[float, float]]
 
@@ -56,9 +59,13 @@ def verdict(sign: int, interval: tuple[float, float]) -> str:
     """sign: +1 claimed above, -1 claimed below, 0 claimed equal, +2 claimed not below."""
     low, high = interval
     if sign == 0:
-        return "holds" if low <= 0 <= high else "does not hold"
+        if low > 0 or high < 0:
+            return "does not hold"
+        return "holds" if low >= -_MARGIN and high <= _MARGIN else "undecided"
     if sign == 2:
-        return "holds" if high >= 0 else "does not hold"
+        if high < 0:
+            return "does not hold"
+        return "holds" if low >= -_MARGIN else "undecided"
     if sign * low > 0 and sign * high > 0:
         return "holds"
     return "does not hold" if sign * low < 0 and sign * high < 0 else "undecided"

@@ -1,6 +1,14 @@
-"""Answers that try to hang, crash or run the reader of answers: the same ones for the same number."""
+"""Answers that try to hang, crash or run the reader of answers: the same ones for the same number.
+
+python tests/answers/hostile_answers.py     reads a thousand with every kind; the slowest, what timed out, and the memory
+"""
 
 import random
+import resource
+import time
+from collections import Counter
+
+from aftune.answers import CHOICE, MATH, NUMBER, TEXT, judge
 
 _EXPRESSIONS = (
     "9**9**9**9", "9^{9^{9^{9}}}", "9^9^9^9", "(10^8)!", "1000000!!", "\\binom{10^9}{5\\cdot 10^8}",
@@ -94,3 +102,21 @@ def hostile(count: int) -> list[str]:
         form = rng.choice(("{}", "#### {}", "The answer is {}", "\\boxed{{{}}}", '{{"answer": "{}"}}', "Answer: {}\n", "A: {}"))
         texts.append(form.format(body))
     return texts
+
+
+def main() -> None:
+    judge(MATH, "\\boxed{x^2+1}", "y")  # starts the worker
+    for kind in (NUMBER, CHOICE, TEXT, MATH):
+        reasons: Counter[str] = Counter()
+        seconds = []
+        for text in hostile(1000):
+            started = time.perf_counter()
+            reasons[judge(kind, text, "\\sqrt{4321}", "flexible", ["4321", "4322"]).reason] += 1
+            seconds.append(time.perf_counter() - started)
+        counts = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{kind.name}: slowest {max(seconds):.2f} s, all {sum(seconds):.1f} s; {counts}; at most {memory:.0f} MB until here")
+
+
+if __name__ == "__main__":
+    main()

@@ -78,7 +78,7 @@ def test_a_thousand_hostile_answers(kind: AnswerKind) -> None:
 
 @needs_math_verify
 def test_hostile_expressions() -> None:
-    """The first sixty: a thousand take over a minute."""
+    """The first sixty; `python tests/answers/hostile_answers.py` does a thousand, in over a minute."""
     judge(MATH, "\\boxed{x^2+1}", "y")  # starts the worker
     slowest = 0.0
     for text in hostile(60):
