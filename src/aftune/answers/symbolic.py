@@ -73,7 +73,7 @@ def _same_size(a: Expr, b: Expr) -> bool:
 
 
 def _is_value(x: Expr) -> bool:
-    return bool(x.is_number) and not x.has(nan, zoo, oo)
+    return bool(x.is_number) and not x.has(nan, zoo, oo, -oo)
 
 
 def _percent(a: Expr, b: Expr) -> bool:
