@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from aftune import progress
 from aftune.cli import app
 from aftune.errors import UsageError
+from aftune.recipe import bundled_recipe
 from aftune.records import Record
 from aftune.sampling import collect
 from small_run import SETTINGS
@@ -338,3 +339,9 @@ def test_export_writes_pairs_and_names_what_is_wrong(tmp_path: Path) -> None:
     wrong = aftune("export", source, "--to", "parquet", "--out", tmp_path / "p")
     assert wrong.status == 2
     assert wrong.stderr == "aftune: error: --to is 'parquet', expected preference-pairs, dataset, samples\n"
+
+
+def test_compare_lists_its_methods() -> None:
+    result = CliRunner().invoke(app, ["compare", str(bundled_recipe("compare-small.yaml")), "--methods", "help"])
+    assert result.exit_code == 0
+    assert "aft-bc        AFT-BC" in result.output

@@ -175,6 +175,9 @@ def _compare(
     from aftune.pipeline import compare
 
     machine.keep_freed_memory()
+    if methods == ["help"]:
+        comparison_summary.print_methods(console)
+        return
     wanted = compare.comparison(resolved, methods, seeds)
     if dry_run:
         comparison_summary.print_plan(wanted, console)

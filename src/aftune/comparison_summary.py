@@ -11,6 +11,7 @@ from rich.table import Table
 from aftune.errors import AftuneError
 from aftune.pipeline import compare, compare_results, runner
 from aftune.pipeline.compare import Comparison
+from aftune.pipeline.methods import METHODS
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.progress import progress_bar
 from aftune.reporting.comparison import headline_baseline
@@ -26,6 +27,13 @@ def print_plan(wanted: Comparison, console: Console) -> None:
         changes = ", ".join(f"{key}={value}" for key, value in {**method.settings, **method.varied}.items())
         table.add_row(method.name, method.title, changes, *(_state(wanted, method, seed) for seed in wanted.seeds))
     console.print(table)
+
+
+def print_methods(console: Console) -> None:
+    """The names that `--methods` takes."""
+    for method in METHODS.values():
+        console.print(f"{method.name:<12}  {method.title}", highlight=False)
+    console.print("Settings of align follow a name: aft-bc:beta=0.3:k=4, aft:feedback=ranking.", highlight=False)
 
 
 def _shared_state(wanted: Comparison, seed: int) -> str:

@@ -71,7 +71,8 @@ def run_validation(name: str, overrides: Sequence[str], out: Path | None, consol
     has_model = any(override.startswith("model.name=") for override in overrides)
     validation = validate(task, _misfit(task, recipe) if has_model else lambda problem: None)
     path = out or Path(f"{name}-findings.jsonl")
-    write_lines(path, (json.dumps(row, ensure_ascii=False) for row in validation.findings))
+    if validation.findings or out:
+        write_lines(path, (json.dumps(row, ensure_ascii=False) for row in validation.findings))
     _print(name, validation, has_model, path, console)
     return validation.usable
 
@@ -108,7 +109,8 @@ def _print(name: str, validation: Validation, has_model: bool, path: Path, conso
     for row in validation.findings:
         if row["kind"] == "unreadable":
             console.print(f"[red]{escape(row['reason'])}[/red]", soft_wrap=True)
-    console.print(f"{len(validation.findings):,} findings: {escape(str(path))}", soft_wrap=True)
+    where = f": {escape(str(path))}" if validation.findings else ""
+    console.print(f"{len(validation.findings):,} findings{where}", soft_wrap=True)
     if not validation.usable:
         console.print(
             "[red]Not usable: a row cannot be read, or its gold answer is refused by the task's own verifier.[/red]", soft_wrap=True

@@ -124,3 +124,10 @@ def test_every_answer_of_a_chat_model_is_read_or_listed(data_dir: Path, model: s
     assert len(unread) == counts[2] + counts[3]
     for index, detail in UNREADABLE[model].items():
         assert unread[index] == detail
+
+
+def test_a_reading_or_form_that_does_not_exist_is_said() -> None:
+    with pytest.raises(ValueError, match="reading is 'flexibel', expected strict or flexible"):
+        judge(NUMBER, "#### 18", "18", "flexibel")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="form is 'jsn', expected hashes, boxed, phrase, json"):
+        judge(NumberKind(form="jsn"), "#### 18", "18")  # type: ignore[arg-type]

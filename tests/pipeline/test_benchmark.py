@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from aftune.cli import app
 from aftune.encoding import Prompter
-from aftune.errors import DataError, UsageError
+from aftune.errors import AftuneError, DataError, UsageError
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.evaluation.choices import letter_accuracy
 from aftune.models import load_model, load_tokenizer
@@ -48,7 +48,7 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
         assert metrics["accuracy_by_reading"][reading] == pytest.approx(sum(right) / 12)
     assert json.loads((tmp_path / "b" / "metrics.json").read_text())["accuracy"] == metrics["accuracy"]
     assert benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:15]") == metrics
-    with pytest.raises(UsageError, match="holds another benchmark; choose a new folder"):
+    with pytest.raises(UsageError, match="holds another benchmark .*; choose a new folder"):
         benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:16]")
 
 
@@ -102,3 +102,9 @@ def test_command_prints_the_figures(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "of 4 questions" in result.output
     assert "strict reading" in result.output
+
+
+def test_a_model_that_is_not_there_takes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(AftuneError, match=r"model\.name"):
+        benchmark(str(tmp_path / "none"), "arithmetic", tmp_path / "b", split="test[:2]")
+    assert not (tmp_path / "b" / "benchmark.json").exists()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import small_run
-from aftune.errors import StageError
+from aftune.errors import DataError, StageError
 from aftune.pipeline import runner
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.records import Candidate, Group, read_records
@@ -136,6 +136,19 @@ def test_stage_whose_files_are_gone_runs_again(finished_run: Path, tmp_path: Pat
     assert [line for line in lines if "report.html is gone" in line]
     assert sum("skipped" in line for line in lines) == 7
     assert len((copy / "report.html").read_bytes()) > 0.9 * len(page)
+
+
+def test_a_missing_import_costs_nothing(finished_run: Path, tmp_path: Path) -> None:
+    """The samples of before are still there, and a new run does not train first."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished_run, copy)
+    before = (copy / "sample" / "candidates.jsonl").read_bytes()
+    given = {"format": "json_lines", "path": str(tmp_path / "typo.jsonl")}
+    for folder in (copy, tmp_path / "new"):
+        with pytest.raises(DataError, match=r"candidates\.path: .*typo\.jsonl: no such file or folder"):
+            runner.run_stages(small_run.recipe(folder, candidates=given), report=lambda line: None)
+    assert (copy / "sample" / "candidates.jsonl").read_bytes() == before
+    assert not (tmp_path / "new" / "prepare").exists()
 
 
 def test_imported_candidates_need_no_training(tmp_path: Path) -> None:

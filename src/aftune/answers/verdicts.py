@@ -58,7 +58,12 @@ NOTHING = Found(None, "no answer")
 
 
 def judge(kind: AnswerKind, text: str, gold: str, reading: Reading = "strict", options: Sequence[str] | None = None) -> Verdict:
-    """Reads the final answer of a response and compares it with the gold one. No text raises an error."""
+    """Reads the final answer of a response and compares it with the gold one. No text raises an error; a reading or a form that
+    does not exist raises ValueError."""
+    if reading not in ("strict", "flexible"):
+        raise ValueError(f"reading is {reading!r}, expected strict or flexible")
+    if kind.form not in FORMATS:
+        raise ValueError(f"form is {kind.form!r}, expected {', '.join(FORMATS)}")
     found = kind.read(text, reading, options)
     if found.answer is None or found.reason == "no answer" or found.reason == "ambiguous":
         return Verdict(None, False, "ambiguous" if found.reason == "ambiguous" else "no answer", found.detail)

@@ -26,12 +26,20 @@ GROUP_FORMATS: dict[str, Callable[[Path], list[Group]]] = {
 CANDIDATES_PER_PROBLEM = {"gsm8k_solutions": 4}  # for estimates, where a format fixes it
 
 
+def find_source(section: ImportSection, data: Path | None) -> Path:
+    """The file or folder, where it is or in `data`; raises DataError where it is in neither."""
+    path = section.path if section.path.exists() or data is None else data / section.path
+    if not path.exists():
+        raise DataError(f"candidates.path: {path}: no such file or folder; check the path")
+    return path
+
+
 def import_candidates(section: ImportSection, data: Path | None, problems: Sequence[Problem]) -> Imported:
     """The candidates of a file, or of all files of a folder in the order of their names, for the given problems.
 
-    Raises DataError where there is none for any of them.
+    Raises DataError where there is no such file, or no candidate in it for any of them.
     """
-    path = section.path if section.path.exists() or data is None else data / section.path
+    path = find_source(section, data)
     files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     imported = match(chain.from_iterable(FORMATS[section.format](file, section.columns) for file in files), problems)
     if not imported.candidates:

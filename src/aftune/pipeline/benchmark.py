@@ -40,6 +40,7 @@ def benchmark(
     context = Context(recipe, RunDirectory(out))
     if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
         raise UsageError(f"--letters: task {task} has no options; leave it out")
+    _ = context.tokenizer, next(context.task.stream(split))  # what is not there shows before the folder is taken
     _claim(recipe, out, letters=letters)
     if isinstance(context.task, tasks.ChoiceTask) and letters:
         return _finish(out, _letters(context, context.task, out))
@@ -54,7 +55,7 @@ def _claim(recipe: Recipe, out: Path, *, letters: bool) -> None:
     path = out / "benchmark.json"
     wanted = {"letters": letters, "version": tasks.TASKS[recipe.task.name].version, "recipe": recipe.model_dump(mode="json")}
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != wanted:
-        raise UsageError(f"--out: {out} holds another benchmark; choose a new folder")
+        raise UsageError(f"--out: {out} holds another benchmark (model, task, split or settings differ); choose a new folder")
     if not path.exists() and out.exists() and any(out.iterdir()):
         raise UsageError(f"--out: {out} is not empty; choose a new folder")
     write_json(path, wanted)

@@ -12,6 +12,7 @@ from rich.markup import escape
 import aftune
 from aftune import models
 from aftune.errors import AftuneError, StageError
+from aftune.importers import find_source
 from aftune.pipeline import stages as registry
 from aftune.pipeline import task
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
@@ -114,6 +115,8 @@ def run_stages(
             if not wanted:
                 raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists those that it has")
             _check_inputs(*wanted)
+        if recipe.candidates and any(item.stage.name == "sample" and item.status != "finished" for item in wanted):
+            find_source(recipe.candidates, recipe.data)  # before a stage is emptied or another one has taken its time
         run.write_recipe(recipe)
         for item in wanted:
             _run_one(context, item, report)
