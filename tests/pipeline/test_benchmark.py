@@ -48,7 +48,7 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
         assert metrics["accuracy_by_reading"][reading] == pytest.approx(sum(right) / 12)
     assert json.loads((tmp_path / "b" / "metrics.json").read_text())["accuracy"] == metrics["accuracy"]
     assert benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:15]") == metrics
-    with pytest.raises(UsageError, match="holds another benchmark .*; choose a new folder"):
+    with pytest.raises(UsageError, match=r"holds another benchmark .*; choose a new folder"):
         benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:16]")
 
 
