@@ -297,7 +297,7 @@ def test_dry_run_of_compare_prints_the_plan_and_writes_nothing(
     ("arguments", "message"),
     [
         (["--methods", "vft,aft_bc"], "compare: there is no method 'aft_bc'; did you mean 'aft-bc'?"),
-        (["--methods", "help"], "compare: there is no method 'help'. There are vft, vft-steps,"),
+        (["--methods", "qqq"], "compare: there is no method 'qqq'. There are vft, vft-steps,"),
         (["--methods", " , "], "compare: expected methods, each once; repeated: none, the list is empty"),
         (["--methods", "aft,aft"], "compare: expected methods, each once; repeated: aft"),
         (["--methods", "vft:k=2"], "compare: vft is the VFT model as it is and takes no settings"),

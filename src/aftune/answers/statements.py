@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
-from aftune.answers.verdicts import Format
+from aftune.answers.verdicts import FORMATS, Format
 
 MAX_TEXT = 100_000  # characters of a response, from its end; a longer one is a run-on
 MAX_STATEMENT = 400  # characters
@@ -187,6 +187,8 @@ _KINDS: dict[Format, frozenset[str]] = {
 
 def asked_for(text: str, form: Format, is_form: Callable[[str], bool] = lambda _: False) -> Statement | None:
     """The last statement in the format that was asked for: what a strict reading reads."""
+    if form not in _KINDS:
+        raise ValueError(f"form is {form!r}, expected {', '.join(FORMATS)}")
     found = statements(text, _KINDS[form], is_form)
     return found[-1] if found else None
 

@@ -62,8 +62,6 @@ def judge(kind: AnswerKind, text: str, gold: str, reading: Reading = "strict", o
     does not exist raises ValueError."""
     if reading not in ("strict", "flexible"):
         raise ValueError(f"reading is {reading!r}, expected strict or flexible")
-    if kind.form not in FORMATS:
-        raise ValueError(f"form is {kind.form!r}, expected {', '.join(FORMATS)}")
     found = kind.read(text, reading, options)
     if found.answer is None or found.reason == "no answer" or found.reason == "ambiguous":
         return Verdict(None, False, "ambiguous" if found.reason == "ambiguous" else "no answer", found.detail)
