@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -186,31 +186,32 @@ def accuracy_metrics(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -
         "repetition": written.repetition,
         "mean_words": written.mean_words,
     }
-    by_operations: dict[str, list[bool]] = defaultdict(list)
-    for problem, verdict in zip(problems, verdicts, strict=True):
-        if "num_operations" in problem.metadata:
-            by_operations[str(problem.metadata["num_operations"])].append(verdict.right)
+    by_operations = _right_by(problems, verdicts, lambda problem: problem.metadata.get("num_operations"))
     if by_operations:
         metrics["accuracy_by_num_operations"] = {key: float(np.mean(value)) for key, value in sorted(by_operations.items())}
     by_reading = [verdict.right_by_reading for verdict in verdicts if verdict.right_by_reading is not None]
     if len(by_reading) == len(verdicts):
         metrics["accuracy_by_reading"] = {name: float(np.mean([right[name] for right in by_reading])) for name in READINGS}
-    by_subject: dict[str, list[bool]] = defaultdict(list)
-    for problem, verdict in zip(problems, verdicts, strict=True):
-        if "subject" in problem.metadata:
-            by_subject[str(problem.metadata["subject"])].append(verdict.right)
+    by_subject = _right_by(problems, verdicts, lambda problem: problem.metadata.get("subject"))
     if by_subject:
         metrics["accuracy_by_subject"] = {name: float(np.mean(right)) for name, right in sorted(by_subject.items())}
         metrics["subject_accuracy"] = float(np.mean(list(metrics["accuracy_by_subject"].values())))
-    by_task: dict[str, list[bool]] = defaultdict(list)
-    for problem, verdict in zip(problems, verdicts, strict=True):
-        by_task[problem.task].append(verdict.right)
+    by_task = _right_by(problems, verdicts, lambda problem: problem.task)
     if len(by_task) > 1:
         tasks = sorted(by_task.items())
         metrics[f"accuracy{BY_TASK}"] = {name: sum(right) / len(right) for name, right in tasks}
         metrics[f"accuracy_ci95{BY_TASK}"] = {name: proportion_interval(sum(right), len(right)) for name, right in tasks}
         metrics[f"num_problems{BY_TASK}"] = {name: len(right) for name, right in tasks}
     return metrics
+
+
+def _right_by(problems: Sequence[Problem], verdicts: Sequence[Verdict], kind: Callable[[Problem], object]) -> dict[str, list[bool]]:
+    """The verdicts of each kind of problem; a problem of kind None is in none."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    for problem, verdict in zip(problems, verdicts, strict=True):
+        if kind(problem) is not None:
+            found[str(kind(problem))].append(verdict.right)
+    return found
 
 
 def assessment_metrics(groups: Sequence[Group], scores: Sequence[GroupScores]) -> dict[str, Any]:

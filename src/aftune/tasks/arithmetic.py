@@ -12,11 +12,10 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from aftune.answers import Reading
 from aftune.records import Problem
-from aftune.tasks.base import Task
+from aftune.tasks.generated import GeneratedTask
 from aftune.tasks.ranking import quality_of_rank
 
 NAMES = ("Mia", "Tom", "Ana", "Ben", "Zoe", "Sam", "Eva", "Max", "Lea", "Dan", "Ida", "Leo", "Nora", "Paul", "Rosa", "Karl")
@@ -77,7 +76,6 @@ WORDINGS = (
 )
 PLANS = ("story order", "products first", "gains and losses")
 ONE_LINE_SHARE = 0.34  # GSM8K train: 34 % of the references have an equation with two or more operations
-SPLIT_SIZES = {"train": 100_000, "validation": 5_000, "test": 5_000}
 OPERATIONS = (3, 4, 5)
 
 
@@ -113,21 +111,11 @@ class Story:
         return {"": self.total, "/": self.total // max(number, 1), "*": self.total * number, "-": self.total - number}[operator]
 
 
-class Arithmetic(Task):
+class Arithmetic(GeneratedTask):
     """Problems of three to five operations, as many as asked for; `seed` chooses them."""
 
     name = "arithmetic"
     version = 2  # 2: answers of kind number; 1 read the first number after the marker
-    split_names = tuple(SPLIT_SIZES)
-    published_sizes = SPLIT_SIZES
-    source = "generated"
-    generated = True
-
-    def __init__(self, data: Path | None = None, seed: int = 0) -> None:
-        self.seed = seed
-
-    def split_size(self, split: str) -> int:
-        return SPLIT_SIZES[split]
 
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
         for index in range(start, stop):

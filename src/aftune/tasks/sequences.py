@@ -13,11 +13,10 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 from aftune.answers import Reading
 from aftune.records import Problem
-from aftune.tasks.base import Task
+from aftune.tasks.generated import GeneratedTask
 from aftune.tasks.ranking import quality_of_rank
 
 QUESTIONS = (
@@ -30,7 +29,6 @@ NAMES = ("Mia", "Tom", "Ana", "Ben", "Zoe", "Sam", "Eva", "Max", "Lea", "Dan", "
 # How a chain says what lies between two numbers, and what comes next.
 WORDINGS = (("We compute {e}.", "So the answer is {e}."), ("{e}", "{e}"))
 LARGEST = 200
-SPLIT_SIZES = {"train": 100_000, "validation": 5_000, "test": 5_000}
 _SHARES = {"train": range(2, 10), "validation": range(1, 2), "test": range(1)}  # of ten parts
 
 
@@ -68,21 +66,11 @@ RULES: dict[str, Callable[[Sequence[int]], int | None]] = {
 }
 
 
-class Sequences(Task):
+class Sequences(GeneratedTask):
     """The next number of a sequence, the four rules in turn; `seed` chooses the sequences."""
 
     name = "sequences"
     version = 2  # 2: answers of kind number; 1 read the first number after the marker
-    split_names = tuple(SPLIT_SIZES)
-    published_sizes = SPLIT_SIZES
-    source = "generated"
-    generated = True
-
-    def __init__(self, data: Path | None = None, seed: int = 0) -> None:
-        self.seed = seed
-
-    def split_size(self, split: str) -> int:
-        return SPLIT_SIZES[split]
 
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
         rules = tuple(RULES)

@@ -1,0 +1,22 @@
+"""What tasks have in common whose problems are made from a seed: no data, and splits of one size."""
+
+from pathlib import Path
+
+from aftune.tasks.base import Task
+
+SPLIT_SIZES = {"train": 100_000, "validation": 5_000, "test": 5_000}
+
+
+class GeneratedTask(Task):
+    """`seed` chooses the problems; a folder of data is not used."""
+
+    split_names = tuple(SPLIT_SIZES)
+    published_sizes = SPLIT_SIZES
+    source = "generated"
+    generated = True
+
+    def __init__(self, data: Path | None = None, seed: int = 0) -> None:
+        self.seed = seed
+
+    def split_size(self, split: str) -> int:
+        return SPLIT_SIZES[split]
