@@ -19,6 +19,8 @@ from aftune.reporting.comparison import headline_baseline
 
 def print_plan(wanted: Comparison, console: Console) -> None:
     """Which runs would be made; nothing is run or written."""
+    for note in wanted.notes:
+        console.print(note, soft_wrap=True)
     table = Table(title="Runs", title_justify="left", box=None, pad_edge=False)
     for heading in ("method", "what it is", "changes in the recipe", *(f"seed {seed}" for seed in wanted.seeds)):
         table.add_column(heading, overflow="fold")
@@ -56,6 +58,8 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     """Runs the comparison, writes its results and prints the table; raises AftuneError at the end if runs failed."""
     num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
     console.print(f"{len(wanted.methods)} methods, {len(wanted.seeds)} seeds, {jobs} at a time -> {wanted.recipe.run_dir}")
+    for note in wanted.notes:
+        console.print(note, soft_wrap=True)
     with progress_bar("compare", num_runs, "runs") as update:
         failures = compare.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
     results = compare_results.gather(wanted)

@@ -10,6 +10,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from aftune.pipeline import cost, runner
+from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
@@ -20,6 +21,10 @@ _WHAT = {"finished": "finished, would be skipped", "resume": "would go on", "red
 def print_plan(recipe: Recipe, console: Console) -> None:
     """The resolved recipe, the state of each stage and an estimate of the cost."""
     runner.check(recipe)
+    settled = settle(recipe, [RunDirectory(recipe.run_dir)])
+    recipe = settled.recipe
+    for line in settled.lines():
+        console.print(line, soft_wrap=True)
     console.print(Syntax(recipe.to_yaml().rstrip(), "yaml", background_color="default"))
     plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
     for heading in ("stage", "what would happen", "why"):
