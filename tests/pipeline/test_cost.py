@@ -152,7 +152,7 @@ def test_the_trial_is_of_the_model_s_shape(tmp_path: Path, make_llama: Callable[
 
 
 def test_unknown_models_have_a_range_from_a_matrix_product(tmp_path: Path) -> None:
-    """1e9 operations a token of a forward pass at 1e12 a second and a tenth to a half of that: 1 million tokens, 2,000 to 10,000 s."""
+    """1 million tokens x 1e9 operations, at a tenth to a half of 1e12 a second: 2,000 to 10,000 s."""
     of = recipe(tmp_path, model={"name": "nobody/nothing-500M", "precision": "float32", "device": "cpu"})
     assert speed.measured_speed(of) is None
     with pytest.MonkeyPatch.context() as patch:
