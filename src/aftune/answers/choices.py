@@ -28,7 +28,7 @@ _SAID = (
 )
 _NAMED = re.compile(rf"^{_SAID}[(\[]?(?P<letter>[A-Z])(?P<close>[)\]])?(?P<rest>(?![A-Za-z0-9'’]).*)$", re.DOTALL)
 _LABELLED = re.compile(r"^\W*(?:\(([A-Z])\)|\[([A-Z])\]|([A-Z])[).:])\s*(?=\S)")
-_CAPITAL = re.compile(r"([A-Z])(?:[).:]\s*|\s+)\S")  # of a gold answer: "C Cecile"
+_CAPITAL = re.compile(r"([A-Z])()(?:[).:]\s*|\s+)\S")  # of a gold answer: "C Cecile"
 _ALONE = re.compile(r"^\W*([A-Za-z])\W*$")
 _BRACKETED = re.compile(r"^\W*[(\[]([a-z])[)\]](?![A-Za-z])")
 _SMALL_LABEL = re.compile(r"^\W*([a-z])[).](?:\s|$)")
@@ -50,9 +50,10 @@ _MENTION = re.compile(
     r"|\((?P<bracket>[A-Z])\)"
     r"|\b(?:[Oo]ption|OPTION|[Cc]hoice|CHOICE)s?\W{1,3}(?P<named>[A-Z])(?![A-Za-z0-9'’])"
     r"|(?<![A-Za-z0-9'’])(?P<verb>[A-Z])\)?\s+is\s+(?:the\s+)?(?:best|correct|right|answer|true)"
-    r"|(?:^|[.:=]\s*|\bis\s+|\bbe\s+|\b[Ii]t['’]s\s+)(?P<last>[A-Z])[.)]?\s*$"
+    r"|(?:^|[.:=]\s*|\b(?:is|be|it['’]s|It['’]s|est|es|ist)\s+)(?P<last>[A-Z])[.)]?\s*$"
     r"|\b(?:pick|choose|chose|select|go with)\s+(?P<pick>[A-Z])(?=\s*(?:$|[.,;:)—–]|because|since))"
-    r"|^\s*(?P<line>[A-Z])[).:]\s",
+    r"|\best\s+(?P<est>[A-Z])\b"
+    r"|^\s*(?P<line>[A-Z])(?:[).:]\s|(?=[\u2e80-\u9fff]))",
     re.MULTILINE,
 )
 # "The correct option is": what follows states an answer, whatever else the sentence names.
@@ -176,8 +177,8 @@ class _Reader:
             if not self.options or _normal(gold[label.end() :]) == _parse_options(self.options)[LETTERS.index(letter)].text:
                 return letter
         named = _CAPITAL.match(gold) or next(reversed(list(_LABEL_LINE.finditer(gold))), None)
-        if not self.options and named and named[1] in self.letters:
-            return named[1]
+        if not self.options and named and (named[1] or named[2]) in self.letters:
+            return named[1] or named[2]
         return self._by_text(gold)
 
     def is_list(self, statement: Statement, text: str) -> bool:
