@@ -13,6 +13,9 @@ _BREAKS = re.compile(
     r"hmm|recheck|check|rather|becomes?)\b",
     re.IGNORECASE,
 )
+_CORRECTS = re.compile(
+    r"\b(?:but|wait|no|not|actually|instead|correct\w*|mistake|sorry|however|answer|final|hmm|recheck|check|rather)\b", re.IGNORECASE
+)
 _JOINS = re.compile(r",|;|\b(?:and|or)\b")
 _OTHER_CASE = re.compile(r"\b(?:if|when|otherwise|or|while)\b", re.IGNORECASE)
 _NAME_BEFORE = re.compile(r"([A-Za-z](?:_\{?\w+\}?)?)\s*(?:=|\\in)\s*$")
@@ -40,7 +43,7 @@ def _belongs(text: str, first: Statement, second: Statement) -> bool:
     if len(between) > 2 * _MAX_BETWEEN or "\n\n" in between:
         return False
     bare = _DECORATION.sub(lambda match: f" {match[1] or ''} ", between)
-    if _OTHER_CASE.search(bare) and not _BREAKS.search(bare):
+    if _OTHER_CASE.search(bare) and not _CORRECTS.search(bare):
         names = [_NAME_BEFORE.search(text[max(0, s.start - 30) : s.start]) for s in (first, second)]
         if names[0] and names[1] and names[0][1] == names[1][1] and first.text != second.text:
             return True

@@ -16,6 +16,7 @@ from aftune.answers.statements import Statement, after_thinking, all_asked_for, 
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MAX_LINE = 600  # characters of the last line, where nothing is stated
 _WITHOUT_OPTIONS = 10  # letters A to J where the options are not known
 
 _LABEL = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])\s?(?:[):]|\.(?![A-Za-z]\.)))[).:]?\s*")
@@ -352,6 +353,7 @@ class _Reader:
     def _last_value(self, lines: list[str]) -> Found:
         if not self.options or not lines:
             return NOTHING
+        lines = [lines[-1][-_MAX_LINE:]]
         found = numbers.NUMBER.read(lines[-1], "flexible")
         by_value = self._by_value(found.answer) if found.answer else None
         if by_value:

@@ -18,6 +18,7 @@ _RATIO = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)\s*")
 _TIME = re.compile(r"\s*\d{1,2}:\d{2}\s*")
 _LETTERS_ONLY = re.compile(r"^\(?([A-Za-z][A-Za-z .'\-]*)\)?$")
 _BASE = re.compile(r"^([0-9A-F]+)_\{?(\d{1,2})\}?$")
+_WITH_COMMA = re.compile(r"-?\d+,\d+")
 _APPROXIMATELY = re.compile(r"\\approx(?![A-Za-z])|≈|\\simeq(?![A-Za-z])")
 _MATH_SPAN = re.compile(r"\$\$(.+?)\$\$|\$((?:\\.|[^$\\\n])+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _BETWEEN = re.compile(r"[\s,;.]*(?:and|or|,|;)?[\s,;.]*", re.IGNORECASE)
@@ -36,6 +37,11 @@ def formulas(text: str) -> list[str]:
             found.append(formula)
         end = match.end()
     return found
+
+
+def after_formulas(text: str) -> str:
+    """What follows the last formula."""
+    return text[max((match.end() for match in _MATH_SPAN.finditer(text)), default=0) :]
 
 
 def readings(text: str) -> list[str]:
@@ -67,7 +73,14 @@ def decide_normal(left: str, right: str) -> bool | None:
         return True
     if not (is_small(left) and is_small(right)):
         return False
+    if _same_with_comma(left, right) or _same_with_comma(right, left):
+        return True
     return same(left, right, decide_atom)
+
+
+def _same_with_comma(left: str, right: str) -> bool:
+    """Whether one is the other with a decimal comma."""
+    return "," in left and _WITH_COMMA.fullmatch(left) is not None and left.replace(",", ".") == right
 
 
 def decide_atom(left: str, right: str) -> bool | None:

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from aftune.answers import numbers
 from aftune.answers.boxes import is_box, join_boxes
 from aftune.answers.checker import Checker, shared_checker
-from aftune.answers.cleaning import clean
-from aftune.answers.equality import MAX_CHARACTERS, decide_normal, formulas, pairs
-from aftune.answers.spelling import for_parser
+from aftune.answers.equality import MAX_CHARACTERS, after_formulas, decide_normal, formulas, pairs
 from aftune.answers.statements import Statement, after_thinking, all_asked_for, any_format, before_next_question, shorten
 from aftune.answers.structures import relation
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading, TimedOut
@@ -21,8 +19,9 @@ from aftune.answers.verdicts import NOTHING, Format, Found, Reading, TimedOut
 _SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?](?=\s|$)|。")
 _COPULA = re.compile(r"(?<![A-Za-z])(?:is|are|equals?|be|becomes?|was|were)(?![A-Za-z])(?:\s+(?:equal to|exactly|therefore|thus))?\s*:?", re.IGNORECASE)
 _CONCLUDES = re.compile(r"^\W*(?:therefore|thus|hence|so|in total|finally|in conclusion|altogether)\b", re.IGNORECASE)
-_POLITE = re.compile(r"\s*I hope (?:it|this) is correct\.?\s*$", re.IGNORECASE)
+_POLITE = re.compile(r"\s*I hope (?:it|this) is correct\b.*$", re.IGNORECASE | re.DOTALL)
 _COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
+_JOINED = re.compile(r"(?<![A-Za-z])(?:or|and)(?![a-z])")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _FORMULA_WORDS = frozenset(
     "sin cos tan cot sec csc log ln exp sqrt cbrt pi mod gcd lcm min max inf infinity arcsin arccos arctan or and oo alpha beta theta".split()
@@ -74,7 +73,7 @@ class MathKind:
         checker = self.checker or shared_checker()
         for left, right, decided in compared:
             try:
-                if decided is None and checker.equal(for_parser(left), for_parser(right)):
+                if decided is None and checker.equal(left, right):
                     return True
             except TimedOut as error:
                 timed_out = error
@@ -123,7 +122,8 @@ def _without_words(text: str) -> str:
     """The formula or number of a statement: after "is" where it names what it is the value of; of several, the first."""
     inside = formulas(text)
     outside = _masked(text)
-    copula = next(iter(_COPULA.finditer(outside)), None)
+    end = _SENTENCE_END.search(outside)
+    copula = _COPULA.search(outside[: end.start() if end else None])
     if copula and text[copula.end() :].strip(" .*"):
         return _without_words(text[copula.end() :].strip())
     if inside:
@@ -162,7 +162,9 @@ def _limited(text: str) -> Found:
 
 def is_formula(text: str) -> bool:
     """Whether a text is mathematics and no sentence: no words but those of functions, and those after a number (units)."""
-    bare = _COMMAND.sub(" ", text)
+    if not text.isascii() and any(character.isalpha() and not 0x370 <= ord(character) < 0x400 for character in text if character > "\x7f"):
+        return False
+    bare = _JOINED.sub(" , ", _COMMAND.sub(" ", text))
     words = [word for word in _WORD.findall(bare) if word.lower() not in _FORMULA_WORDS and not (word.isupper() and len(word) < 4)]
     if not words:
         return True
@@ -180,11 +182,10 @@ def _last_of(text: str) -> Found:
     inside = formulas(text)
     if len(text) <= 300 and (is_formula(text) if not inside else "\n" not in text and len(inside) <= 3 and _is_phrase(text, inside)):
         return _limited(_result(text))
-    last_sentence = [part for part in _SENTENCE_END.split(clean(text)) if part and part.strip()][-1:]
     if inside:
-        concluded = bool(last_sentence) and _CONCLUDES.match(last_sentence[0]) and not formulas(last_sentence[0])
-        if concluded and "$" not in last_sentence[0] and "\\" not in last_sentence[0] and re.search(r"\d", last_sentence[0]):
-            return numbers.NUMBER.read(last_sentence[0], "flexible")
+        conclusion = next((part for part in reversed(_SENTENCE_END.split(after_formulas(text))) if part.strip()), "")
+        if _CONCLUDES.match(conclusion) and re.search(r"\d", conclusion) and not re.search(r"[$\\]", conclusion):
+            return numbers.NUMBER.read(conclusion, "flexible")
         return _limited(_result(inside[-1]))
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     last = lines[-1].rstrip(".")

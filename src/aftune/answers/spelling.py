@@ -151,8 +151,9 @@ def _lines(text: str) -> str:
     if "\\\\" not in text:
         return text.rstrip("\\").rstrip() if text.endswith("\\") else text
     if "\\begin{" in text:
-        text = text.replace("\\\\begin", "\\begin").replace("\\\\end", "\\end")
-        return re.sub(r"\\{2,4}(?:\[[^\]]{0,8}\])?(?!(?:frac|sqrt|pi|left|right|dfrac)\b)", r"\\cr ", text)
+        if re.search(r"(?<!\\)\\\\begin", text):
+            text = text.replace("\\\\", "\\")
+        return re.sub(r"(?:\\\\){1,2}(?:\[[^\]]{0,8}\])?(?!(?:frac|sqrt|pi|left|right|dfrac)\b)", r"\\cr ", text)
     return text.replace("\\\\", "\\").rstrip("\\").rstrip()
 
 

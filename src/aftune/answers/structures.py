@@ -26,7 +26,7 @@ _NAMED = re.compile(
     rf"^\s*(?:{_FUNCTION}|(?:m\s*)?\\angle\s*[A-Z]{{1,3}}|\\triangle\s*[A-Z]{{3}}|\|[A-Z]{{1,2}}\||{_NAME}(?:\s*[:/]\s*{_NAME})?"
     rf"|\\frac\{{\s*[A-Z]{{1,3}}\s*\}}\{{\s*[A-Z]{{1,3}}\s*\}}|\((?:\s*{_NAME}\s*,)+\s*{_NAME}\s*\)|(?:[A-Za-z]+ ){{1,4}}[A-Za-z]+)\s*$"
 )
-_OF_Y = re.compile(rf"^\s*(?:y|{_FUNCTION})\s*$")
+_OF_Y = re.compile(r"^\s*(?:y|[A-Za-z](?:_\{?\w\}?)?\s*\([^()=]{1,20}\))\s*$")
 _RELATION = re.compile(r"\\(?:le|ge|ne)(?![A-Za-z])|<|>|=|\\in(?![A-Za-z])|\\approx(?![A-Za-z])|\\equiv(?![A-Za-z])|\\sim(?![A-Za-z])")
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 _CONDITION = re.compile(r"(?:,\s*|\s+)(?:where|for|with|if|when)\b.*$", re.DOTALL)
@@ -207,6 +207,9 @@ def _named_values(one: Structure, other: Structure) -> tuple[str, ...]:
 
 
 def _same_unordered(a: Sequence[str], b: Sequence[str], atom: Atom, depth: int) -> bool | None:
+    if len(a) != len(b) and len(flat := _flat(a)) == len(other := _flat(b)) and len(flat) > max(len(a), len(b)) - 1:
+        if all(same(x, y, atom, 0) for x, y in zip(flat, other, strict=True)):
+            return True
     left = list({_squeezed(item): item for item in a}.values())
     right = list({_squeezed(item): item for item in b}.values())
     if len(left) != len(right) or len(left) > MAX_ITEMS:
@@ -222,6 +225,10 @@ def _same_unordered(a: Sequence[str], b: Sequence[str], atom: Atom, depth: int) 
         else:
             return False
     return None if unknown else True
+
+
+def _flat(items: Sequence[str]) -> list[str]:
+    return [part for item in items for part in split(item, ",;")]
 
 
 def _is_any_compound(items: Sequence[str]) -> bool:
