@@ -169,26 +169,26 @@ def test_zeroeval_folder_of_several_models(tmp_path: Path) -> None:
     assert brief(imported) == [("p/0", 0, "a", "stop"), ("p/0", 1, "b", "stop")]
     assert imported.candidates[0].settings == {"model": "some/model", "temperature": 0.0, "top_p": 1.0}
     assert left_out(imported) == [
-        {"place": "a.json.gz: record 1", "reason": "fits no problem", "problem_id": "x-#0", "question": "How many eggs?"}
+        {"place": "a.json.gz:1: record 2", "reason": "fits no problem", "problem_id": "x-#0", "question": "How many eggs?"}
     ]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not a whole JSON file"),
-        ("{}", "expected a list of records"),
-        ('[{"question": "q"}]', "record 0: output is no list"),
-        ("[1]", "record 0: expected an object with question and output"),
+        ("{", r"1: an object that goes on in the next line"),
+        ("{}", "1: expected an object with question and output"),
+        ('[{"question": "q"}]', "1: record 1: output is no list"),
+        ("[1]", "1: record 1: expected an object with question and output"),
     ],
 )
 def test_bad_zeroeval_files_are_named(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=rf"x\.json: {message}"):
+    with pytest.raises(DataError, match=rf"x\.json:{message}"):
         import_candidates(ImportSection(format="zeroeval", path=path), None, PROBLEMS)
     (tmp_path / "x.json.gz").write_bytes(b"no gzip")
-    with pytest.raises(DataError, match=r"x\.json\.gz: not a whole JSON file"):
+    with pytest.raises(DataError, match=r"x\.json\.gz:1: not valid JSON at column 1"):
         import_candidates(ImportSection(format="zeroeval", path=tmp_path / "x.json.gz"), None, PROBLEMS)
 
 

@@ -78,7 +78,7 @@ def _examples(context: Context) -> list[Problem]:
     """Training problems to show, none of which is measured."""
     task, recipe = context.task, context.recipe
     measured = frozenset(question_key(problem.question, problem.options) for problem in task.stream(recipe.task.test))
-    return choose_examples(task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.reference_response, measured)
+    return choose_examples(task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.sound_reference, measured)
 
 
 def _letters(context: Context, task: tasks.ChoiceTask, out: Path) -> dict[str, Any]:
