@@ -1,5 +1,4 @@
-"""Plain JSON Lines (or a table), a response a line: which problem, a text, and if known its index and finish reason; `columns` has the
-names."""
+"""Plain JSON Lines (or a table), a response a line: which problem, a text, and if known its index and finish reason."""
 
 from collections.abc import Iterator
 from pathlib import Path

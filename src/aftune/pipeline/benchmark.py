@@ -31,6 +31,7 @@ def benchmark(
     folder that holds another benchmark and for letters of a task without options, DataError for a question that does not fit
     the model's context, unless task.skip_too_long is set.
     """
+    out = out.expanduser()
     recipe = recipe_from({"run_dir": str(out), "model": {"name": model}, "task": {"name": task}}, overrides, "aftune benchmark")
     if recipe.task.name != task or recipe.model.name != model:
         raise UsageError("aftune benchmark: model and task are the first two arguments; leave model.name and task.name out")
