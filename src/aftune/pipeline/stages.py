@@ -125,7 +125,7 @@ MEASURE = Stage(
     _section("evaluate", "label", "seed", "model"),
 )
 
-PREPARE = Stage("prepare", 2, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings)
+PREPARE = Stage("prepare", 3, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings)
 SFT = Stage(
     "sft",
     2,
