@@ -6,7 +6,8 @@ rows of its own, and a group too large for one row has several (its rows are the
 one at a time).
 
 Tensor suffixes: _P problems, _G responses of a problem, _T tokens of a row, _N responses of a row, _M response tokens of a
-row, _L tokens of a response. Dimension 0 of a pass's tensors is always problems, so that nothing that splits a batch can tear a group apart.
+row, _L tokens of a response. Dimension 0 of a pass's tensors is always problems, so that nothing that splits a batch can tear
+a group apart.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
