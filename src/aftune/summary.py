@@ -6,10 +6,11 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
-from aftune.pipeline import cost, runner
+from aftune.pipeline import claim, cost, runner
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
@@ -24,9 +25,18 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
     for heading in ("stage", "what would happen", "why"):
         plans.add_column(heading)
-    for item in runner.plan(recipe, RunDirectory(recipe.run_dir)):
+    run = RunDirectory(recipe.run_dir)
+    items = runner.plan(recipe, run)
+    for item in items:
         plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
     console.print(plans)
+    changes = claim.other_recipe(recipe, run, items)
+    if changes is not None:
+        console.print(
+            f"[yellow]{escape(str(run.path))} holds the run of another recipe ({escape(changes)}): this run would be refused "
+            "without --overwrite[/yellow]",
+            soft_wrap=True,
+        )
     costs = cost.estimate(recipe)
     table = Table(title="Estimated cost", title_justify="left", box=None, pad_edge=False)
     table.add_column("stage")
