@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from aftune import hub
 from aftune.errors import DataError, UsageError
 from aftune.recipe import ModelSection
 from aftune.scoring.precision import faster_precision
@@ -34,7 +35,8 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise DataError(f"model.name: {folder} has no tokenizer (tokenizer.json is missing); copy the tokenizer's files into it")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+        with hub.loading(source):
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise DataError(_not_loaded(name, "tokenizer", error)) from error
     if tokenizer.eos_token_id is None:
@@ -54,14 +56,16 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False) -> Pr
     precision = faster_precision(device) if section.precision == "auto" else section.precision
     dtype = torch.float32 if float32 else getattr(torch, precision)
     attention = None if section.attention == "auto" else section.attention
+    source = resolve(name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            resolve(name),
-            dtype=dtype,
-            attn_implementation=attention,
-            trust_remote_code=section.trust_remote_code,
-            use_safetensors=True,
-        )
+        with hub.loading(source):
+            model = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=dtype,
+                attn_implementation=attention,
+                trust_remote_code=section.trust_remote_code,
+                use_safetensors=True,
+            )
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(_not_loaded(name, "model", error)) from error
     return model.to(device).eval()
@@ -99,7 +103,8 @@ def configured_stop_ids(name: str, *, trust_remote_code: bool = False) -> list[i
     """Those of a model's generation configuration, or of its configuration where it has none; nothing is loaded."""
     source = resolve(name)
     try:
-        return _ids(GenerationConfig.from_pretrained(source).eos_token_id)
+        with hub.loading(source):
+            return _ids(GenerationConfig.from_pretrained(source).eos_token_id)
     except OSError:
         config = load_config(name, trust_remote_code=trust_remote_code)
         return _ids(getattr(config, "eos_token_id", None))
@@ -110,5 +115,8 @@ def _ids(configured: Any) -> list[int]:
 
 
 def _not_loaded(name: str, what: str, error: Exception) -> str:
+    offline = None if Path(resolve(name)).is_dir() else hub.trouble()
+    if offline is not None:
+        return f"model.name: the {what} of {name!r} is not on this machine, and {offline}; give a local folder or check the network"
     reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
     return f"model.name: the {what} of {name!r} could not be loaded ({reason}); give a local folder or check the network"

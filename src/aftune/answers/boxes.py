@@ -49,7 +49,7 @@ def _belongs(text: str, first: Statement, second: Statement) -> bool:
             return True
     if len(between) > _MAX_BETWEEN or "." in between or _BREAKS.search(bare):
         return False
-    return bool(_JOINS.search(bare)) and len(_WORDS.findall(bare)) <= 5 or not bare.strip(" \n")
+    return (bool(_JOINS.search(bare)) and len(_WORDS.findall(bare)) <= 5) or not bare.strip(" \n")
 
 
 __all__ = ["is_box", "join_boxes"]

@@ -24,7 +24,7 @@ _COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox|operatorname|begin|end)\s*\
 _JOINED = re.compile(r"(?<![A-Za-z])(?:or|and)(?![a-z])")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _FORMULA_WORDS = frozenset(
-    "sin cos tan cot sec csc log ln exp sqrt cbrt pi mod gcd lcm min max inf infinity arcsin arccos arctan or and oo alpha beta theta".split()
+    ["sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "sqrt", "cbrt", "pi", "mod", "gcd", "lcm", "min", "max", "inf", "infinity", "arcsin", "arccos", "arctan", "or", "and", "oo", "alpha", "beta", "theta"]
 )
 _WORDS_OF_PROSE = re.compile(
     r"\b(?:we|i|is|are|was|be|find|get|have|gives?|therefore|thus|so|hence|then|that|this|the|answer|solution|result|since|because|"
