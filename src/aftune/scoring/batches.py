@@ -51,6 +51,7 @@ class Batch(TypedDict):
 
     problems: Tensor  # [P], the numbers of all groups
     passes: list[Pass]
+    groups: list[EncodedGroup]  # what it was made of
 
 
 # Which responses the alignment loss uses, and to which of them it has gradients, from qualities and mask [P, G].
@@ -66,7 +67,7 @@ def collate(
         make_pass([groups[i] for i in sorted(indices)], token_budget=token_budget, shared_prefix=shared_prefix, needs=needs)
         for indices in _bins(sizes, token_budget)
     ]
-    return Batch(problems=torch.arange(len(groups)), passes=[made for made in passes if made["rows"]])
+    return Batch(problems=torch.arange(len(groups)), passes=[made for made in passes if made["rows"]], groups=list(groups))
 
 
 def make_pass(
