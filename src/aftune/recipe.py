@@ -27,12 +27,14 @@ class ModelSection(Section):
 
     With `precision` bfloat16, training computes in bfloat16 (weights stay float32) and sampling has bfloat16 weights; scores
     of `evaluate` are always computed in float32. `attention` is the implementation in transformers; auto leaves it to them.
+    save_dtype: the type of the weights in `model/` folders, from which later stages go on; auto is that of the base model.
     """
 
     name: str = "bundled"
     precision: Literal["float32", "bfloat16"] = "float32"
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
 
 

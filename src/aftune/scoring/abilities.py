@@ -115,6 +115,6 @@ class _Trial:
                 input_ids=torch.tensor([ids], device=device),
                 position_ids=torch.tensor([positions], device=device),
                 use_cache=False,
-                **row_arguments([Segment(0, len(prompt), lengths)], device),
+                **row_arguments([Segment(0, len(prompt), lengths)], device, self.model.config),
             ).logits
         return logits[0, len(prompt) :]

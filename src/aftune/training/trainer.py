@@ -41,6 +41,7 @@ from aftune.training.dataset import EncodedGroups, LongestFirst
 from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
 from aftune.training.refused import check_arguments
+from aftune.training.routing import router_weight
 from aftune.training.schedule import warm_from_the_first_step
 from aftune.training.weights import train_in_float32
 
@@ -86,7 +87,8 @@ class AlignmentTrainer(Trainer):
         self.alignment_loss = args.alignment_loss()
         self.validate = validate
         names = ("alignment_loss", *losses.METRICS, "alignment_gradient_share") if args.alignment_weight else ()
-        self._metrics = PendingMetrics(("sft_loss", *names))
+        self._router_weight = router_weight(model)
+        self._metrics = PendingMetrics(("sft_loss", *names, *(("router_loss",) if self._router_weight else ())))
 
         if encode is None:
             prompter = Prompter(
@@ -160,11 +162,12 @@ class AlignmentTrainer(Trainer):
         return pairs_P_G_G.any(1) | pairs_P_G_G.any(2), self.alignment_loss.needs_gradient(pairs_P_G_G)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor:
-        """Groups and VFT tokens of the whole optimizer step over all processes: [2], float32."""
+        """Groups, VFT tokens and tokens with gradients of the whole optimizer step over all processes: [3], float32."""
         passes = [part for batch in batch_samples for part in batch["passes"]]
         num_groups = sum(len(batch["problems"]) for batch in batch_samples)
         num_sft_tokens = sum(int(part["response_lengths"][part["in_sft"]].sum()) for part in passes)
-        counts = torch.tensor([num_groups, num_sft_tokens], dtype=torch.float32, device=device)
+        num_tokens = sum(row["num_tokens"] for part in passes for row in part["rows"] if row["needs_gradient"])
+        counts = torch.tensor([num_groups, num_sft_tokens, num_tokens], dtype=torch.float32, device=device)
         return cast(Tensor, self.accelerator.reduce(counts, "sum"))
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Batch], Any]:
@@ -237,6 +240,12 @@ class AlignmentTrainer(Trainer):
             alignment_loss, outputs = self._alignment_loss(logprobs, batch, counts)
             loss = loss + args.alignment_weight * alignment_loss
             metrics["alignment_loss"] = alignment_loss
+        if self._router_weight and any(row["needs_gradient"] for row in batch["rows"]):
+            if logprobs.router_loss is None:
+                name = type(self.model).__name__
+                raise UsageError(f"{name} returns no load-balancing loss; set model.config.output_router_logits = False")
+            metrics["router_loss"] = logprobs.router_loss / counts[2]
+            loss = loss + self._router_weight * metrics["router_loss"]
         if model.training:
             self._metrics.add_losses(metrics)
             if outputs is not None:
