@@ -2,10 +2,10 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune import hub
@@ -77,6 +77,24 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
         return AutoConfig.from_pretrained(resolve(name), trust_remote_code=trust_remote_code, local_files_only=True)
     except (OSError, ValueError):
         return None
+
+
+def saved_dtype(section: ModelSection) -> torch.dtype:
+    """The type of the weights that a run saves: the recipe's, or that of the base model (float32 for one in another type)."""
+    if section.save_dtype != "auto":
+        return cast(torch.dtype, getattr(torch, section.save_dtype))
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    dtype = getattr(config, "dtype", None) or _dtype_of_files(Path(resolve(section.name)))
+    return dtype if dtype in (torch.bfloat16, torch.float16) else torch.float32
+
+
+def _dtype_of_files(folder: Path) -> torch.dtype | None:
+    """Of the first weight in a local folder."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - a file, not a dictionary
+                return cast(torch.dtype, weights.get_tensor(name).dtype)
+    return None
 
 
 def pick_device(device: str) -> str:
