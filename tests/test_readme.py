@@ -24,7 +24,7 @@ def test_python_example_trains_and_saves(tmp_path: Path) -> None:
     before = AutoModelForCausalLM.from_pretrained(models.resolve("bundled"), dtype="float32").state_dict()
     after = AutoModelForCausalLM.from_pretrained(tmp_path / "aligned", dtype="float32").state_dict()
     moved = sum(int((tensor != before[key]).sum()) for key, tensor in after.items())
-    assert moved / sum(tensor.numel() for tensor in after.values()) > 0.75  # 0.12 where updates are rounded away
+    assert moved / sum(tensor.numel() for tensor in after.values()) > 0.75  # 0.17 where updates are rounded away
 
 
 def test_every_stage_is_in_the_table() -> None:

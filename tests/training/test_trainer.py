@@ -314,7 +314,12 @@ def test_candidates_are_not_even_encoded_without_alignment_weight(
 
 
 @pytest.mark.parametrize(
-    "settings", [{"save_steps": 4}, {"save_steps": 3, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 3}]
+    "settings",
+    [
+        {"save_steps": 4},
+        {"save_steps": 3, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 3},
+        {"save_steps": 2, "warmup_fraction": 0.5, "train_sampling_strategy": "group_by_length"},
+    ],
 )
 def test_resumed_equals_unbroken(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, settings: dict[str, Any]) -> None:
     """With dropout, so that the random states have to come back too."""

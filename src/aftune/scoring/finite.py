@@ -8,7 +8,7 @@ import torch
 def damaged_weight(model: Any) -> str | None:
     """The first weight that holds NaN or infinity, in words; None where all are finite."""
     for name, weight in model.named_parameters():
-        if not weight.dtype.is_floating_point:
+        if not weight.dtype.is_floating_point or weight.device.type == "meta":
             continue
         num_bad = weight.numel() - int(torch.isfinite(weight.detach()).sum())
         if num_bad:
