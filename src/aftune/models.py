@@ -2,15 +2,16 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune import hub
 from aftune.errors import DataError, UsageError
 from aftune.recipe import ModelSection
+from aftune.scoring.precision import faster_precision
 
 BUNDLED = "bundled"
 
@@ -48,9 +49,12 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
 def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
     """A causal language model on the wanted device, in evaluation mode.
 
-    Its weights have the section's precision, or with `float32` that: small updates are lost in bfloat16.
+    Its weights have the section's precision (auto: what is fast on the device), or with `float32` that: small updates are lost in
+    bfloat16.
     """
-    dtype = torch.float32 if float32 else getattr(torch, section.precision)
+    device = pick_device(section.device)
+    precision = faster_precision(device) if section.precision == "auto" else section.precision
+    dtype = torch.float32 if float32 else getattr(torch, precision)
     attention = None if section.attention == "auto" else section.attention
     source = resolve(name)
     try:
@@ -64,7 +68,7 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False) -> Pr
             )
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(_not_loaded(name, "model", error)) from error
-    return model.to(pick_device(section.device)).eval()
+    return model.to(device).eval()
 
 
 def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
@@ -73,6 +77,24 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
         return AutoConfig.from_pretrained(resolve(name), trust_remote_code=trust_remote_code, local_files_only=True)
     except (OSError, ValueError):
         return None
+
+
+def saved_dtype(section: ModelSection) -> torch.dtype:
+    """The type of the weights that a run saves: the recipe's, or that of the base model (float32 for one in another type)."""
+    if section.save_dtype != "auto":
+        return cast(torch.dtype, getattr(torch, section.save_dtype))
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    dtype = getattr(config, "dtype", None) or _dtype_of_files(Path(resolve(section.name)))
+    return dtype if dtype in (torch.bfloat16, torch.float16) else torch.float32
+
+
+def _dtype_of_files(folder: Path) -> torch.dtype | None:
+    """Of the first weight in a local folder."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - a file, not a dictionary
+                return cast(torch.dtype, weights.get_tensor(name).dtype)
+    return None
 
 
 def pick_device(device: str) -> str:

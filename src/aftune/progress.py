@@ -19,7 +19,7 @@ from rich.text import Text
 
 console = Console(highlight=False)
 
-# When a log gets a line: after a step of this share of the work, but no sooner and no later than so many seconds after the last.
+# When a log gets a line: after this share of the work, but no sooner and no later than so many seconds after the last one.
 _STEP = 0.05
 _SHORTEST, _LONGEST = 10.0, 60.0
 

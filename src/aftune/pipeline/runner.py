@@ -14,6 +14,7 @@ from aftune import models
 from aftune.errors import AftuneError, StageError
 from aftune.pipeline import claim, task
 from aftune.pipeline import stages as registry
+from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
 from aftune.pipeline.stages import Stage
 from aftune.recipe import Recipe
@@ -107,6 +108,10 @@ def run_stages(
 
     check(recipe)
     run = RunDirectory(recipe.run_dir)
+    settled = settle(recipe, [run])
+    recipe = settled.recipe
+    for line in settled.lines():
+        report(line)
     context = Context(recipe, run, RunDirectory(shared.recipe.run_dir) if shared else None)
 
     def plans() -> list[Plan]:
@@ -124,6 +129,7 @@ def run_stages(
             if stages is None:
                 claim.put_away(run, current, report)
             run.write_recipe(recipe)
+            run.note_precision(recipe.model.precision, settled.why)
             for item in wanted:
                 _run_one(context, item, report)
             entries: dict[str, Any] = run.manifest()["stages"]

@@ -93,11 +93,11 @@ REFERENCE = Stage(
     needs_reference,
 )
 ALIGN = Stage(
-    "align", 2, ("prepare", "sft", "label", "reference"), "training:align", "align/model", _section("align", "seed", "model")
+    "align", 3, ("prepare", "sft", "label", "reference"), "training:align", "align/model", _section("align", "seed", "model")
 )
 CONTROL = Stage(
     "control",
-    2,
+    3,
     ("prepare", "sft", "label"),
     "training:control",
     "control/model",
