@@ -14,7 +14,10 @@ from aftune.tasks.multiple_choice import ChoiceTask
 class Own(ChoiceTask):
     name = "own"
 
-    def entries(self, split: str) -> Any:
+    def rows(self, split: str) -> Any:
+        return iter(())
+
+    def entries(self, split: str, index: int, place: str, row: Any) -> Any:
         return iter(())
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import small_run
 from aftune.cli import app
 from aftune.errors import DataError, UsageError
-from aftune.pipeline import claim, runner
+from aftune.pipeline import compare, runner
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.records import write_json
 
@@ -57,6 +57,13 @@ def test_a_refused_command_leaves_nothing(
     before = sorted(tmp_path.iterdir())
     more = ["--methods", "vft"] if command == "compare" else []
     assert message in refused(command, str(recipe_file), *(f"{key}={value}" for key, value in settings.items()), *more)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_refused_benchmark_leaves_nothing(recipe_file: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    message = refused("benchmark", "bundled", "gsm8k", "data=data", "--out", "out/deep")
+    assert "gsm8k/test/1: the question is" in message
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -129,10 +136,27 @@ def test_a_changed_setting_goes_on_in_the_same_directory(prepared: Path, section
     assert not (prepared / "metrics.json").exists()
 
 
-def test_moved_data_are_the_same_run(tmp_path: Path) -> None:
-    """What is in the files counts, not where they lie."""
-    plans = runner.plan(small_run.recipe(tmp_path / "run"), RunDirectory(tmp_path / "run"))
-    assert claim.other_recipe(small_run.recipe(tmp_path / "run"), RunDirectory(tmp_path / "run"), plans) is None
+def test_a_comparison_asks_too(tmp_path: Path) -> None:
+    """Before any of its runs; results of settings that have changed go, those to which a method is added stay."""
+
+    def wanted(*methods: str, **sections: Any) -> compare.Comparison:
+        return compare.comparison(small_run.recipe(tmp_path / "c", **sections), methods)
+
+    shared = wanted("vft").shared(0)
+    runner.run_stages(shared.recipe, only="prepare", report=lambda line: None, stages=shared.stages)
+    page = tmp_path / "c" / "compare.html"
+    page.write_text("page")
+    compare.make_room(wanted("vft", "aft"), overwrite=False)
+    assert page.exists()
+    compare.make_room(wanted("vft", task={"test": "test[:13]"}), overwrite=False)
+    assert not page.exists()
+    other = wanted("vft", task={"name": "sequences"})
+    with pytest.raises(UsageError, match=r"seed-0 holds the run of another recipe \(task\.name: arithmetic -> sequences\)"):
+        compare.make_room(other, overwrite=False)
+    page.write_text("page")
+    compare.make_room(other, overwrite=True)
+    assert not page.exists()
+    assert not (tmp_path / "c" / "seed-0" / "prepare").exists()
 
 
 def test_stages_that_the_recipe_no_longer_has_are_set_aside(prepared: Path) -> None:

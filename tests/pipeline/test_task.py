@@ -16,7 +16,6 @@ from aftune.pipeline.stages import PREPARE, input_files
 from aftune.pipeline.training import training_arguments
 from aftune.recipe import PromptSection, Recipe, load_recipe, with_settings
 from aftune.records import Problem, read_records
-from aftune.tasks import LeftOut
 from aftune.tasks.arithmetic import Arithmetic
 
 PAIR: list[dict[str, Any]] = [{"name": "arithmetic"}, {"name": "sequences"}]
@@ -77,7 +76,7 @@ def test_a_part_reads_its_own_folder_or_that_of_the_recipe(tmp_path: Path) -> No
 
 
 def test_options_of_parts(tmp_path: Path) -> None:
-    """Each part has its own; what the parts' tasks leave out of one of their splits is said once."""
+    """Each part has its own, and says which of its rationales contradict their gold answers."""
     for split in ("train", "validation", "test"):
         rows = [{"q": f"{split} {n}?", "answer": n, "why": f"#### {n + (n == 1)}"} for n in range(4)]
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -87,11 +86,13 @@ def test_options_of_parts(tmp_path: Path) -> None:
     built = task.build(wanted)
     assert [problem.question for problem in built.load("test") if problem.task == "jsonl"] == [f"test {n}?" for n in range(4)]
     assert built.has_split("validation")
-    left = [LeftOut("jsonl/train/1", f"{tmp_path}/train.jsonl:2: the rationale states another answer than the gold one")]
-    assert built.left_out("train") == built.left_out("validation") == left
+    against = {problem.id: built.contradiction(problem) for problem in built.load("train")}
+    assert {name: why for name, why in against.items() if why} == {
+        "jsonl/train/1": "the rationale comes to 2, the gold answer is 1"
+    }
     runner.run_stages(wanted, only="prepare", report=lambda line: None)
     left_out = json.loads((tmp_path / "run" / "prepare" / "left_out.json").read_text())
-    assert [row["id"] for row in left_out] == ["jsonl/train/1"]
+    assert [(row["id"], row["what"]) for row in left_out] == [("jsonl/test/1", "rationale")]  # training ends before it
     with pytest.raises(UsageError, match=r"task\.parts\.0\.options\.qestion: unknown key; did you mean 'question'\?"):
         task.check(recipe([{**own, "options": {"qestion": "q"}}]))
     with pytest.raises(UsageError, match=r"task\.options: a mixture takes none; give them to a part"):

@@ -8,13 +8,13 @@ from typing import Any
 
 from aftune import tasks
 from aftune.encoding import Prompter, too_long
-from aftune.errors import DataError, UsageError
+from aftune.errors import AftuneError, DataError, UsageError
 from aftune.evaluation.choices import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
 from aftune.pipeline.context import Context
 from aftune.pipeline.policy import accuracy_metrics, greedy_verdicts
 from aftune.pipeline.precision import settle
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.run_directory import RunDirectory, missing_folders, remove_made
 from aftune.prompts import choose_examples, question_key
 from aftune.recipe import Recipe, recipe_from
 from aftune.records import Problem, write_json, write_lines, write_records
@@ -44,13 +44,24 @@ def benchmark(
     if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
         raise UsageError(f"--letters: task {task} has no options; leave it out")
     _ = context.tokenizer, next(context.task.stream(split))  # what is not there shows before the folder is taken
+    made = missing_folders(out)
     _claim(recipe, out, letters=letters)
+    try:
+        metrics = _measured(context, out, letters=letters)
+    except AftuneError:
+        remove_made(made)
+        raise
+    write_json(out / "metrics.json", metrics)
+    return metrics
+
+
+def _measured(context: Context, out: Path, *, letters: bool) -> dict[str, Any]:
     if isinstance(context.task, tasks.ChoiceTask) and letters:
-        return _finish(out, _letters(context, context.task, out))
-    if recipe.prompt.few_shot:
+        return _letters(context, context.task, out)
+    if context.recipe.prompt.few_shot:
         write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
     problems = _fitting(context, context.prompter, 1)
-    return _finish(out, accuracy_metrics(problems, greedy_verdicts(context, out, "base", problems, "benchmark")))
+    return accuracy_metrics(problems, greedy_verdicts(context, out, "base", problems, "benchmark"))
 
 
 def _settled(recipe: Recipe, out: Path) -> Recipe:
@@ -101,8 +112,3 @@ def _letters(context: Context, task: tasks.ChoiceTask, out: Path) -> dict[str, A
     metrics = {key: value for key, value in asdict(found).items() if key != "chosen"}
     num_right = round(found.accuracy * len(problems))
     return {**metrics, "accuracy_ci95": proportion_interval(num_right, len(problems)), "num_problems": len(problems)}
-
-
-def _finish(out: Path, metrics: dict[str, Any]) -> dict[str, Any]:
-    write_json(out / "metrics.json", metrics)
-    return metrics

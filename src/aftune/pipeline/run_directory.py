@@ -42,7 +42,7 @@ class RunDirectory:
     def create(self) -> list[Path]:
         """Makes the directory and gives what was not there before, innermost first; raises StageError where nothing can be written
         to it."""
-        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        made = missing_folders(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / ".lock").touch()
@@ -54,12 +54,8 @@ class RunDirectory:
 
     def undo(self, made: Sequence[Path]) -> None:
         """Removes a directory that `create` made, and those around it, where no stage was finished in it."""
-        if not made or self.has_finished():
-            return
-        shutil.rmtree(self.path, ignore_errors=True)
-        for folder in made[1:]:
-            with suppress(OSError):  # somebody else's files are in it by now
-                folder.rmdir()
+        if not self.has_finished():
+            remove_made(made)
 
     def has_finished(self) -> bool:
         """Whether any stage is finished."""
@@ -166,6 +162,20 @@ class RunDirectory:
         manifest["machine"] = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
         manifest["stages"][stage] = entry
         write_json(self.path / "manifest.json", manifest)
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """A folder and those around it that are not there, innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_made(made: Sequence[Path]) -> None:
+    """Removes what `missing_folders` named: the innermost with all that is in it, those around it where nothing else is."""
+    for folder in made[:1]:
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in made[1:]:
+        with suppress(OSError):  # somebody else's files are in it by now
+            folder.rmdir()
 
 
 def versions() -> dict[str, str]:
