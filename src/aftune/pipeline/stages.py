@@ -85,7 +85,7 @@ def _validation_settings(recipe: Recipe) -> Settings:
 
 REFERENCE = Stage(
     "reference",
-    1,
+    2,  # 2: log-probabilities name their candidates
     ("prepare", "sft", "label"),
     "reference:reference",
     "reference/logprobs.jsonl",

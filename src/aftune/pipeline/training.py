@@ -54,7 +54,7 @@ def align(context: Context) -> Summary:
             section = _with_beta(section, auto_beta(encoded, logprobs, section.auto_beta_quantile))
             summary["beta"] = section.beta
         if section.loss == "dpo":
-            reference = [item.sums for item in logprobs]
+            reference = logprobs
     elif section.beta == "auto":
         section = _with_beta(section, 1.0)  # without an alignment loss no boundary is asked for
     return _train(context, "align", context.start, section, groups, reference_logprobs=reference) | summary
@@ -107,7 +107,7 @@ def _train(
     groups: Sequence[Group] | Sequence[Problem],
     *,
     validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
-    reference_logprobs: Sequence[list[float]] | None = None,
+    reference_logprobs: Sequence[GroupLogprobs] | None = None,
 ) -> Summary:
     folder = context.folder(stage)
     set_seed(context.recipe.seed)
