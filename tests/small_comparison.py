@@ -13,6 +13,7 @@ from aftune.recipe import Recipe
 from small_run import kill_at
 
 SETTINGS: dict[str, Any] = {
+    "model": {"precision": "float32"},  # the same on every machine
     "task": {"train": "train[:8]", "validation": "validation[:4]", "test": "test[6:12]"},
     "sft": {"learning_rate": 3e-4, "num_epochs": 1, "batch_size": 4},
     "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 4},  # blocks of 18 of 24 candidates

@@ -17,6 +17,7 @@ from aftune.sampling import collect
 from aftune.training import AlignmentTrainer
 
 SETTINGS: dict[str, Any] = {
+    "model": {"precision": "float32"},  # the same on every machine
     "task": {"train": "train[:24]", "validation": "validation[:6]", "test": "test[:12]"},
     "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8},
     "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 4},  # blocks of 18 of 72 candidates

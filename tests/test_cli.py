@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from aftune import progress
+from aftune import __version__, progress
 from aftune.cli import app
 from aftune.errors import UsageError
 from aftune.recipe import bundled_recipe
@@ -66,6 +66,16 @@ def test_help_does_not_import_torch() -> None:
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules or 'pydantic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+
+
+def test_the_first_line_of_a_run_comes_before_torch_is_imported(recipe_file: Path) -> None:
+    program = (
+        "import sys; from aftune.progress import console; from aftune.cli import main; "
+        "console.print = lambda line, **_: sys.exit(f'{line} {\"torch\" in sys.modules}'); "
+        f"sys.argv = ['aftune', 'run', {str(recipe_file)!r}]; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=False, timeout=60, capture_output=True, text=True)
+    assert ended.stderr.strip() == f"[bold]aftune {__version__}[/bold]  recipe.yaml -> {recipe_file.parent / 'run'} False"
 
 
 def test_dry_run_prints_the_plan_and_touches_nothing(recipe_file: Path, tmp_path: Path) -> None:

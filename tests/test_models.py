@@ -14,7 +14,7 @@ from aftune import models
 from aftune.errors import DataError
 from aftune.recipe import ModelSection
 
-CPU = ModelSection(device="cpu")
+CPU = ModelSection(device="cpu", precision="float32")
 
 
 @pytest.fixture

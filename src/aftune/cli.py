@@ -148,16 +148,16 @@ def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: 
     from aftune.recipe import load_recipe
 
     resolved = load_recipe(path, overrides)
+    if not dry_run:  # before torch is imported, which takes seconds
+        console.print(f"[bold]aftune {__version__}[/bold]  {path.name} -> {resolved.run_dir}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune import machine, summary
     from aftune.pipeline.runner import run_stages
 
     machine.keep_freed_memory()
-
     if dry_run:
         summary.print_plan(resolved, console)
         return
-    console.print(f"[bold]aftune {__version__}[/bold]  {path.name} -> {resolved.run_dir}", soft_wrap=True)
     run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True))
     if only is None:
         summary.print_results(resolved, console)
@@ -187,7 +187,7 @@ def _compare(
 
 def _tasks() -> None:
     from aftune.progress import console
-    from aftune.task_summary import print_tasks
+    from aftune.task_list import print_tasks
 
     print_tasks(console)
 

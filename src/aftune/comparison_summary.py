@@ -1,6 +1,6 @@
 """What `aftune compare` prints: the plan, the runs as they end, and the table of methods."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -9,24 +9,59 @@ from rich.markup import escape
 from rich.table import Table
 
 from aftune.errors import AftuneError
-from aftune.pipeline import compare, compare_results, runner
+from aftune.pipeline import compare, compare_results, cost, runner, speed
 from aftune.pipeline.compare import Comparison
-from aftune.pipeline.methods import METHODS
+from aftune.pipeline.methods import METHODS, Method
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.progress import progress_bar
+from aftune.recipe import Recipe
 from aftune.reporting.comparison import headline_baseline
+from aftune.summary import format_duration
 
 
 def print_plan(wanted: Comparison, console: Console) -> None:
     """Which runs would be made; nothing is run or written."""
+    for note in wanted.notes:
+        console.print(note, soft_wrap=True)
     table = Table(title="Runs", title_justify="left", box=None, pad_edge=False)
     for heading in ("method", "what it is", "changes in the recipe", *(f"seed {seed}" for seed in wanted.seeds)):
         table.add_column(heading, overflow="fold")
+    costs: list[cost.StageCost] = []
+    num_runs = 0
+    for plans, recipe in _plans(wanted):
+        waiting = cost.unfinished(plans)
+        num_runs += bool(waiting)
+        costs += cost.estimate(recipe, waiting)
     table.add_row("(shared)", "one VFT model, one set of candidates", "", *(_shared_state(wanted, seed) for seed in wanted.seeds))
     for method in wanted.methods:
         changes = ", ".join(f"{key}={value}" for key, value in {**method.settings, **method.varied}.items())
         table.add_row(method.name, method.title, changes, *(_state(wanted, method, seed) for seed in wanted.seeds))
     console.print(table)
+    _print_cost(wanted, costs, num_runs, console)
+
+
+def _plans(wanted: Comparison) -> Iterator[tuple[Sequence[runner.Plan], Recipe]]:
+    """What would happen in each run, with its recipe."""
+    for seed in wanted.seeds:
+        shared = wanted.shared(seed)
+        yield shared.plan(), shared.recipe
+        for method in wanted.methods:
+            yield _plan(wanted, method, seed), wanted.method_recipe(method, seed)
+
+
+def _print_cost(wanted: Comparison, costs: Sequence[cost.StageCost], num_runs: int, console: Console) -> None:
+    """Of what is not finished."""
+    if not costs:
+        console.print("All runs are finished. Nothing was run or written.")
+        return
+    tokens = sum(item.num_tokens for item in costs)
+    taken = speed.duration(costs, wanted.recipe, speed.measured_speed(wanted.recipe))
+    time = "a time that is not known (the model is not here)" if taken is None else f"{format_duration(taken)} ({taken.why})"
+    console.print(
+        f"{num_runs:,} runs would compute {tokens:,.1f} million tokens and take {time} one after the other on this machine; runs "
+        "beside each other share its cores. Nothing was run or written.",
+        soft_wrap=True,
+    )
 
 
 def print_methods(console: Console) -> None:
@@ -40,10 +75,13 @@ def _shared_state(wanted: Comparison, seed: int) -> str:
     return _words([item.status for item in wanted.shared(seed).plan()])
 
 
-def _state(wanted: Comparison, method: Any, seed: int) -> str:
+def _state(wanted: Comparison, method: Method, seed: int) -> str:
+    return _words([item.status for item in _plan(wanted, method, seed)])
+
+
+def _plan(wanted: Comparison, method: Method, seed: int) -> list[runner.Plan]:
     recipe = wanted.method_recipe(method, seed)
-    plans = runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), wanted.shared(seed).plan())
-    return _words([item.status for item in plans])
+    return runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), wanted.shared(seed).plan())
 
 
 def _words(statuses: list[str]) -> str:
@@ -56,6 +94,8 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     """Runs the comparison, writes its results and prints the table; raises AftuneError at the end if runs failed."""
     num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
     console.print(f"{len(wanted.methods)} methods, {len(wanted.seeds)} seeds, {jobs} at a time -> {wanted.recipe.run_dir}")
+    for note in wanted.notes:
+        console.print(note, soft_wrap=True)
     with progress_bar("compare", num_runs, "runs") as update:
         failures = compare.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
     results = compare_results.gather(wanted)

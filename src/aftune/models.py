@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from aftune.errors import DataError, UsageError
 from aftune.recipe import ModelSection
+from aftune.scoring.precision import faster_precision
 
 BUNDLED = "bundled"
 
@@ -46,9 +47,12 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
 def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
     """A causal language model on the wanted device, in evaluation mode.
 
-    Its weights have the section's precision, or with `float32` that: small updates are lost in bfloat16.
+    Its weights have the section's precision (auto: what is fast on the device), or with `float32` that: small updates are lost in
+    bfloat16.
     """
-    dtype = torch.float32 if float32 else getattr(torch, section.precision)
+    device = pick_device(section.device)
+    precision = faster_precision(device) if section.precision == "auto" else section.precision
+    dtype = torch.float32 if float32 else getattr(torch, precision)
     attention = None if section.attention == "auto" else section.attention
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -60,7 +64,7 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False) -> Pr
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(_not_loaded(name, "model", error)) from error
-    return model.to(pick_device(section.device)).eval()
+    return model.to(device).eval()
 
 
 def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:

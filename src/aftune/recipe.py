@@ -34,11 +34,12 @@ class ModelSection(Section):
     """The base model: `bundled`, a local folder in Hugging Face format, or a Hub name.
 
     With `precision` bfloat16, training computes in bfloat16 (weights stay float32) and sampling has bfloat16 weights; scores
-    of `evaluate` are always computed in float32. `attention` is the implementation in transformers; auto leaves it to them.
+    of `evaluate` are always computed in float32. `auto` is bfloat16 where a short measured product says that it is faster, else
+    float32; a run keeps what it began with. `attention` is the implementation in transformers; auto leaves it to them.
     """
 
     name: Annotated[str, HARMLESS] = "bundled"  # its files, or the commit of the Hub, are compared
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"], HARMLESS] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], HARMLESS] = "auto"
     trust_remote_code: bool = False

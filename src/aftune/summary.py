@@ -1,7 +1,7 @@
 """What a run prints: the plan of a dry run and the table of results."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -9,43 +9,62 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
-from aftune.pipeline import cost, runner
+from aftune.importers import find_source
+from aftune.pipeline import cost, runner, speed
+from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
 _NAMES = {"base": "base", "vft": "VFT", "vft_same_steps": "VFT, same steps", "aligned": "AFT"}
+_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 _WHAT = {"finished": "finished, would be skipped", "resume": "would go on", "redo": "would run again", "new": "would run"}
 
 
 def print_plan(recipe: Recipe, console: Console) -> None:
     """The resolved recipe, the state of each stage and an estimate of the cost."""
     runner.check(recipe)
+    if recipe.candidates is not None:
+        find_source(recipe.candidates, recipe.data)
+    settled = settle(recipe, [RunDirectory(recipe.run_dir)])
+    recipe = settled.recipe
+    for line in settled.lines():
+        console.print(line, soft_wrap=True)
     console.print(Syntax(recipe.to_yaml().rstrip(), "yaml", background_color="default"))
     plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
     for heading in ("stage", "what would happen", "why"):
         plans.add_column(heading)
-    for item in runner.plan(recipe, RunDirectory(recipe.run_dir)):
+    items = runner.plan(recipe, RunDirectory(recipe.run_dir))
+    for item in items:
         plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
     console.print(plans)
-    costs = cost.estimate(recipe)
-    table = Table(title="Estimated cost", title_justify="left", box=None, pad_edge=False)
-    table.add_column("stage")
-    table.add_column("work")
-    table.add_column("million tokens", justify="right")
-    table.add_column("TFLOPs", justify="right")
-    for row in costs:
-        table.add_row(row.stage, row.what, f"{row.num_tokens:,.2f}", f"{row.teraflops:,.1f}")
     console.print()
-    console.print(table)
-    parameters = cost.num_parameters(recipe)
-    if parameters is None:
-        console.print("The model is not on this machine and its name tells no size: operations are not known.")
-    else:
-        seconds = cost.estimated_seconds(costs, recipe)
-        console.print(f"{parameters:,.0f} parameters; roughly {_duration(seconds)} on this machine. Nothing was run or written.")
+    _print_costs(recipe, cost.estimate(recipe, cost.unfinished(items)), console)
     memory = cost.training_memory(recipe)
     if memory is not None:
         console.print(_memory(memory, recipe.align.token_budget))
+
+
+def _print_costs(recipe: Recipe, costs: Sequence[cost.StageCost], console: Console) -> None:
+    """Of the stages that would run, by stage and together."""
+    parameters, measured = cost.num_parameters(recipe), speed.measured_speed(recipe) if costs else None
+    table = Table(title="Estimated cost of what would run", title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage")
+    table.add_column("work")
+    for heading in ("million tokens", "TFLOPs", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in costs:
+        operations = "-" if parameters is None else f"{row.teraflops(parameters):,.1f}"
+        taken = speed.duration([row], recipe, measured)
+        table.add_row(row.stage, row.what, f"{row.num_tokens:,.2f}", operations, "-" if taken is None else format_duration(taken))
+    console.print(table)
+    total = speed.duration(costs, recipe, measured)
+    if parameters is None or total is None:
+        console.print("The model is not on this machine and its name tells no size: operations and time are not known.")
+    else:
+        console.print(
+            f"{parameters:,.0f} parameters; {format_duration(total)} on this machine ({total.why}). Nothing was run or written.",
+            soft_wrap=True,
+        )
 
 
 def _memory(memory: cost.TrainingMemory, token_budget: int) -> str:
@@ -63,10 +82,16 @@ def _gib(num_bytes: float) -> str:
     return f"{num_bytes / 2**30:,.2f} GiB"
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
+def format_duration(taken: speed.Duration) -> str:
+    """`4 to 7 minutes`, both ends in the unit of the longer one."""
+    unit, seconds = next((unit, seconds) for unit, seconds in _UNITS if taken.high >= 2 * seconds or seconds == 1)
+    low, high = (_rounded(value / seconds) for value in (taken.low, taken.high))
+    return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
+
+
+def _rounded(value: float) -> str:
+    """Two figures are as many as an estimate has."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.1g}"
 
 
 def print_results(recipe: Recipe, console: Console) -> None:

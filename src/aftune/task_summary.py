@@ -1,4 +1,4 @@
-"""What `aftune tasks`, `aftune validate` and `aftune benchmark` print, and the findings that are written."""
+"""What `aftune validate` and `aftune benchmark` print, and the findings that are written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,20 +29,6 @@ _MEANING = {
     "left_out": "left out by the task",
     "rationale_left_out": "rationale left out",
 }
-
-
-def print_tasks(console: Console) -> None:
-    """A line for each task, and where its data comes from."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("task", "version", "answers", "splits as published"):
-        table.add_column(heading)
-    for name, task in tasks.TASKS.items():
-        kind = "your choice" if name == "jsonl" else task.answer_kind.name
-        sizes = (f"{split} {task.published_sizes[split]:,}" if task.published_sizes else split for split in task.split_names)
-        table.add_row(name, str(task.version), kind, ", ".join(sizes))
-    console.print(table)
-    for name, task in tasks.TASKS.items():
-        console.print(f"[bold]{name}[/bold]: {escape(task.source)}", soft_wrap=True)
 
 
 def print_benchmark(metrics: Mapping[str, Any], console: Console) -> None:

@@ -51,7 +51,7 @@ def test_the_harness_asks_and_decodes_as_we_do(samples: Path, problems: list[Pro
     imported = import_candidates(ImportSection(format="lm_eval", path=samples), None, problems)
     assert imported.left_out == []
     assert [candidate.problem_id for candidate in imported.candidates] == [problem.id for problem in problems]
-    engine = TransformersEngine(models.load_model("bundled", ModelSection(device="cpu")), tokenizer)
+    engine = TransformersEngine(models.load_model("bundled", ModelSection(device="cpu", precision="float32")), tokenizer)
     prompter = Prompter(tokenizer)
     requests = [Request(prompter(problem)) for problem in problems]
     completions = dict(engine.complete(requests, SamplingSettings(max_new_tokens=192, temperature=0.0)))

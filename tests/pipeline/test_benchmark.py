@@ -35,9 +35,10 @@ def mmlu(tmp_path: Path) -> Path:
 
 
 def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
-    settings = ["model.device=cpu", "evaluate.max_new_tokens=60"]
+    settings = ["model.device=cpu", "model.precision=float32", "evaluate.max_new_tokens=60"]
     metrics = benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:15]")
-    task, model, tokenizer = build("arithmetic"), load_model("bundled", ModelSection(device="cpu")), load_tokenizer("bundled")
+    task, tokenizer = build("arithmetic"), load_tokenizer("bundled")
+    model = load_model("bundled", ModelSection(device="cpu", precision="float32"))
     problems = task.load("test[3:15]")
     greedy = SamplingSettings(max_new_tokens=60, temperature=0.0)
     assert metrics["accuracy"] == greedy_accuracy(model, Prompter(tokenizer), task, problems, greedy, 8)
@@ -53,9 +54,9 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
 
 
 def test_letters_and_means_over_subjects(mmlu: Path, tmp_path: Path) -> None:
-    settings = ["model.device=cpu", f"data={mmlu}", "task.options.shots=1"]
+    settings = ["model.device=cpu", "model.precision=float32", f"data={mmlu}", "task.options.shots=1"]
     metrics = benchmark("bundled", "mmlu", tmp_path / "letters", settings, letters=True)
-    model, tokenizer = load_model("bundled", ModelSection(device="cpu")), load_tokenizer("bundled")
+    model, tokenizer = load_model("bundled", ModelSection(device="cpu", precision="float32")), load_tokenizer("bundled")
     task = build("mmlu", mmlu, options={"shots": 1})
     assert isinstance(task, Mmlu)
     expected = letter_accuracy(model, tokenizer, task, task.load("test"))
@@ -71,7 +72,7 @@ def test_questions_that_do_not_fit(tmp_path: Path) -> None:
     for split, questions in (("train", ["a", "b", "c"]), ("test", ["t", "long " * 3000])):
         rows = ({"question": question, "answer": "#### 1"} for question in questions)
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    settings = ["model.device=cpu", f"data={tmp_path}", "evaluate.max_new_tokens=2", "prompt.few_shot=2"]
+    settings = ["model.device=cpu", "model.precision=float32", f"data={tmp_path}", "evaluate.max_new_tokens=2", "prompt.few_shot=2"]
     with pytest.raises(DataError, match=r"gsm8k/test/1: the question is .*; use fewer examples, .* task\.skip_too_long=true"):
         benchmark("bundled", "gsm8k", tmp_path / "a", settings)
     metrics = benchmark("bundled", "gsm8k", tmp_path / "b", [*settings, "task.skip_too_long=true"])

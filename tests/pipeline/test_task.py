@@ -23,7 +23,12 @@ PAIR: list[dict[str, Any]] = [{"name": "arithmetic"}, {"name": "sequences"}]
 
 
 def recipe(parts: list[dict[str, Any]], *, data: Path | None = None, align: dict[str, Any] | None = None, **section: Any) -> Recipe:
-    values = {"run_dir": "runs/x", "task": {"name": "mixture", "parts": parts, **section}, "align": align or {}}
+    values = {
+        "run_dir": "runs/x",
+        "model": {"precision": "float32"},
+        "task": {"name": "mixture", "parts": parts, **section},
+        "align": align or {},
+    }
     return Recipe.model_validate({**values, "data": data})
 
 

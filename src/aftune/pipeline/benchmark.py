@@ -13,6 +13,7 @@ from aftune.evaluation.choices import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
 from aftune.pipeline.context import Context
 from aftune.pipeline.policy import accuracy_metrics, greedy_verdicts
+from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.prompts import choose_examples, question_key
 from aftune.recipe import Recipe, recipe_from
@@ -37,6 +38,7 @@ def benchmark(
     tasks.check_options(task, recipe.task.options)
     tasks.find(task).parse_slice(split)
     recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"test": split})})
+    recipe = _settled(recipe, out)
     context = Context(recipe, RunDirectory(out))
     if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
         raise UsageError(f"--letters: task {task} has no options; leave it out")
@@ -48,6 +50,15 @@ def benchmark(
         write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
     problems = _fitting(context, context.prompter, 1)
     return _finish(out, accuracy_metrics(problems, greedy_verdicts(context, out, "base", problems, "benchmark")))
+
+
+def _settled(recipe: Recipe, out: Path) -> Recipe:
+    """With the precision that an interrupted benchmark in this folder began with."""
+    path = out / "benchmark.json"
+    if recipe.model.precision == "auto" and path.exists():
+        begun = json.loads(path.read_text(encoding="utf-8"))["recipe"]["model"]["precision"]
+        return recipe.model_copy(update={"model": recipe.model.model_copy(update={"precision": begun})})
+    return settle(recipe, []).recipe
 
 
 def _claim(recipe: Recipe, out: Path, *, letters: bool) -> None:

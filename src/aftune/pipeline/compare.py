@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -22,17 +23,20 @@ from aftune.errors import UsageError
 from aftune.pipeline import methods as known
 from aftune.pipeline import runner, stages
 from aftune.pipeline.methods import Method
+from aftune.pipeline.precision import settle
+from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Shared
 from aftune.recipe import Recipe, with_settings
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: `methods` over `seeds`, below `recipe.run_dir`."""
+    """What is compared: `methods` over `seeds`, below `recipe.run_dir`, all in one precision; `notes`: how that was chosen."""
 
     recipe: Recipe
     methods: Sequence[Method]
     seeds: Sequence[int]
+    notes: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
@@ -40,7 +44,7 @@ class Comparison:
 
     def shared(self, seed: int) -> Shared:
         """The run of a seed that its methods build on."""
-        recipe = with_settings(self.recipe, {"seed": seed, "run_dir": str(self.recipe.run_dir / f"seed-{seed}")}, "compare")
+        recipe = with_settings(self.recipe, {"seed": seed, "run_dir": str(_seed_folder(self.recipe, seed))}, "compare")
         chosen = [stages.PREPARE, stages.SFT, stages.SAMPLE, stages.LABEL]
         if any(stages.needs_reference(method.recipe(recipe)) for method in self.methods):
             chosen.append(stages.REFERENCE)
@@ -63,7 +67,13 @@ def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: 
     for method in chosen:
         runner.check(method.recipe(recipe))
     number = recipe.compare.num_seeds if num_seeds is None else num_seeds
-    return Comparison(recipe, chosen, range(recipe.seed, recipe.seed + number))
+    seeds = range(recipe.seed, recipe.seed + number)
+    settled = settle(recipe, [RunDirectory(_seed_folder(recipe, seed)) for seed in seeds])
+    return Comparison(settled.recipe, chosen, seeds, settled.lines())
+
+
+def _seed_folder(recipe: Recipe, seed: int) -> Path:
+    return recipe.run_dir / f"seed-{seed}"
 
 
 @dataclass(frozen=True)

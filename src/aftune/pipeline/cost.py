@@ -1,14 +1,13 @@
-"""What a run would cost, before anything is loaded: tokens and operations by stage, a rough time, and memory of training.
+"""What a run would compute, before anything is loaded: tokens and operations by stage, and memory of training.
 
-Estimates: 6 FLOPs a parameter and token for training, 2 for a forward pass; lengths as given in the recipe where nothing
-is known of the data. The time takes a matrix product measured here and assumes the share of it that small batches reach.
-Memory counts weights, gradients and Adam's two moments in float32 and what one pass keeps for its backward pass.
+Lengths are those of a few problems and their references, where data and tokenizer are here. Memory counts weights, gradients and
+Adam's two moments in float32 and what one pass keeps for its backward pass. What it takes in seconds: aftune.pipeline.speed.
 """
 
 import math
 import re
-import time
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,13 +16,14 @@ from aftune import models
 from aftune.errors import AftuneError
 from aftune.importers import CANDIDATES_PER_PROBLEM
 from aftune.pipeline.context import make_prompter
+from aftune.pipeline.runner import Plan
+from aftune.pipeline.stages import needs_reference
 from aftune.pipeline.task import SPLITS, build_one, used
 from aftune.prompts import choose_examples
 from aftune.recipe import PartSection, Recipe, SamplingSection
 from aftune.scoring.head import CHUNK_ELEMENTS
 from aftune.tasks import TASKS, Mixture, Task, splits
 
-_UTILISATION = 0.12  # of the measured matrix product: what the quickstart reaches as a whole
 _SAMPLE_SIZE = 64  # problems looked at for their lengths
 _ASSUMED_TOKENS = (150, 150)  # prompt, response
 # Tensors that a layer keeps for its backward pass: of the width of the hidden states, of the inner layer, attention weights.
@@ -31,13 +31,53 @@ _KEPT_WIDTHS, _KEPT_INNER, _KEPT_WEIGHTS = 12, 4, 2
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """Responses that are sampled: how many, how many at a time, their mean and longest lengths in tokens; and how often."""
+
+    num_responses: int
+    at_once: int
+    mean_tokens: float
+    most_tokens: int
+    times: int = 1
+
+    def at_most(self) -> "Decoding":
+        """None ends by itself."""
+        return replace(self, mean_tokens=float(self.most_tokens))
+
+    @property
+    def num_tokens(self) -> float:
+        return self.times * self.num_responses * self.mean_tokens
+
+    @property
+    def num_steps(self) -> float:
+        """Forward passes: full ones, and those of the last rows, which go on until a response of about twice the mean ends."""
+        tail = min(2 * self.mean_tokens, self.most_tokens) - self.mean_tokens
+        return self.times * (math.ceil(self.num_responses / self.at_once) * self.mean_tokens + tail)
+
+
+@dataclass(frozen=True)
 class StageCost:
-    """Tokens through the model (millions) and the operations they take (10^12)."""
+    """What a stage computes: tokens trained on in so many optimizer steps, tokens of forward passes, and responses sampled."""
 
     stage: str
     what: str
-    num_tokens: float
-    teraflops: float
+    trained: float = 0.0
+    num_steps: float = 0.0
+    scored: float = 0.0
+    decoding: Decoding | None = None
+
+    @property
+    def num_tokens(self) -> float:
+        """Through the model, in millions."""
+        return (self.trained + self.scored + (self.decoding.num_tokens if self.decoding else 0.0)) / 1e6
+
+    def teraflops(self, parameters: float) -> float:
+        """6 operations a parameter and token for training, 2 for a forward pass; in 10^12."""
+        return (2 * 1e6 * self.num_tokens + 4 * self.trained) * parameters / 1e12
+
+    def at_most(self) -> "StageCost":
+        """With sampled responses that all reach their limit."""
+        return self if self.decoding is None else replace(self, decoding=self.decoding.at_most())
 
 
 @dataclass(frozen=True)
@@ -64,38 +104,125 @@ def num_parameters(recipe: Recipe) -> float | None:
     return float(match[1]) * (1e9 if match[2] in "bB" else 1e6) if match else None
 
 
-def estimate(recipe: Recipe) -> list[StageCost]:
-    """The costs of the stages that compute."""
-    parameters = num_parameters(recipe) or 0.0
-    num_train, num_validation, num_test = (_num_problems(recipe, split) for split in SPLITS)
-    prompt, response = _mean_lengths(recipe)
-    k, k_test = num_candidates(recipe, recipe.sample), num_candidates(recipe, recipe.evaluate)
-    num_sampled = 0 if recipe.candidates else k_test
-    num_policies = 4 if recipe.control.enabled else 3
-    row = prompt + response
-    group = prompt + (k + 1) * response  # the prompt is computed once
+def estimate(recipe: Recipe, stages: Container[str] | None = None) -> list[StageCost]:
+    """The costs of the stages that compute, or of those of them that are named."""
+    sizes = _Sizes.of(recipe)
+    costs = [*_training_costs(recipe, sizes), *_evaluation_costs(recipe, sizes)]
+    return [cost for cost in costs if stages is None or cost.stage in stages]
 
-    rounds = f" x {recipe.rounds} rounds" if recipe.rounds > 1 else ""
 
-    def cost(stage: str, what: str, tokens: float, flops_per_parameter: int) -> StageCost:
-        return StageCost(stage, what, tokens / 1e6, tokens * parameters * flops_per_parameter / 1e12)
+def unfinished(plans: Iterable[Plan]) -> set[str]:
+    """The stages that would run, those of later rounds (`align-2`) by the name of the first."""
+    return {item.stage.name.partition("-")[0] for item in plans if item.status != "finished"}
 
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Problems of each split, mean tokens of a prompt and of a response, candidates of a problem in training and held out."""
+
+    train: int
+    validation: int
+    test: int
+    prompt: float
+    response: float
+    k: int
+    k_test: int
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "_Sizes":
+        train, validation, test = (_num_problems(recipe, split) for split in SPLITS)
+        prompt, response = mean_lengths(recipe)
+        k, k_test = num_candidates(recipe, recipe.sample), num_candidates(recipe, recipe.evaluate)
+        return cls(train, validation, test, prompt, response, k, k_test)
+
+    @property
+    def row(self) -> float:
+        """Tokens of a prompt with its reference."""
+        return self.prompt + self.response
+
+    def group(self, k: int) -> float:
+        """Tokens of a prompt, counted once, with a reference and k candidates."""
+        return self.prompt + (k + 1) * self.response
+
+    def sampled(self, num_problems: int, num_candidates: int, section: SamplingSection) -> Decoding:
+        response = min(self.response, section.max_new_tokens)
+        return Decoding(num_problems * num_candidates, section.batch_size, response, section.max_new_tokens)
+
+
+def _training_costs(recipe: Recipe, sizes: _Sizes) -> Iterator[StageCost]:
     epochs, align_epochs = recipe.sft.num_epochs, recipe.align.num_epochs * recipe.rounds
+    rounds = f" x {recipe.rounds} rounds" if recipe.rounds > 1 else ""
+    yield StageCost(
+        "sft",
+        f"{sizes.train:,} references x {epochs:g} epochs",
+        sizes.train * sizes.row * epochs,
+        sizes.train * epochs / recipe.sft.batch_size,
+    )
+    validation = sizes.sampled(sizes.validation, 1, recipe.evaluate)
+    for_one = StageCost("sft", "", scored=sizes.validation * sizes.prompt, decoding=validation)
+    yield _repeated(for_one, math.ceil(epochs), f"{sizes.validation:,} greedy responses x {epochs:g} epochs")
     num_rounds_sampled = recipe.rounds - (recipe.candidates is not None)  # what is imported is the first round's
-    costs = [
-        cost("sft", f"{num_train:,} references x {epochs:g} epochs", num_train * row * epochs, 6),
-        cost("sft", f"{num_validation:,} greedy responses x {epochs:g} epochs", num_validation * row * epochs, 2),
-        cost("sample", f"{num_train:,} problems x {k} candidates{rounds}", num_rounds_sampled * num_train * k * row, 2),
-        cost("align", f"{num_train:,} groups of up to {k + 1} x {align_epochs:g} epochs", num_train * group * align_epochs, 6),
-        cost("control", f"{num_train:,} references x {align_epochs:g} epochs", num_train * row * align_epochs, 6),
-        cost(
-            "evaluate",
-            f"{num_test:,} problems x ({k_test} candidates + {num_policies} models)",
-            num_test * (row * (num_sampled + num_policies) + num_policies * (prompt + k_test * response)),
-            2,
-        ),
-    ]
-    return [item for item in costs if item.stage != "control" or recipe.control.enabled]
+    sampled = sizes.sampled(sizes.train, sizes.k, recipe.sample)
+    for_one = StageCost("sample", "", scored=sizes.train * sizes.prompt, decoding=sampled)
+    yield _repeated(for_one, num_rounds_sampled, f"{sizes.train:,} problems x {sizes.k} candidates{rounds}")
+    if needs_reference(recipe):
+        tokens = sizes.train * sizes.group(sizes.k) * recipe.rounds
+        yield StageCost("reference", f"{sizes.train:,} groups{rounds}", scored=tokens)
+    steps = sizes.train * align_epochs / recipe.align.batch_size
+    k = min(sizes.k, recipe.align.num_candidates or sizes.k)
+    if not recipe.align.alignment_weight:
+        k = k // 2 if recipe.align.sft_on == "positives" else 0  # RFT: about half of the candidates are right
+    yield StageCost(
+        "align",
+        f"{sizes.train:,} groups of up to {k + 1} x {align_epochs:g} epochs",
+        sizes.train * sizes.group(k) * align_epochs,
+        steps,
+    )
+    if recipe.control.enabled:
+        factor = sizes.group(k) / sizes.row if recipe.control.match == "compute" else 1.0
+        yield StageCost(
+            "control",
+            f"{sizes.train:,} references x {align_epochs * factor:.3g} epochs",
+            sizes.train * sizes.row * align_epochs * factor,
+            steps * factor,
+        )
+
+
+def _evaluation_costs(recipe: Recipe, sizes: _Sizes) -> Iterator[StageCost]:
+    section, num_policies = recipe.evaluate, 2 + recipe.rounds + recipe.control.enabled
+    if recipe.candidates is None:
+        yield _held_out("evaluate", recipe, sizes)
+        yield _held_out("held_out", recipe, sizes)
+    yield _measured("evaluate", recipe, sizes, num_policies)
+    yield _measured("measure", recipe, sizes, 1)
+    for stage, number in (("evaluate", num_policies), ("measure", 1)):
+        if section.num_votes:
+            votes = sizes.sampled(sizes.test, section.num_votes, section)
+            scored = sizes.test * (2 * sizes.prompt + section.num_votes * sizes.response)
+            for_one = StageCost(stage, "", scored=scored, decoding=votes)
+            yield _repeated(for_one, number, f"{sizes.test:,} problems x {section.num_votes} votes x {_models(number)}")
+
+
+def _held_out(stage: str, recipe: Recipe, sizes: _Sizes) -> StageCost:
+    what = f"{sizes.test:,} held-out problems x {sizes.k_test} candidates"
+    decoding = sizes.sampled(sizes.test, sizes.k_test, recipe.evaluate)
+    return StageCost(stage, what, scored=sizes.test * sizes.prompt, decoding=decoding)
+
+
+def _measured(stage: str, recipe: Recipe, sizes: _Sizes, num_policies: int) -> StageCost:
+    scored = sizes.test * (sizes.prompt + sizes.group(sizes.k_test))
+    for_one = StageCost(stage, "", scored=scored, decoding=sizes.sampled(sizes.test, 1, recipe.evaluate))
+    return _repeated(for_one, num_policies, f"{sizes.test:,} greedy responses and {sizes.test:,} groups x {_models(num_policies)}")
+
+
+def _models(number: int) -> str:
+    return f"{number} models" if number > 1 else "one model"
+
+
+def _repeated(cost: StageCost, times: int, what: str) -> StageCost:
+    """The same work several times, one after the other."""
+    decoding = replace(cost.decoding, times=times) if cost.decoding is not None and times else None
+    return replace(cost, what=what, scored=cost.scored * times, decoding=decoding)
 
 
 def training_memory(recipe: Recipe) -> TrainingMemory | None:
@@ -105,7 +232,7 @@ def training_memory(recipe: Recipe) -> TrainingMemory | None:
     parameters = num_parameters(recipe)
     if config is None or parameters is None:
         return None
-    prompt, response = _mean_lengths(recipe)
+    prompt, response = mean_lengths(recipe)
     k = num_candidates(recipe, recipe.sample)
     group, budget = prompt + (k + 1) * response, recipe.align.token_budget
     num_rows = 1 if group <= budget else math.ceil((k + 1) * response / max(budget - prompt, response))
@@ -125,25 +252,6 @@ def kept_bytes(config: Any, num_tokens: float, num_visible: float, *, half: bool
     attention = _KEPT_WEIGHTS * config.num_attention_heads * num_visible
     values = num_tokens * config.num_hidden_layers * (_KEPT_WIDTHS * wide + _KEPT_INNER * inner + attention)
     return float(values * (3 if half else 4))
-
-
-def measured_teraflops(device: str, dtype: torch.dtype) -> float:
-    """10^12 operations a second of a matrix product here."""
-    size = 4096 if device == "cuda" else 768
-    a = torch.randn(size, size, device=device, dtype=dtype)
-    best = float("inf")
-    for _ in range(4):
-        started = time.perf_counter()
-        (a @ a).sum().item()
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best / 1e12
-
-
-def estimated_seconds(costs: list[StageCost], recipe: Recipe) -> float:
-    """A rough time for all stages on this machine."""
-    device = models.pick_device(recipe.model.device)
-    rate = measured_teraflops(device, getattr(torch, recipe.model.precision))
-    return sum(item.teraflops for item in costs) / (rate * _UTILISATION)
 
 
 def _task(recipe: Recipe, key: str, part: PartSection) -> Task | None:
@@ -175,7 +283,7 @@ def _size(recipe: Recipe, key: str, part: PartSection, split: str) -> int:
     return stop - start
 
 
-def _mean_lengths(recipe: Recipe) -> tuple[float, float]:
+def mean_lengths(recipe: Recipe) -> tuple[float, float]:
     """Mean tokens of prompts and reference responses, each task with the weight of its training problems."""
     parts = used(recipe)
     sizes = [max(_size(recipe, key, part, "train"), 1) for key, part in parts.items()]

@@ -80,6 +80,19 @@ class RunDirectory:
         entry: dict[str, Any] = self.manifest()["stages"].get(stage, {})
         return entry
 
+    def precision(self) -> str | None:
+        """The one that the run computes in; None before it began."""
+        manifest = self.manifest()
+        noted = manifest.get("precision", {}).get("chosen")
+        earlier = (entry.get("settings", {}).get("model", {}).get("precision") for entry in manifest["stages"].values())
+        return noted or next((precision for precision in earlier if precision), None)
+
+    def note_precision(self, chosen: str, why: str) -> None:
+        """Keeps what `model.precision: auto` became, and why; what was found first stays."""
+        manifest = self.manifest()
+        if manifest.get("precision", {}).get("chosen") != chosen:
+            write_json(self.path / "manifest.json", manifest | {"precision": {"chosen": chosen, "why": why}})
+
     def begin(self, stage: str, fingerprint: str, settings: dict[str, Any], seed: int, *, keep: bool) -> None:
         """Notes that a stage runs. With `keep`, what an interrupted run left stays; without, it goes."""
         entry = self.entry(stage)

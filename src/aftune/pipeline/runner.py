@@ -15,6 +15,7 @@ from aftune.errors import AftuneError, StageError
 from aftune.importers import find_source
 from aftune.pipeline import stages as registry
 from aftune.pipeline import task
+from aftune.pipeline.precision import settle_run
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
 from aftune.pipeline.stages import Stage
 from aftune.recipe import Recipe
@@ -108,6 +109,7 @@ def run_stages(
     run = RunDirectory(recipe.run_dir)
     run.create()
     with run.locked():
+        recipe = settle_run(recipe, run, report)
         context = Context(recipe, run, RunDirectory(shared.recipe.run_dir) if shared else None)
         earlier = shared.plan() if shared else []
         wanted = [item for item in plan(recipe, run, stages, earlier) if only in (None, item.stage.name)]

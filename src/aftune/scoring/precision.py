@@ -1,7 +1,16 @@
-"""Types of numbers: what products are computed in, and what log-probabilities are summed in."""
+"""Types of numbers: what products are computed in, what log-probabilities are summed in, and which type is fast on a device."""
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+_SMALL, _LARGE = 128, 640  # sides of the square matrices that are multiplied
+_LARGE_GPU = 4096
+_CLEARLY = 1.2  # times as fast at least; the machines that have the instructions reach 2 and more, the others 0.05
 
 
 def compute_dtype(values: Tensor) -> torch.dtype:
@@ -13,3 +22,52 @@ def compute_dtype(values: Tensor) -> torch.dtype:
 def score_dtype(dtype: torch.dtype) -> torch.dtype:
     """float32, or float64 for logits of that."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+@dataclass(frozen=True)
+class ProductRates:
+    """Operations a second of a matrix product, in 10^12; bfloat16 is 0 where the device has none."""
+
+    float32: float
+    bfloat16: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast bfloat16 is."""
+        return self.bfloat16 / self.float32
+
+    def __str__(self) -> str:
+        if not self.bfloat16:
+            return "this device multiplies no bfloat16 matrices"
+        return f"a bfloat16 matrix product is measured to be {self.ratio:.2g} times as fast as a float32 one"
+
+
+@cache
+def product_rates(device: str) -> ProductRates:
+    """Measured in a fraction of a second, once a process: the fastest of a few products of each type, in turn.
+
+    Small matrices come first: where bfloat16 is not in the processor's instructions, large ones would take many seconds.
+    """
+    rates = _measure(device, _SMALL)
+    if device != "cpu" or rates.ratio > 0.5:
+        rates = _measure(device, _LARGE_GPU if device == "cuda" else _LARGE)
+    return rates
+
+
+def faster_precision(device: str) -> Literal["float32", "bfloat16"]:
+    """What to compute in on a device: bfloat16 where its products are clearly faster."""
+    return "bfloat16" if product_rates(device).ratio >= _CLEARLY else "float32"
+
+
+def _measure(device: str, size: int, rounds: int = 5) -> ProductRates:
+    seconds = {"float32": float("inf"), "bfloat16": float("inf")}
+    for _ in range(rounds):
+        for name in seconds:
+            try:
+                factor = torch.ones(size, size, device=device, dtype=getattr(torch, name))
+                started = time.perf_counter()
+                (factor @ factor)[0, 0].item()
+            except RuntimeError:  # a type that the device does not know
+                continue
+            seconds[name] = min(seconds[name], time.perf_counter() - started)
+    return ProductRates(**{name: 2 * size**3 / best / 1e12 for name, best in seconds.items()})
