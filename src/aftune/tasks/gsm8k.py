@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 from aftune.answers import Reading, extract_number, parse_number
 from aftune.errors import DataError
 from aftune.records import Problem, read_json_lines
-from aftune.tasks.base import Task, data_folder
-from aftune.tasks.files import hub_rows
+from aftune.tasks.base import Sources, Task, data_folder
+from aftune.tasks.files import hub_rows, named_files
+from aftune.tasks.options import TaskOptions
 from aftune.tasks.ranking import quality_of_rank
 
+_HUB = "openai/gsm8k"
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
 
 
@@ -32,12 +34,18 @@ class Gsm8k(Task):
         self.data = data_folder(self.name, data)
         self._hub: dict[str, list[tuple[str, Any]]] = {}  # by split, loaded when first asked for
 
+    @classmethod
+    def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
+        if data is None:
+            return Sources(data_sets=(_HUB,))
+        return Sources(named_files(data, (data / f"{split}.jsonl" for split in cls.split_names)))
+
     def _rows(self, split: str) -> Iterable[tuple[str, Any]]:
         """Places and records of a split; those of a file are read anew each time."""
         if self.data is not None:
             return read_json_lines(self.data / f"{split}.jsonl")
         if split not in self._hub:
-            self._hub[split] = hub_rows(self.name, "openai/gsm8k", "main", split)
+            self._hub[split] = hub_rows(self.name, _HUB, "main", split)
         return self._hub[split]
 
     def split_size(self, split: str) -> int:
