@@ -67,9 +67,9 @@ def _reference_settings(recipe: Recipe) -> Settings:
 
 
 def needs_reference(recipe: Recipe) -> bool:
-    """Whether `align` needs log-probabilities under the model that it starts from."""
+    """Whether `align` needs log-probabilities under the model that it starts from: DPO does, and a boundary whose beta is auto."""
     align = recipe.align
-    return align.alignment_weight > 0 and (align.loss == "dpo" or align.beta == "auto")
+    return align.alignment_weight > 0 and (align.loss == "dpo" or (align.beta == "auto" and align.constraint == "boundary"))
 
 
 def _validation_settings(recipe: Recipe) -> Settings:
@@ -120,7 +120,7 @@ MEASURE = Stage(
 PREPARE = Stage("prepare", 2, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings, problem_inputs)
 SFT = Stage(
     "sft",
-    2,
+    3,  # 3: of equal epochs the one with the lowest validation loss
     ("prepare",),
     "training:sft",
     "sft/model",
@@ -130,7 +130,7 @@ SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candida
 LABEL = Stage("label", 3, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
 EVALUATE = Stage(
     "evaluate",
-    4,
+    5,
     ("prepare", "sft", "align", "control"),
     "evaluate:evaluate",
     "evaluate/metrics.json",
@@ -139,7 +139,7 @@ EVALUATE = Stage(
 )
 REPORT = Stage(
     "report",
-    1,
+    2,
     ("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
     "report:report",
     "report.html",
