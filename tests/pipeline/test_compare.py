@@ -471,7 +471,7 @@ def test_killed_workers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def broken(jobs: int) -> Any:
         yield Broken()
 
-    monkeypatch.setattr(compare, "_executor", broken)
+    monkeypatch.setattr(compare, "executor", broken)
     with pytest.raises(BrokenProcessPool) as caught:
         small_comparison.run(compare.comparison(small_comparison.recipe(tmp_path), ["vft"]), jobs=2)
     assert str(diagnose(caught.value)).startswith("a worker process was killed, often for want of memory; lower compare.jobs")

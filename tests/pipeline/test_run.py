@@ -14,6 +14,7 @@ import small_run
 from aftune.errors import DataError, StageError
 from aftune.pipeline import runner
 from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.workers import jobs_for
 from aftune.records import Candidate, Group, read_records
 
 DRIVER = Path(small_run.__file__)
@@ -63,6 +64,29 @@ def test_same_seed_gives_the_same_files_twice(finished_run: Path, tmp_path: Path
         assert {k: v for k, v in ours.items() if "runtime" not in k and "per_second" not in k} == {
             k: v for k, v in theirs.items() if "runtime" not in k and "per_second" not in k
         }
+
+
+def test_models_measured_beside_each_other_have_the_same_figures(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes with a thread each, as here."""
+    shutil.copytree(finished_run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "evaluate")
+    monkeypatch.setattr("aftune.pipeline.evaluate.jobs_for", lambda *args: 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    runner.run_stages(small_run.recipe(tmp_path / "run"), report=lambda line: None)
+    assert figures(tmp_path / "run") == figures(finished_run)
+
+
+def test_jobs_for_small_models_on_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for few problems, whose time a start would take, nor where torch has one thread, nor for large models."""
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    small = small_run.recipe(tmp_path, model={"device": "cpu"})
+    assert [jobs_for(small, 4, number) for number in (12, 249, 250)] == [1, 1, 2]
+    large = small_run.recipe(tmp_path, model={"device": "cpu", "name": "nobody/nothing-500M"})
+    assert jobs_for(large, 4, 1000) == 1
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    assert jobs_for(small, 4, 1000) == 1
 
 
 def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished_run: Path, tmp_path: Path) -> None:

@@ -4,20 +4,14 @@
 are resumed stage by stage. With several jobs, methods run side by side in processes of their own.
 """
 
-import multiprocessing
-import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.markup import escape
 
-from aftune import machine, progress
 from aftune.diagnosis import diagnose
 from aftune.errors import UsageError
 from aftune.pipeline import methods as known
@@ -26,6 +20,7 @@ from aftune.pipeline.methods import Method
 from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Shared
+from aftune.pipeline.workers import executor
 from aftune.recipe import Recipe, with_settings
 
 
@@ -88,11 +83,11 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progres
     """Runs whatever is not finished, `jobs` runs at a time; gives those that failed."""
     failures: list[Failure] = []
     num_done = 0
-    with _executor(jobs) as executor:
+    with executor(jobs) as workers:
         waiting: dict[Future[list[str]], tuple[int, str | None]] = {}
 
         def submit(seed: int, name: str | None) -> None:
-            waiting[executor.submit(_run, wanted.recipe, wanted.names, seed, name)] = (seed, name)
+            waiting[workers.submit(_run, wanted.recipe, wanted.names, seed, name)] = (seed, name)
 
         for seed in wanted.seeds:
             submit(seed, None)
@@ -130,40 +125,3 @@ def _run(recipe: Recipe, names: Sequence[str], seed: int, name: str | None) -> l
         own = wanted.method_recipe(method, seed)
         runner.run_stages(own, stages=method.stages(own), shared=shared, report=lines.append)
     return lines
-
-
-@contextmanager
-def _executor(jobs: int) -> Iterator[Executor]:
-    """Processes that share the cores, or for one job this process."""
-    if jobs == 1:
-        yield _Serial()
-        return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(threads,))
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-class _Serial(Executor):
-    """Runs each job when it is submitted."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-def _start_worker(threads: int) -> None:
-    import torch
-
-    machine.end_with_parent()
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    machine.keep_freed_memory()
-    torch.set_num_threads(threads)
-    progress.console.quiet = True

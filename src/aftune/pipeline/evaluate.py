@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from aftune.pipeline.policy import Verdict, measure_policy
 from aftune.pipeline.sample import candidates_of
 from aftune.pipeline.stages import in_round
 from aftune.pipeline.warning_signs import of_labelling, of_results
+from aftune.pipeline.workers import executor, jobs_for
+from aftune.progress import progress_bar
 from aftune.record_files import RecordFile
 from aftune.records import Group, write_json
 
@@ -31,12 +34,8 @@ def evaluate(context: Context) -> Summary:
     """Writes the files of labelling (see `label`), for each model what `measure_policy` writes, and `metrics.json`."""
     folder = context.folder("evaluate")
     groups, counts = held_out_groups(context, folder)
-    results: dict[str, Any] = {}
-    verdicts: dict[str, Sequence[Verdict]] = {}
-    for name, stage in policies(context).items():
-        results[name] = measure_policy(context, folder / name, stage, groups, f"evaluate: {name}")
-        verdicts[name] = RecordFile(folder / name / "verdicts.jsonl", Verdict)
-        gc.collect()
+    results = _measure_all(context, groups)
+    verdicts = {name: RecordFile(folder / name / "verdicts.jsonl", Verdict) for name in results}
     metrics: dict[str, Any] = {
         "seed": context.recipe.seed,
         "task": context.recipe.task.title,
@@ -48,6 +47,30 @@ def evaluate(context: Context) -> Summary:
     write_json(folder / "metrics.json", metrics)
     warnings = of_labelling(counts, context.recipe, "evaluate") + of_results(results, context.recipe)
     return {**{f"accuracy_{name}": result["accuracy"] for name, result in results.items()}, "warnings": warnings}
+
+
+def _measure_all(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
+    """Metrics of each model by its name; small models beside each other."""
+    named = policies(context)
+    jobs = jobs_for(context.recipe, len(named), len(groups))
+    if jobs == 1:
+        return {name: _measure(context, name, stage) for name, stage in named.items()}
+    results: dict[str, Any] = {}
+    with executor(jobs) as workers, progress_bar("evaluate", len(named), "models") as update:
+        # Without what the context has loaded: each process loads its own.
+        waiting = {name: workers.submit(_measure, replace(context), name, stage) for name, stage in named.items()}
+        for name, future in waiting.items():
+            results[name] = future.result()
+            update(len(results))
+    return results
+
+
+def _measure(context: Context, name: str, stage: str) -> dict[str, Any]:
+    folder = context.folder("evaluate")
+    groups = RecordFile(folder / "groups.jsonl", Group)
+    metrics = measure_policy(context, folder / name, stage, groups, f"evaluate: {name}")
+    gc.collect()
+    return metrics
 
 
 def held_out(context: Context) -> Summary:

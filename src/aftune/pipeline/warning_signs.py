@@ -126,7 +126,7 @@ def _readings(shares: Mapping[str, Mapping[str, float]], recipe: Recipe) -> list
     listed = "; ".join(f"{what}: strict {percent(by['strict'])}, flexible {percent(by['flexible'])}" for what, by in apart.items())
     return [
         f"The flexible reading finds right answers that the strict one does not ({listed}): they are not stated in the format "
-        "asked for and count as wrong. Set label.reading=flexible, or ask for the format with prompt.instruction or prompt.few_shot."
+        "asked for and count as wrong. Set label.reading=flexible, or ask for the format with prompt.instruction, prompt.few_shot."
     ]
 
 
