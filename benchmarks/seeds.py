@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-NAMES = {"base": "base", "vft": "VFT (best epoch)", "vft_same_steps": "VFT, same steps as AFT", "aligned": "AFT"}
+from aftune.naming import model_names
+from aftune.recipe import load_recipe
 
 
 def run(recipe: Path, seed: int, folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -44,12 +45,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs"))
     args = parser.parse_intermixed_args()
     runs = [run(args.recipe, seed, args.folder, args.overrides) for seed in args.seeds]
-    names = list(runs[0]["results"])
+    made = load_recipe(args.recipe, args.overrides)
+    names = {name.key: name.label for name in model_names(runs[0]["results"], made)}
     for title, key in (("accuracy, %", "accuracy"), ("assessment accuracy, %", "assessment_accuracy")):
-        rows = {NAMES[name]: [100 * metrics["results"][name][key] for metrics in runs] for name in names}
+        rows = {names[name]: [100 * metrics["results"][name][key] for metrics in runs] for name in names}
         table(title, rows, args.seeds)
     differences = {
-        f"AFT - {NAMES[name]}": [100 * metrics["comparisons"][f"aligned_vs_{name}"]["difference"] for metrics in runs]
+        f"{names['aligned']} - {names[name]}": [
+            100 * metrics["comparisons"][f"aligned_vs_{name}"]["difference"] for metrics in runs
+        ]
         for name in names
         if name != "aligned"
     }

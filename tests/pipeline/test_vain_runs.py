@@ -59,7 +59,7 @@ def test_evaluate_warns_of_what_its_figures_cannot_say(vain: tuple[Path, list[st
     found = entries(folder)["evaluate"]["warnings"]
     starts = (
         "24 of 24 candidates were cut off and left out. Raise evaluate.max_new_tokens (it is 1)",
-        "No group has right and wrong candidates (0 all right, 0 all wrong, 12 without any): assessment accuracy cannot be measured",
+        "No group has right and wrong candidates (0 all right, 0 all wrong, 12 without any): assessment accuracy cannot be",
         "Greedy responses were cut off: base 100.0 %, VFT 100.0 %, VFT, same compute 100.0 %, AFT-BC 100.0 %.",
         "Not one response is right, of any model",
     )

@@ -56,7 +56,7 @@ def test_a_control_for_the_same_compute_is_nowhere_called_same_steps(data: Repor
         ),
         (
             {"alignment_weight": 0.0, "sft_on": "positives", "max_positives": 2},
-            "RFT: no alignment loss; the VFT loss is on the reference and the right candidates, at most 2 a problem; starts from VFT",
+            "RFT: no alignment loss; the VFT loss is on the reference and the right candidates, at most 2 a problem; starts",
         ),
         (
             {"start": "base", "reference_is_candidate": False},
@@ -86,6 +86,12 @@ def test_another_method_is_called_by_its_name(data: ReportData) -> None:
         assert shown in text, shown
     assert "AFT" not in text
     assert "Aligned" not in text
+
+
+def test_without_a_boundary_nothing_is_below_it(data: ReportData) -> None:
+    """The log has the share for every constraint."""
+    assert "below the boundary" in text_of(data)
+    assert "below the boundary" not in text_of(with_recipe(data, align={"constraint": "detached"}))
 
 
 def test_before_is_the_model_that_alignment_started_from(data: ReportData) -> None:

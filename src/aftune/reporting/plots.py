@@ -193,7 +193,9 @@ def alignment_figures(data: ReportData) -> list[Figure]:
         if found is not None
     }
     scores = curves(log, {"score_better": "better", "score_worse": "worse"})
-    shares = curves(log, {"pairs_in_order": "pairs in order", "below_boundary": "below the boundary"})
+    has_boundary = data.recipe.align.constraint == "boundary"
+    labels = {"pairs_in_order": "pairs in order"} | ({"below_boundary": "below the boundary"} if has_boundary else {})
+    shares = curves(log, labels)
     loss = curve(log, "alignment_loss")
     figures = [
         _lines_figure(
