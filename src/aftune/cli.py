@@ -77,7 +77,7 @@ def tasks(debug: Debug = False) -> None:
 
 @app.command()
 def validate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name; `aftune tasks` lists them.")],
+    task: Annotated[str, typer.Argument(metavar="TASK_OR_RECIPE", help="A task's name (`aftune tasks`), or a recipe file.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, model.name=NAME, task.options.shots=0."),
@@ -85,7 +85,7 @@ def validate(
     out: Annotated[Path | None, typer.Option(help="File of the findings; TASK-findings.jsonl by default.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Check every row of a task's data; status 1 where a gold answer is refused or a row cannot be read."""
+    """Check every row of the data of a task or a recipe; status 1 where a gold answer is refused or a row cannot be read."""
     _guard(lambda: _validate(task, settings or [], out), debug)
 
 

@@ -117,7 +117,7 @@ MEASURE = Stage(
     _section("evaluate", "label", "seed", "model"),
 )
 
-PREPARE = Stage("prepare", 2, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings, problem_inputs)
+PREPARE = Stage("prepare", 3, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings, problem_inputs)
 SFT = Stage(
     "sft",
     3,  # 3: of equal epochs the one with the lowest validation loss

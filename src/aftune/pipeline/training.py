@@ -161,7 +161,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         output_dir=str(folder),
         learning_rate=section.learning_rate,
         lr_scheduler_type=section.lr_schedule,
-        warmup_steps=section.warmup_fraction,  # below 1 the Trainer takes it as a share of all steps
+        warmup_fraction=section.warmup_fraction,
         num_train_epochs=section.num_epochs,
         per_device_train_batch_size=section.batch_size,
         token_budget=section.token_budget,

@@ -92,4 +92,5 @@ def _row_sums(model: Any, row: Row) -> Tensor:
             logits_M_V = forward().logits.flatten(0, 1)[row["predictors_M"]]
             logits_M_V = logits_M_V.to(score_dtype(logits_M_V.dtype))
             logprobs_M = -torch.nn.functional.cross_entropy(logits_M_V, row["targets_M"], reduction="none")
-    return torch.segment_reduce(logprobs_M, "sum", lengths=row["lengths_N"])
+    # A sum in the same order everywhere, by what every device has (torch.segment_reduce is not on Apple's GPUs).
+    return torch.nn.functional.pad(logprobs_M, (0, 1))[row["places_N_L"]].sum(1)

@@ -13,9 +13,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from aftune import losses
 from aftune.encoding import EncodedGroup, Prompter, encode_group
@@ -37,6 +36,8 @@ from aftune.selection import rft_positives
 from aftune.training.config import AlignmentConfig
 from aftune.training.dataset import EncodedGroups, LongestFirst
 from aftune.training.metrics import PendingMetrics
+from aftune.training.refused import check_arguments
+from aftune.training.schedule import warm_from_the_first_step
 
 
 class AlignmentTrainer(Trainer):
@@ -69,6 +70,7 @@ class AlignmentTrainer(Trainer):
     ) -> None:
         if args.n_gpu > 1:
             raise UsageError("several GPUs in one process would tear groups apart; start with torchrun or accelerate launch")
+        check_arguments(kwargs)
         self.alignment_loss = args.alignment_loss()
         self.validate = validate
         names = ("alignment_loss", *losses.METRICS, "alignment_gradient_share") if args.alignment_weight else ()
@@ -124,10 +126,19 @@ class AlignmentTrainer(Trainer):
         return [GroupLogprobs(problem_id=group.problem_id, sums=item.sums, lengths=item.lengths) for group, item in named]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        num_tokens = cast(EncodedGroups, self.train_dataset).num_tokens
-        if self.args.train_sampling_strategy == "group_by_length":
-            return cast(Sampler[int], LengthGroupedSampler(self.args.train_batch_size, lengths=num_tokens))
-        return LongestFirst(num_tokens, self.args.seed if self.args.data_seed is None else self.args.data_seed)
+        args, num_tokens = self.args, cast(EncodedGroups, self.train_dataset).num_tokens
+        if args.train_sampling_strategy == "sequential":
+            return SequentialSampler(num_tokens)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        step = args.train_batch_size * args.gradient_accumulation_steps
+        return LongestFirst(num_tokens, seed, step if args.train_sampling_strategy == "group_by_length" else None)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """That of transformers, but for its warm-up (aftune.training.schedule)."""
+        if self.lr_scheduler is None:
+            schedule = super().create_scheduler(num_training_steps, optimizer)
+            self.lr_scheduler: Any = warm_from_the_first_step(schedule, self.args.get_warmup_steps(num_training_steps))
+        return self.lr_scheduler
 
     def _needs(self, qualities_P_G: Tensor, in_alignment_P_G: Tensor) -> tuple[Tensor, Tensor]:
         """The candidates that stand in a pair, and those of them that the loss has a gradient to."""
