@@ -23,3 +23,7 @@ class RepeatedIdError(DataError):
 
 class StageError(AftuneError):
     """A stage cannot run: an earlier stage is missing, or the run directory cannot be used."""
+
+
+class TrainingError(AftuneError):
+    """Training cannot go on: its numbers are not finite."""

@@ -48,12 +48,14 @@ class ModelSection(Section):
     With `precision` bfloat16, training computes in bfloat16 (weights stay float32) and sampling has bfloat16 weights; scores
     of `evaluate` are always computed in float32. `auto` is bfloat16 where a short measured product says that it is faster, else
     float32; a run keeps what it began with. `attention` is the implementation in transformers; auto leaves it to them.
+    save_dtype: the type of the weights in `model/` folders, from which later stages go on; auto is that of the base model.
     """
 
     name: Annotated[str, HARMLESS] = "bundled"  # its files, or the commit of the Hub, are compared
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"], HARMLESS] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], HARMLESS] = "auto"
+    save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
 
 

@@ -14,8 +14,7 @@ _BREAKS = re.compile(
     re.IGNORECASE,
 )
 _CORRECTS = re.compile(
-    r"\b(?:but|wait|no|not|actually|instead|correct\w*|mistake|sorry|however|answer|final|hmm|recheck|check|rather)\b",
-    re.IGNORECASE,
+    r"\b(?:but|wait|no|not|actually|instead|correct\w*|mistake|sorry|however|answer|final|hmm|recheck|check|rather)\b", re.IGNORECASE
 )
 _JOINS = re.compile(r",|;|\b(?:and|or)\b")
 _OTHER_CASE = re.compile(r"\b(?:if|when|otherwise|or|while)\b", re.IGNORECASE)

@@ -81,7 +81,9 @@ _NORMAL = _rules(
 )
 _BASES = {
     word: number
-    for number, word in enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 2)
+    for number, word in enumerate(
+        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 2
+    )
 } | {"sixteen": 16}
 _BASE_WORDS = _rules(
     (rf"_\s*\{{?\s*{_TEXT}\{{\s*([a-z]+)\s*\}}\s*\}}?", lambda m: f"_{_BASES[m[1]]}" if m[1] in _BASES else m.group()),

@@ -27,9 +27,7 @@ _NAMED = re.compile(
     rf"|\\frac\{{\s*[A-Z]{{1,3}}\s*\}}\{{\s*[A-Z]{{1,3}}\s*\}}|\((?:\s*{_NAME}\s*,)+\s*{_NAME}\s*\)|(?:[A-Za-z]+ ){{1,4}}[A-Za-z]+)\s*$"
 )
 _OF_Y = re.compile(r"^\s*(?:y|[A-Za-z](?:_\{?\w\}?)?\s*\([^()=]{1,20}\))\s*$")
-_RELATION = re.compile(
-    r"\\(?:le|ge|ne)(?![A-Za-z])|<|>|=|\\in(?![A-Za-z])|\\approx(?![A-Za-z])|\\equiv(?![A-Za-z])|\\sim(?![A-Za-z])"
-)
+_RELATION = re.compile(r"\\(?:le|ge|ne)(?![A-Za-z])|<|>|=|\\in(?![A-Za-z])|\\approx(?![A-Za-z])|\\equiv(?![A-Za-z])|\\sim(?![A-Za-z])")
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 _CONDITION = re.compile(r"(?:,\s*|\s+)(?:where|for|with|if|when)\b.*$", re.DOTALL)
 

@@ -65,21 +65,13 @@ def _compare_whole(answer: str, gold: str) -> bool:
     if _is_plain(a) and _is_plain(b):
         if equal:
             return _same_size(a, b)
-        return _same_everywhere(a, b) or bool(
-            {_I} & (a.free_symbols | b.free_symbols) and _same_everywhere(a.subs(_I, I), b.subs(_I, I))
-        )
+        return _same_everywhere(a, b) or bool({_I} & (a.free_symbols | b.free_symbols) and _same_everywhere(a.subs(_I, I), b.subs(_I, I)))
     return equal
 
 
 def _parse(text: str) -> list[Any]:
     return list(
-        parse(
-            f"${for_parser(text)}$",
-            extraction_config=_LATEX,
-            fallback_mode="no_fallback",
-            parsing_timeout=None,
-            raise_on_error=True,
-        )
+        parse(f"${for_parser(text)}$", extraction_config=_LATEX, fallback_mode="no_fallback", parsing_timeout=None, raise_on_error=True)
     )
 
 

@@ -22,9 +22,7 @@ _VERDICT_AT_START = re.compile(r"^\W*(?:so|thus|therefore|hence|then)?\W*(yes|no
 _VERDICT_ALONE = re.compile(r"^\W*(yes|no|true|false)\b(?=\s*(?:[.,:;!*–—-]|$))", re.IGNORECASE)
 _VERDICT_WORD = re.compile(r"\b(?:yes|no|true|false)\b", re.IGNORECASE)
 _VERDICT_LINE = re.compile(r"^\W{0,5}(yes|no|true|false)\b", re.IGNORECASE | re.MULTILINE)
-_YES_OR_NO = re.compile(
-    r"answers?\s*[(\[]\s*(?:yes|no|true|false)\W{1,3}(?:or\W{1,3})?(?:yes|no|true|false)\s*[)\]]", re.IGNORECASE
-)
+_YES_OR_NO = re.compile(r"answers?\s*[(\[]\s*(?:yes|no|true|false)\W{1,3}(?:or\W{1,3})?(?:yes|no|true|false)\s*[)\]]", re.IGNORECASE)
 # What stands before an answer without changing it: doubt, emphasis, the letter of an option.
 _HEDGE = re.compile(
     r"(?:(?:most|very|quite|highly|almost|more)?\s*(?:likely|probably|certainly|definitely|clearly|surely|simply|obviously|possibly|"

@@ -35,12 +35,15 @@ def find_source(section: ImportSection, data: Path | None) -> Path:
 
 
 def source_files(section: ImportSection, data: Path | None) -> list[Path]:
-    """What is read: the file, or all files of the folder in the order of their names; none where neither is there."""
+    """What is read: the file, or all files of the folder that are not hidden, in the order of their names; none where neither is
+    there."""
     try:
         path = find_source(section, data)
     except DataError:
         return []
-    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
 def import_candidates(section: ImportSection, data: Path | None, problems: Sequence[Problem]) -> Imported:

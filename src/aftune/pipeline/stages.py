@@ -87,11 +87,11 @@ REFERENCE = Stage(
     enabled=needs_reference,
 )
 ALIGN = Stage(
-    "align", 2, ("prepare", "sft", "label", "reference"), "training:align", "align/model", _section("align", "seed", "model")
+    "align", 3, ("prepare", "sft", "label", "reference"), "training:align", "align/model", _section("align", "seed", "model")
 )
 CONTROL = Stage(
     "control",
-    2,
+    3,
     ("prepare", "sft", "label"),
     "training:control",
     "control/model",
@@ -101,7 +101,7 @@ CONTROL = Stage(
 
 HELD_OUT = Stage(
     "held_out",
-    2,
+    3,
     ("prepare", "sft"),
     "evaluate:held_out",
     "held_out/groups.jsonl",

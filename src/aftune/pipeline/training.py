@@ -16,7 +16,7 @@ from aftune.errors import DataError
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
 from aftune.evaluation.reference_loss import reference_loss
-from aftune.models import pick_device
+from aftune.models import pick_device, saved_dtype
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.stages import needs_reference
 from aftune.pipeline.task import default_feedback
@@ -133,7 +133,7 @@ def _train(
     if patience is not None:
         trainer.add_callback(EarlyStoppingCallback(patience))
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
-    save_policy(trainer.model, context.tokenizer, folder / "model")
+    save_policy(trainer.model.to(saved_dtype(context.recipe.model)), context.tokenizer, folder / "model")
     write_json(folder / "log.json", _finite(trainer.state.log_history))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     log = trainer.state.log_history

@@ -31,6 +31,7 @@ class Row(TypedDict):
     targets_M: Tensor  # [M] int64, the response tokens
     places_N_L: Tensor  # [N, L] int64, where in M the tokens of each response stand; M where it has no more
     responses_N: Tensor  # [N] int64, p * G + g of each response
+    num_tokens: int  # without padding
     needs_gradient: bool
 
 
@@ -51,6 +52,7 @@ class Batch(TypedDict):
 
     problems: Tensor  # [P], the numbers of all groups
     passes: list[Pass]
+    groups: list[EncodedGroup]  # what it was made of
 
 
 # Which responses the alignment loss uses, and to which of them it has gradients, from qualities and mask [P, G].
@@ -66,7 +68,7 @@ def collate(
         make_pass([groups[i] for i in sorted(indices)], token_budget=token_budget, shared_prefix=shared_prefix, needs=needs)
         for indices in _bins(sizes, token_budget)
     ]
-    return Batch(problems=torch.arange(len(groups)), passes=[made for made in passes if made["rows"]])
+    return Batch(problems=torch.arange(len(groups)), passes=[made for made in passes if made["rows"]], groups=list(groups))
 
 
 def make_pass(
@@ -202,6 +204,7 @@ def _row(
         targets_M=torch.tensor([token for _, response in responses for token in response]),
         places_N_L=_places([len(response) for _, response in responses]),
         responses_N=torch.tensor([index for index, _ in responses]),
+        num_tokens=sum(map(len, ids)) if mask is None else sum(map(sum, mask)),
         needs_gradient=needs_gradient,
     )
 

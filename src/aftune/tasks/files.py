@@ -80,14 +80,24 @@ class FileTask(Task):
 
 def hub_rows(task: str, name: str, config: str | None, split: str) -> list[tuple[str, Any]]:
     """Places and rows of a data set of the Hub; raises AftuneError where that cannot be loaded."""
+    from aftune import hub
+
     try:
-        import datasets
+        with hub.loading(name):  # the import too: the package looks once whether this machine is offline
+            import datasets
+
+            rows = datasets.load_dataset(name, config, split=split)
     except ImportError as error:
         raise AftuneError(
             f"task {task}: {name} of the Hub needs the datasets package; "
             "give data=FOLDER with all of the publishers' files, or pip install datasets"
         ) from error
-    rows = datasets.load_dataset(name, config, split=split)
+    except (OSError, ValueError) as error:
+        reason = hub.trouble() or " ".join(str(error).split())[:200]
+        raise AftuneError(
+            f"task {task}: {name} of the Hub could not be loaded: {reason}; give data=FOLDER with all of the publishers' files, or "
+            "check the network"
+        ) from error
     return [(f"{name}:{split}:{index}", row) for index, row in enumerate(rows)]
 
 
