@@ -66,7 +66,7 @@ def test_what_changes_speed_and_memory_redoes_nothing(tmp_path: Path, sections: 
     ("sections", "first", "reason"),
     [
         ({"sft": {"batch_size": 8}}, "sft", "sft.batch_size: 16 -> 8"),
-        (with_model(precision="bfloat16"), "sft", "model.precision: float32 -> bfloat16"),
+        (with_model(precision="bfloat16"), "prepare", "model.precision: float32 -> bfloat16"),
         (with_model(trust_remote_code=True), "prepare", "model.trust_remote_code: False -> True"),
         ({"task": {"test": "test[:5]"}}, "prepare", "task.test: test[:600] -> test[:5]"),
         ({"prompt": {"style": "alpaca"}}, "prepare", "prompt.style: plain -> alpaca"),

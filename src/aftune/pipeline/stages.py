@@ -40,9 +40,8 @@ def _section(*names: str) -> Callable[[Recipe], Settings]:
 
 def _prepare_settings(recipe: Recipe) -> Settings:
     """With the versions of the tasks: other prompts or verdicts redo a run."""
-    model = recipe.model.model_dump(mode="json", include={"name", "trust_remote_code"})  # its tokenizer and context
     versions = {part.name: tasks.find(part.name).version for part in used(recipe).values()}
-    return _section("seed", "data", "task", "prompt")(recipe) | {"model": model, "task_versions": versions}
+    return _section("seed", "data", "task", "prompt", "model")(recipe) | {"task_versions": versions}
 
 
 def _sample_settings(recipe: Recipe) -> Settings:
