@@ -108,7 +108,7 @@ def print_results(recipe: Recipe, console: Console) -> None:
     """The models of a run beside each other, and how the aligned one compares."""
     metrics = json.loads((recipe.run_dir / "metrics.json").read_text(encoding="utf-8"))
     table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", no_wrap=True)
+    table.add_column("model")  # gives way where 80 columns do not hold all
     for heading in ("accuracy", "assessment accuracy", "mean score\nright / wrong"):
         table.add_column(heading, justify="right", no_wrap=True)
     names = {name.key: name.label for name in model_names(metrics["results"], recipe)}
