@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-NAMES = {"base": "base", "vft": "VFT (best epoch)", "vft_same_steps": "VFT, same steps as AFT", "aligned": "AFT"}
+from aftune.naming import model_names
+from aftune.recipe import load_recipe
 
 
 def run(recipe: Path, seed: int, run_dir: Path, overrides: list[str]) -> dict[str, Any]:
@@ -50,12 +51,15 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     folders = [args.folder / f"{args.recipe.stem}-seed{seed}" for seed in args.seeds]
     runs = [run(args.recipe, seed, folder, args.overrides) for seed, folder in zip(args.seeds, folders, strict=True)]
-    names = list(runs[0]["results"])
+    made = load_recipe(args.recipe, args.overrides)
+    names = {name.key: name.label for name in model_names(runs[0]["results"], made)}
     for title, key in (("accuracy, %", "accuracy"), ("assessment accuracy, %", "assessment_accuracy")):
-        rows = {NAMES[name]: [100 * metrics["results"][name][key] for metrics in runs] for name in names}
+        rows = {names[name]: [100 * metrics["results"][name][key] for metrics in runs] for name in names}
         table(title, rows, args.seeds)
     differences = {
-        f"AFT - {NAMES[name]}": [100 * metrics["comparisons"][f"aligned_vs_{name}"]["difference"] for metrics in runs]
+        f"{names['aligned']} - {names[name]}": [
+            100 * metrics["comparisons"][f"aligned_vs_{name}"]["difference"] for metrics in runs
+        ]
         for name in names
         if name != "aligned"
     }
@@ -65,7 +69,7 @@ def main() -> None:
         if other != "aligned":
             pairs = [metrics["comparisons"][f"aligned_vs_{other}"] for metrics in runs]
             intervals = ", ".join(" to ".join(f"{100 * bound:+.1f}" for bound in pair["ci95"]) for pair in pairs)
-            print(f"AFT - {NAMES[other]}: 95 % intervals {intervals}")
+            print(f"{names['aligned']} - {names[other]}: 95 % intervals {intervals}")
     print("seconds: " + ", ".join(f"{stage_seconds(run_dir):,.0f}" for run_dir in folders))
 
 

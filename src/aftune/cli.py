@@ -117,7 +117,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="The file to write; for dataset, a new folder.")],
     pairs: Annotated[str, typer.Option(help="Pairs of a group: all, or one (a best and a worst candidate).")] = "all",
     ranks: Annotated[bool, typer.Option("--ranks", help="Compare candidates by rank.")] = False,
-    model: Annotated[str, typer.Option(help="For samples: base, vft, vft_same_steps or aligned.")] = "aligned",
+    model: Annotated[str, typer.Option(help="For samples: base, vft, vft_same_steps (or _compute), or aligned.")] = "aligned",
     form: Annotated[str, typer.Option("--from", help="Format of a file: groups, or voted_explanations.")] = "groups",
     debug: Debug = False,
 ) -> None:
@@ -139,8 +139,8 @@ for _name, _text in (
     ("sample", "Sample candidates for the training problems from the VFT model."),
     ("label", "Verify the candidates and form groups."),
     ("reference", "Score the candidates with the model that align starts from; DPO and an automatic beta need it."),
-    ("align", "Train with the VFT loss and the alignment loss (AFT)."),
-    ("control", "Go on with VFT for as many steps as align takes."),
+    ("align", "Train with the VFT loss and the alignment loss (AFT or another method)."),
+    ("control", "Go on with VFT for as many steps, or as much compute, as align takes."),
     ("evaluate", "Measure task accuracy and assessment accuracy of every model."),
     ("report", "Write metrics.json and report.html."),
 ):

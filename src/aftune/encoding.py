@@ -23,7 +23,8 @@ class EncodedGroup:
     """A prompt with its responses as token ids.
 
     `in_sft[i]`: response i belongs to the VFT loss. `qualities[i]` is None for a response outside the alignment loss.
-    reference_logprobs: summed log-probabilities of the responses under a frozen reference policy, nats.
+    reference_logprobs: summed log-probabilities of the responses under a frozen reference policy, nats. indices: which candidate
+    each response is, by its index; None for the reference. Only what a caller has tokenised himself may lack them.
     """
 
     problem_id: str
@@ -32,6 +33,7 @@ class EncodedGroup:
     in_sft: list[bool]
     qualities: list[float | None]
     reference_logprobs: list[float] | None = None
+    indices: list[int | None] | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -222,7 +224,13 @@ def encode_group(
     for index, ids in enumerate(responses):
         if not ids:
             raise DataError(f"{group.problem.id}: response {index} is empty; label the candidates again to leave it out")
-    return EncodedGroup(group.problem.id, _prompt_ids(tokenizer, prompt), responses, in_sft, qualities)
+    indices = response_indices(group, reference)
+    return EncodedGroup(group.problem.id, _prompt_ids(tokenizer, prompt), responses, in_sft, qualities, indices=indices)
+
+
+def response_indices(group: Group, reference: str | None) -> list[int | None]:
+    """Which response stands where in an encoded group: the candidates' indices, before them None for the reference."""
+    return [*([] if reference is None else [None]), *(candidate.index for candidate in group.candidates)]
 
 
 def check_lengths(group: EncodedGroup, context: int) -> None:

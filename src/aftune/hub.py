@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import constants, get_session
+from huggingface_hub.file_download import repo_folder_name
 
 _PATIENCE = 8.0  # seconds for an answer of any kind
 
@@ -48,3 +50,9 @@ def trouble() -> str | None:
     thread.start()
     thread.join(_PATIENCE)
     return f"the Hub at {constants.ENDPOINT} cannot be reached ({errors[0]})" if errors else None
+
+
+def cached_commit(name: str, kind: Literal["model", "dataset"]) -> str | None:
+    """The commit of a repository's main branch that this machine downloaded last; None where none was. The Hub is not asked."""
+    ref = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind) / "refs" / "main"
+    return ref.read_text(encoding="utf-8").strip() if ref.is_file() else None

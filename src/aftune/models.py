@@ -1,5 +1,6 @@
 """Loading and saving policies: the bundled model, a local folder, or a name on the Hub."""
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,9 @@ from aftune.recipe import ModelSection
 from aftune.scoring.precision import faster_precision
 
 BUNDLED = "bundled"
+# Settings, vocabularies, weights, chat templates, and code of models that bring their own.
+_READ = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".safetensors", ".py")
+_DOCUMENT = re.compile(r"\.|readme|licen[cs]e|notice|changelog", re.IGNORECASE)
 
 
 def resolve(name: str) -> str:
@@ -26,6 +30,15 @@ def resolve(name: str) -> str:
             raise DataError(f"model.name: {folder} holds no model (config.json is missing); give a folder in Hugging Face format")
         return str(folder)
     return name
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model folder that loading a model or its tokenizer may read: not what describes it or belongs to others."""
+    return sorted(
+        path
+        for path in (*folder.iterdir(), *folder.glob("additional_chat_templates/*"))
+        if path.is_file() and path.suffix in _READ and not _DOCUMENT.match(path.name)
+    )
 
 
 def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:

@@ -28,6 +28,14 @@ def _expanded(path: Path) -> Path:
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_expanded)]  # written as text
 
 
+class Harmless:
+    """Marks a setting whose change redoes no stage: it decides how fast something is computed, where, or in how much memory, and
+    changes results in their rounding at most; or it says where files are, whose content is compared instead."""
+
+
+HARMLESS = Harmless()
+
+
 class Section(BaseModel):
     """Base of all sections: no unknown keys, no silent conversions of texts to numbers."""
 
@@ -43,10 +51,10 @@ class ModelSection(Section):
     save_dtype: the type of the weights in `model/` folders, from which later stages go on; auto is that of the base model.
     """
 
-    name: str = "bundled"
+    name: Annotated[str, HARMLESS] = "bundled"  # its files, or the commit of the Hub, are compared
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"], HARMLESS] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], HARMLESS] = "auto"
     save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
 
@@ -66,7 +74,7 @@ class PartSection(Slices):
     """A task of a mixture; without `data` it reads the folder of the recipe."""
 
     name: str
-    data: FilePath | None = None
+    data: Annotated[FilePath | None, HARMLESS] = None
 
 
 class TaskSection(Slices):
@@ -111,10 +119,10 @@ class TrainingSection(Section):
     warmup_fraction: Fraction = 0.03
     num_epochs: Positive = 3.0
     batch_size: Count = 16
-    token_budget: Count = 4096
+    token_budget: Annotated[Count, HARMLESS] = 4096
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Positive = 1.0
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Annotated[bool, HARMLESS] = False
 
 
 class SftSection(TrainingSection):
@@ -132,7 +140,7 @@ class SamplingSection(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
     max_new_tokens: Count = 192
-    batch_size: Count = 256
+    batch_size: Annotated[Count, HARMLESS] = 256
 
 
 class ColumnsSection(Section):
@@ -149,7 +157,7 @@ class ImportSection(Section):
     """Candidates made elsewhere, used instead of sampling; `path` is a file, or a folder of them, here or in `data`."""
 
     format: Literal["gsm8k_solutions", "zeroeval", "lm_eval", "openai_batch", "json_lines"]
-    path: FilePath
+    path: Annotated[FilePath, HARMLESS]
     columns: ColumnsSection = ColumnsSection()
 
 
@@ -233,7 +241,7 @@ class Recipe(Section):
     run_dir: FilePath
     seed: Annotated[int, Field(ge=0)] = 0
     rounds: Count = 1
-    data: FilePath | None = None
+    data: Annotated[FilePath | None, HARMLESS] = None
     model: ModelSection = ModelSection()
     task: TaskSection = TaskSection()
     prompt: PromptSection = PromptSection()
@@ -363,8 +371,12 @@ def _keys_at(location: list[str]) -> list[str]:
     for part in location:
         if part.isdigit():  # a place in a list
             continue
-        annotation = section.model_fields[part].annotation
-        section = next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")), None)
+        section = section_in(section.model_fields[part].annotation)
         if section is None:
             return []
     return list(section.model_fields)
+
+
+def section_in(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, by itself, in a list, or where it is not None."""
+    return next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")), None)

@@ -151,11 +151,15 @@ class GroupScores(Record):
 
 
 class GroupLogprobs(Record):
-    """Summed log-probabilities (nats) and tokens of a group's reference response, if it has one, and its candidates."""
+    """Summed log-probabilities (nats) and tokens of a group's reference response, if it has one, and its candidates.
+
+    indices: whose each of them is, by the candidate's index, None for the reference; without them the order is all that tells.
+    """
 
     problem_id: str
     sums: list[float] = Field(default_factory=list)
     lengths: list[int] = Field(default_factory=list)
+    indices: list[int | None] | None = None
 
 
 def with_unique_ids(problems: Iterable[Problem], place: str) -> Iterator[Problem]:

@@ -11,12 +11,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from aftune.importers import find_source
+from aftune.naming import CONTROLS, control_note, model_names
 from aftune.pipeline import claim, cost, runner, speed
 from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.stages import enabled_stages
 from aftune.recipe import Recipe
 
-_NAMES = {"base": "base", "vft": "VFT", "vft_same_steps": "VFT, same steps", "aligned": "AFT"}
 _UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 _WHAT = {"finished": "finished, would be skipped", "resume": "would go on", "redo": "would run again", "new": "would run"}
 
@@ -107,40 +108,49 @@ def print_results(recipe: Recipe, console: Console) -> None:
     """The models of a run beside each other, and how the aligned one compares."""
     metrics = json.loads((recipe.run_dir / "metrics.json").read_text(encoding="utf-8"))
     table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", no_wrap=True)
+    table.add_column("model")  # gives way where 80 columns do not hold all
     for heading in ("accuracy", "assessment accuracy", "mean score\nright / wrong"):
         table.add_column(heading, justify="right", no_wrap=True)
+    names = {name.key: name.label for name in model_names(metrics["results"], recipe)}
     for name, result in metrics["results"].items():
         table.add_row(
-            _NAMES.get(name, name),
+            names[name],
             _share(result["accuracy"], result["accuracy_ci95"]),
             _share(result["assessment_accuracy"], result["assessment_accuracy_ci95"]),
             f"{_score(result['score_positive'])} / {_score(result['score_negative'])}",
         )
     console.print()
     console.print(table)
-    _print_by_task(metrics["results"], console)
+    _print_by_task(metrics["results"], names, console)
     first = next(iter(metrics["results"].values()))
+    note = f";\n{control_note(recipe)}" if CONTROLS[recipe.control.match].key in names else ""
     console.print(
         f"accuracy: greedy, on {first['num_problems']:,} held-out problems; assessment accuracy:\n"
         f"right and wrong candidates of {first['num_assessed_problems']:,} of them; scores: nats per token; in brackets\n"
-        "95 % intervals. VFT: the epoch with the best validation accuracy; same steps:\n"
-        "VFT for as many further optimizer steps as AFT took.",
+        f"95 % intervals. VFT: the epoch with the best validation accuracy{note}.",
         style="dim",
         soft_wrap=True,
     )
     for name, comparison in metrics["comparisons"].items():
-        other = _NAMES.get(name.removeprefix("aligned_vs_"), name.removeprefix("aligned_vs_"))
+        other = names[name.removeprefix("aligned_vs_")]
         low, high = (100 * bound for bound in comparison["ci95"])
         difference = 100 * comparison["difference"]
-        console.print(
-            f"AFT - {other}: {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})",
-            soft_wrap=True,
-        )
+        evidence = f"(95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})"
+        console.print(f"{names['aligned']} - {other}: {difference:+.1f} points {evidence}", soft_wrap=True)
+    _print_number_of_warnings(recipe, console)
     console.print(f"report: [bold]{recipe.run_dir / 'report.html'}[/bold]", soft_wrap=True)
 
 
-def _print_by_task(results: Mapping[str, Any], console: Console) -> None:
+def _print_number_of_warnings(recipe: Recipe, console: Console) -> None:
+    """Where a long run has long scrolled past them."""
+    entries = RunDirectory(recipe.run_dir).manifest()["stages"]
+    number = sum(len(entries.get(stage.name, {}).get("warnings", ())) for stage in enabled_stages(recipe))
+    if number:
+        what = "warning: it stands" if number == 1 else "warnings: they stand"
+        console.print(f"[yellow]{number} {what} above and on the page[/yellow]", soft_wrap=True)
+
+
+def _print_by_task(results: Mapping[str, Any], names: Mapping[str, str], console: Console) -> None:
     """The same by task, where there are several."""
     sizes = next(iter(results.values())).get("num_problems_by_task", {})
     if not sizes:
@@ -156,7 +166,7 @@ def _print_by_task(results: Mapping[str, Any], console: Console) -> None:
                 _share(result[f"{metric}_by_task"][task], result[f"{metric}_ci95_by_task"][task])
                 for metric in ("accuracy", "assessment_accuracy")
             ]
-            table.add_row("" if place else f"{task} ({size:,})", _NAMES.get(name, name), *shares)
+            table.add_row("" if place else f"{task} ({size:,})", names[name], *shares)
         table.add_section()
     console.print(table)
 

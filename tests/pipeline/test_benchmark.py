@@ -48,8 +48,9 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
         right = [task.verdict(problem, row["text"], reading).quality for problem, row in zip(problems, rows, strict=True)]
         assert metrics["accuracy_by_reading"][reading] == pytest.approx(sum(right) / 12)
     assert json.loads((tmp_path / "b" / "metrics.json").read_text())["accuracy"] == metrics["accuracy"]
-    assert benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:15]") == metrics
-    with pytest.raises(UsageError, match=r"holds another benchmark .*; choose a new folder"):
+    for harmless in ([], ["evaluate.batch_size=3", "model.attention=eager"]):
+        assert benchmark("bundled", "arithmetic", tmp_path / "b", [*settings, *harmless], split="test[3:15]") == metrics
+    with pytest.raises(UsageError, match=r"holds another benchmark \(task\.test: .*3:15\] -> .*3:16\]\); choose a new folder"):
         benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:16]")
 
 

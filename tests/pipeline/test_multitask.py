@@ -76,7 +76,8 @@ def test_hand_worked_assessment_by_task() -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "two"
-    runner.run_stages(small_run.recipe(folder, task=MIXTURE), report=lambda line: None)
+    # Six candidates: of two a problem, none of so small a model may be right and wrong.
+    runner.run_stages(small_run.recipe(folder, task=MIXTURE, evaluate={"num_candidates": 6}), report=lambda line: None)
     return folder
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aftune.errors import DataError, RepeatedIdError
+from aftune.pipeline.changes import setting_changes, what_matters
 from aftune.pipeline.context import Context
 from aftune.pipeline.prepare import prepare
 from aftune.pipeline.run_directory import RunDirectory
@@ -155,7 +156,9 @@ def test_examples_are_training_problems_and_stay_in_training(tmp_path: Path) -> 
 
 
 def test_default_prompt_leaves_finished_runs_as_they_are(tmp_path: Path) -> None:
-    settings = PREPARE.settings(context(tmp_path, ["a", "v"], ["t"]).recipe)
-    assert "prompt" not in settings
-    other = PREPARE.settings(context(tmp_path, ["a", "v"], ["t"], prompt={"style": "alpaca"}).recipe)
-    assert other == settings | {"prompt": {"style": "alpaca", "system": None, "instruction": None, "few_shot": 0}}
+    """Those from before there was a choice."""
+    settings = what_matters(PREPARE.settings(context(tmp_path, ["a", "v"], ["t"]).recipe))
+    before = {key: value for key, value in settings.items() if key != "prompt"}
+    assert setting_changes(before, settings) == []
+    other = what_matters(PREPARE.settings(context(tmp_path, ["a", "v"], ["t"], prompt={"style": "alpaca"}).recipe))
+    assert setting_changes(before, other) == setting_changes(settings, other) == ["prompt.style: plain -> alpaca"]

@@ -18,7 +18,7 @@ from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.training import align
 from aftune.prompts import PLAIN_PROMPT
 from aftune.recipe import ModelSection
-from aftune.records import Group, GroupLogprobs, read_records
+from aftune.records import Group, GroupLogprobs, read_records, write_records
 from aftune.training.dataset import LongestFirst
 
 LN2 = math.log(2)
@@ -141,5 +141,57 @@ def test_the_automatic_beta_is_of_what_is_trained_on(comparison: Any, tmp_path: 
         for worse in places:
             better = [scores[place] for place in places if group.ranks[place] > group.ranks[worse]]
             expected = max(expected, min(better, default=-math.inf) - scores[worse])
+    assert expected > 0
+    assert align(run)["beta"] == pytest.approx(expected)
+
+
+def with_imported_indices(folder: Path) -> list[Group]:
+    """Rewrites the groups as an importer's file may have them: the last candidate stands first, with index 5."""
+    groups = read_records(folder / "label" / "groups.jsonl", Group)
+    for group in groups:
+        if len(group.candidates) > 1:
+            last = group.candidates.pop().model_copy(update={"index": 5})
+            group.candidates.insert(0, last)
+            group.feedback.insert(0, group.feedback.pop())
+    write_records(folder / "label" / "groups.jsonl", groups)
+    return groups
+
+
+def test_with_imported_indices_dpo_starts_at_ln_2(comparison: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """Indices 5, 0, 1 with two candidates: the numbers of candidate 5 stand first in the file, and are of none in training. The
+    share of groups with pairs in the first batch is that of the candidates that are left; the reference is the best of them."""
+    sections = {"align": {"loss": "dpo", "constraint": "none", "num_candidates": 2, "num_epochs": 0.5}}
+    run = context(comparison, tmp_path, **sections)
+    groups = with_imported_indices(tmp_path)
+    assert any(group.candidates[0].index == 5 for group in groups)
+    reference(run)
+    align(run)
+    encoded = [ids_of(tokenizer, group) for group in groups]
+    kept = [[place for place, one in enumerate(group.candidates) if one.index < 2] for group in groups]
+    sizes = [
+        len(prompt) + len(responses[0]) + sum(len(responses[place + 1]) for place in places)
+        for (prompt, responses), places in zip(encoded, kept, strict=True)
+    ]
+    batch = list(LongestFirst(sizes, seed=0))[:4]
+    share = sum(any(groups[place].qualities[one] == 0.0 for one in kept[place]) for place in batch) / 4
+    assert share > 0
+    first = json.loads((tmp_path / "align" / "log.json").read_text())[0]
+    assert first["alignment_loss"] == pytest.approx(share * LN2, abs=1e-6)
+
+
+def test_with_imported_indices_the_automatic_beta_is_of_the_right_candidates(comparison: Any, tmp_path: Path) -> None:
+    """Quantile 1: the largest gap among reference and candidates 0 and 1, found by their indices."""
+    settings = {"beta": "auto", "auto_beta_quantile": 1.0, "num_candidates": 2, "num_epochs": 0.5}
+    run = context(comparison, tmp_path, align=settings)
+    groups = with_imported_indices(tmp_path)
+    reference(run)
+    expected = -math.inf
+    for group, row in zip(groups, read_records(tmp_path / "reference" / "logprobs.jsonl", GroupLogprobs), strict=True):
+        assert row.indices == [None, *(candidate.index for candidate in group.candidates)]
+        scores = {index: total / length for index, total, length in zip(row.indices, row.sums, row.lengths, strict=True)}
+        quality = {candidate.index: feedback.quality for candidate, feedback in zip(group.candidates, group.feedback, strict=True)}
+        used = [index for index in quality if index < 2]
+        right = [scores[None], *(scores[index] for index in used if quality[index])]
+        expected = max(expected, *(min(right) - scores[index] for index in used if not quality[index]), -math.inf)
     assert expected > 0
     assert align(run)["beta"] == pytest.approx(expected)

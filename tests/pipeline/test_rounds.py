@@ -142,15 +142,15 @@ def test_both_rounds_are_measured_and_reported(run: tuple[Path, list[str]], comp
     assert metrics["results"]["aligned"] != metrics["results"]["aligned_round_1"]
     page = (folder / "report.html").read_text()
     assert len(page) > 10_000
-    assert "aligned_round_1" in page
+    assert "AFT-BC, round 1" in page
 
 
 def test_the_summary_names_both_rounds(run: tuple[Path, list[str]], tmp_path: Path) -> None:
     with open(tmp_path / "summary.txt", "w") as file:
         summary.print_results(recipe(run[0]), Console(file=file, width=160))
     text = (tmp_path / "summary.txt").read_text()
-    assert "aligned_round_1" in text.partition("accuracy: greedy")[0]
-    assert "AFT - aligned_round_1: " in text
+    assert "AFT-BC, round 1" in text.partition("accuracy: greedy")[0]
+    assert "AFT-BC - AFT-BC, round 1: " in text
 
 
 def test_more_rounds_keep_those_that_are_done(run: tuple[Path, list[str]]) -> None:

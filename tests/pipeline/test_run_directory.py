@@ -29,3 +29,17 @@ def test_size_and_both_ends_of_a_large_file_count(tmp_path: Path, monkeypatch: p
         hashes.append(hash_file(path))
     assert len(set(hashes[:3])) == 3
     assert hashes[3] == hashes[0]
+
+
+def test_of_a_large_file_a_part_of_every_mib_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matrix in the middle that training changes has more than that; its neighbours stay."""
+    monkeypatch.setattr(run_directory, "_LARGE_FILE", 2**21)
+    path = tmp_path / "f"
+    content = bytearray(8 * 2**20)
+    path.write_bytes(content)
+    before = hash_file(path)
+    for mib in range(8):
+        changed = bytearray(content)
+        changed[mib * 2**20 : (mib + 1) * 2**20] = b"x" * 2**20
+        path.write_bytes(changed)
+        assert hash_file(path) != before, mib

@@ -12,7 +12,7 @@ from aftune.pipeline import compare, runner, task
 from aftune.pipeline.context import Context
 from aftune.pipeline.cost import estimate
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.pipeline.stages import PREPARE, input_files
+from aftune.pipeline.stages import PREPARE
 from aftune.pipeline.training import training_arguments
 from aftune.recipe import PromptSection, Recipe, load_recipe, with_settings
 from aftune.records import Problem, read_records
@@ -69,9 +69,9 @@ def test_a_part_reads_its_own_folder_or_that_of_the_recipe(tmp_path: Path) -> No
         built = task.build(recipe([part, PAIR[1]], data=shared))
         questions = [problem.question for problem in built.load("test") if problem.task == "gsm8k"]
         assert questions == [f"{word} test {n}?" for n in range(6)]
-    hashes = input_files(PREPARE, recipe([gsm8k(data=str(ours)), PAIR[1]]))
+    hashes = PREPARE.inputs(recipe([gsm8k(data=str(ours)), PAIR[1]]))
     assert {name for name in hashes if name.startswith("task")} == {
-        f"task.parts.0.data/{split}.jsonl" for split in ("train", "test")
+        f"task.parts.0.data {split}.jsonl" for split in ("train", "test")
     }
 
 
@@ -129,7 +129,7 @@ def test_a_changed_file_of_a_part_redoes_prepare(tmp_path: Path) -> None:
     (folder / "test.jsonl").write_text('{"question": "new?", "answer": "#### 1"}\n')
     changed = runner.plan(wanted, run)[0]
     assert changed.status == "redo"
-    assert changed.reason.startswith("inputs.task.parts.0.data/test.jsonl: ")
+    assert changed.reason == "task.parts.0.data test.jsonl changed"
 
 
 @pytest.mark.parametrize(

@@ -18,21 +18,21 @@ def compared(data: ReportData, difference: float, interval: tuple[float, float],
 def test_above(data: ReportData) -> None:
     assert compared(data, 0.042, (0.01, 0.073), 0.012) == (
         1,
-        "Aligned is 4.2 points above VFT (95 % interval 1.0 to 7.3, p = 0.012).",
+        "AFT-BC is 4.2 points above VFT (95 % interval 1.0 to 7.3, p = 0.012).",
     )
 
 
 def test_below(data: ReportData) -> None:
     told, sentence = compared(data, -0.01, (-0.0199, -0.002), 0.0001)
     assert told == -1
-    assert sentence == "Aligned is 1.0 point below VFT (95 % interval −2.0 to −0.2, p < 0.001)."
+    assert sentence == "AFT-BC is 1.0 point below VFT (95 % interval −2.0 to −0.2, p < 0.001)."
 
 
 @pytest.mark.parametrize("interval", [(-0.01, 0.03), (0.0, 0.03), (-0.03, 0.0), (0.0, 0.0)])
 def test_no_difference_can_be_told_when_zero_is_in_the_interval(data: ReportData, interval: tuple[float, float]) -> None:
     told, sentence = compared(data, 0.011, interval, 0.4)
     assert told == 0
-    assert sentence.startswith("No difference between aligned and VFT can be told: +1.1 points measured")
+    assert sentence.startswith("No difference between AFT-BC and VFT can be told: +1.1 points measured")
 
 
 def test_a_test_that_disagrees_is_said(data: ReportData) -> None:
@@ -41,7 +41,7 @@ def test_a_test_that_disagrees_is_said(data: ReportData) -> None:
 
 
 def test_models_stand_in_the_order_of_training_and_the_closest_rival_first(data: ReportData) -> None:
-    assert [row.name.label for row in result_rows(data)] == ["Base", "VFT", "VFT, same steps", "Aligned"]
+    assert [row.name.label for row in result_rows(data)] == ["base", "VFT", "VFT, same steps", "AFT-BC"]
     assert [comparison.other.key for comparison in comparisons(data)] == ["vft_same_steps", "vft", "base"]
 
 

@@ -173,6 +173,29 @@ def test_work_goes_on_at_the_start_of_a_block(
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize(("batch_size", "num_kept"), [(1, 18), (20, 0), (2, 18)])
+def test_with_another_batch_size_it_goes_on_with_what_is_left(
+    make_llama: Callable[..., Any],
+    tokenizer: Any,
+    tmp_path: Path,
+    unbroken: tuple[bytes, list[Candidate]],
+    batch_size: int,
+    num_kept: int,
+) -> None:
+    """Blocks of 6, 81 and 9 of the 24: what is whole in the new blocks stays as it is, and every candidate is there once, from its
+    own random stream; another batch touches no more than the last bits of the logits."""
+    content, candidates = unbroken
+    path = tmp_path / "candidates.jsonl"
+    kept = content.splitlines(keepends=True)[:20]
+    path.write_bytes(b"".join(kept))
+    engine = TransformersEngine(make_llama(seed=5), tokenizer, batch_size)
+    found = collect(engine, path)
+    assert path.read_bytes().startswith(b"".join(kept[:num_kept]))
+    assert [(c.problem_id, c.index, c.seed) for c in found] == [(c.problem_id, c.index, c.seed) for c in candidates]
+    assert len(read_records(path, Candidate)) == 24
+    assert sum(a.token_ids == b.token_ids for a, b in zip(found, candidates, strict=True)) > 20
+
+
 def test_candidates_of_a_problem_stand_next_to_each_other(tmp_path: Path, unbroken: tuple[bytes, list[Candidate]]) -> None:
     """In the file too, whichever finishes first: who reads it as a stream meets whole problems."""
     path = tmp_path / "candidates.jsonl"

@@ -1,5 +1,7 @@
 """The automatic beta: a quantile of how far worse candidates already lie below better ones."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,11 +42,32 @@ def test_hand_worked_example() -> None:
 
 
 def test_responses_outside_the_alignment_loss_have_no_gap() -> None:
-    """The first stands outside: better than the third (-.9) is only the second (-.5): gap .4, not .8. The fourth has a score but is
-    no candidate of this run: it would lie -.5 - -2 = 1.5 below."""
-    assert auto_beta([group(None, 1, 0)], [logprobs(-0.1, -0.5, -0.9, -2.0)], 1) == pytest.approx(0.4)
+    """The first stands outside: better than the third (-.9) is only the second (-.5): gap .4, not .8."""
+    assert auto_beta([group(None, 1, 0)], [logprobs(-0.1, -0.5, -0.9)], 1) == pytest.approx(0.4)
     with pytest.raises(DataError):
         auto_beta([group(None, 0)], [logprobs(-0.1, -0.5)], 0.5)
+
+
+def test_scores_meet_their_candidates_by_index() -> None:
+    """Of candidates 5, 0 and 1 the last two are trained on: 0 is right (-.5), 1 wrong (-.9): gap .4. By place 5 (-.1, wrong there)
+    would stand for the right one."""
+    trained = replace(group(1, 0), indices=[0, 1])
+    written = logprobs(-0.1, -0.5, -0.9).model_copy(update={"indices": [5, 0, 1]})
+    assert auto_beta([trained], [written], 1) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("trained", "item"),
+    [
+        (group(1, 0), logprobs(-0.1, -0.5, -0.9)),
+        (group(1, 0, 0), logprobs(-0.1, -0.5)),
+        (group(1, 0), GroupLogprobs(problem_id="another", sums=[-0.1, -0.5], lengths=[1, 1])),
+        (replace(group(1, 0), indices=[0, 2]), logprobs(-0.1, -0.5).model_copy(update={"indices": [0, 1]})),
+    ],
+)
+def test_what_does_not_belong_together_is_an_error(trained: EncodedGroup, item: GroupLogprobs) -> None:
+    with pytest.raises(DataError, match=r"^p: log-probabilities under the reference policy"):
+        auto_beta([trained], [item], 1)
 
 
 @pytest.mark.parametrize(

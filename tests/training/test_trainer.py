@@ -511,11 +511,11 @@ class Spy:
 def test_a_given_reference_is_used_and_meets_its_responses(
     make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, token_budget: int, constraint: str
 ) -> None:
-    """Every response has a number of its own as its reference, more numbers than responses are allowed. In the inputs of the loss
-    each stands beside the log-probability of its response, whatever rows and passes the groups were split into; and the logged
-    loss is that of DPO's formula for each pair."""
+    """Every response has a number of its own as its reference. In the inputs of the loss each stands beside the log-probability
+    of its response, whatever rows and passes the groups were split into; and the logged loss is that of DPO's formula for each
+    pair."""
     model = make_llama(seed=1)
-    given = [[-10.0 * p - g / 4 for g in range(len(group.response_ids) + 2)] for p, group in enumerate(GROUPS)]
+    given = [[-10.0 * p - g / 4 for g in range(len(group.response_ids))] for p, group in enumerate(GROUPS)]
     own = [group.sums for group in group_logprobs(model, GROUPS)]
     args = AlignmentConfig(
         output_dir=str(tmp_path),

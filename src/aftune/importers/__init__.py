@@ -34,13 +34,25 @@ def find_source(section: ImportSection, data: Path | None) -> Path:
     return path
 
 
+def source_files(section: ImportSection, data: Path | None) -> list[Path]:
+    """What is read: the file, or all files of the folder that are not hidden, in the order of their names; none where neither is
+    there."""
+    try:
+        path = find_source(section, data)
+    except DataError:
+        return []
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+
+
 def import_candidates(section: ImportSection, data: Path | None, problems: Sequence[Problem]) -> Imported:
     """The candidates of a file, or of all files of a folder in the order of their names, for the given problems.
 
     Raises DataError where there is no such file, or no candidate in it for any of them.
     """
     path = find_source(section, data)
-    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")) if path.is_dir() else [path]
+    files = source_files(section, data)
     imported = match(chain.from_iterable(FORMATS[section.format](file, section.columns) for file in files), problems)
     if not imported.candidates:
         raise DataError(f"{path}: holds no candidate for any of the {len(problems)} problems; check task.train and task.test")

@@ -11,7 +11,9 @@ from aftune.encoding import Prompter, too_long
 from aftune.errors import AftuneError, DataError, UsageError
 from aftune.evaluation.choices import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
+from aftune.pipeline.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.context import Context
+from aftune.pipeline.inputs import problem_inputs
 from aftune.pipeline.policy import accuracy_metrics, greedy_verdicts
 from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory, missing_folders, remove_made
@@ -76,10 +78,16 @@ def _settled(recipe: Recipe, out: Path) -> Recipe:
 def _claim(recipe: Recipe, out: Path, *, letters: bool) -> None:
     """Notes what the folder is for; raises UsageError where it is for something else."""
     path = out / "benchmark.json"
-    wanted = {"letters": letters, "version": tasks.TASKS[recipe.task.name].version, "recipe": recipe.model_dump(mode="json")}
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != wanted:
-        raise UsageError(f"--out: {out} holds another benchmark (model, task, split or settings differ); choose a new folder")
-    if not path.exists() and out.exists() and any(out.iterdir()):
+    version, settings = tasks.TASKS[recipe.task.name].version, recipe.model_dump(mode="json", exclude={"run_dir"})
+    wanted = {"letters": letters, "version": version, "recipe": settings, "inputs": problem_inputs(recipe)}
+    if path.exists():
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        changes = [f"{name}: {begun[name]} -> {wanted[name]}" for name in ("letters", "version") if begun[name] != wanted[name]]
+        changes += setting_changes(what_matters(begun["recipe"]), what_matters(settings))
+        changes += input_changes(begun["inputs"], problem_inputs(recipe))
+        if changes:
+            raise UsageError(f"--out: {out} holds another benchmark ({', '.join(changes)}); choose a new folder")
+    elif out.exists() and any(out.iterdir()):
         raise UsageError(f"--out: {out} is not empty; choose a new folder")
     write_json(path, wanted)
 

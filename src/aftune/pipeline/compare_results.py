@@ -44,7 +44,20 @@ def gather(wanted: Comparison) -> dict[str, Any]:
         "methods": methods,
         "correlation": _correlation(methods),
         "runs": runs,
+        "warnings": _warnings(wanted, runs),
     }
+
+
+def _warnings(wanted: Comparison, runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Of the stages of all runs: which run and stage, and the sentence."""
+    places = [(f"seed {seed}, shared stages", wanted.shared(seed).recipe.run_dir) for seed in wanted.seeds]
+    places += [(f"seed {row['seed']}, {row['method']}", Path(row["folder"])) for row in runs]
+    return [
+        {"where": f"{where}, {stage}", "text": text}
+        for where, folder in places
+        for stage, entry in RunDirectory(folder).manifest()["stages"].items()
+        for text in entry.get("warnings", ())
+    ]
 
 
 def write(wanted: Comparison, results: Mapping[str, Any]) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from aftune.evaluation.statistics import paired_difference
+from aftune.naming import CONTROLS
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.label import judge
 from aftune.pipeline.policy import Verdict, measure_policy
 from aftune.pipeline.sample import candidates_of
 from aftune.pipeline.stages import in_round
+from aftune.pipeline.warning_signs import of_labelling, of_results
 from aftune.pipeline.workers import executor, jobs_for
 from aftune.progress import progress_bar
 from aftune.record_files import RecordFile
@@ -23,7 +25,7 @@ def policies(context: Context) -> dict[str, str]:
     last = context.recipe.rounds
     named = {"base": "base", "vft": "sft"}
     if context.recipe.control.enabled:
-        named["vft_same_steps"] = "control"
+        named[CONTROLS[context.recipe.control.match].key] = "control"
     named |= {f"aligned_round_{number}": in_round("align", number) for number in range(1, last)}
     return named | {"aligned": in_round("align", last)}
 
@@ -31,7 +33,7 @@ def policies(context: Context) -> dict[str, str]:
 def evaluate(context: Context) -> Summary:
     """Writes the files of labelling (see `label`), for each model what `measure_policy` writes, and `metrics.json`."""
     folder = context.folder("evaluate")
-    groups = held_out_groups(context, folder)
+    groups, counts = held_out_groups(context, folder)
     results = _measure_all(context, groups)
     verdicts = {name: RecordFile(folder / name / "verdicts.jsonl", Verdict) for name in results}
     metrics: dict[str, Any] = {
@@ -43,7 +45,8 @@ def evaluate(context: Context) -> Summary:
         },
     }
     write_json(folder / "metrics.json", metrics)
-    return {f"accuracy_{name}": result["accuracy"] for name, result in results.items()}
+    warnings = of_labelling(counts, context.recipe, "evaluate") + of_results(results, context.recipe)
+    return {**{f"accuracy_{name}": result["accuracy"] for name, result in results.items()}, "warnings": warnings}
 
 
 def _measure_all(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
@@ -72,8 +75,9 @@ def _measure(context: Context, name: str, stage: str) -> dict[str, Any]:
 
 def held_out(context: Context) -> Summary:
     """Stage `held_out` of a comparison: writes the groups that all of its models are assessed on."""
-    groups = held_out_groups(context, context.folder("held_out"))
-    return {"groups": len(groups), "mixed": sum(group.has_pairs for group in groups)}
+    groups, counts = held_out_groups(context, context.folder("held_out"))
+    mixed = sum(group.has_pairs for group in groups)
+    return {"groups": len(groups), "mixed": mixed, "warnings": of_labelling(counts, context.recipe, "evaluate")}
 
 
 def measure(context: Context) -> Summary:
@@ -84,15 +88,17 @@ def measure(context: Context) -> Summary:
     groups = RecordFile(context.folder("held_out") / "groups.jsonl", Group)
     metrics = measure_policy(context, folder, trained, groups, f"measure {context.run.path.name}")
     write_json(folder / "metrics.json", metrics)
-    return {name: metrics[name] for name in ("accuracy", "assessment_accuracy")}
+    key = {"sft": "vft", "control": CONTROLS[context.recipe.control.match].key}.get(trained, "aligned")
+    summary = {name: metrics[name] for name in ("accuracy", "assessment_accuracy")}
+    return summary | {"warnings": of_results({key: metrics}, context.recipe)}
 
 
-def held_out_groups(context: Context, folder: Path) -> Sequence[Group]:
-    """Candidates of a fixed policy (VFT) for held-out problems, labelled; made once."""
+def held_out_groups(context: Context, folder: Path) -> tuple[Sequence[Group], Summary]:
+    """Candidates of a fixed policy (VFT) for held-out problems, labelled, with what labelling counted; made once."""
     problems, candidates = context.problems("test"), folder / "candidates.jsonl"
     candidates_of(context, "sft", problems, context.recipe.evaluate, candidates, "evaluate")
-    judge(context, problems, candidates, folder)
-    return RecordFile(folder / "groups.jsonl", Group)
+    counts = judge(context, problems, candidates, folder)
+    return RecordFile(folder / "groups.jsonl", Group), counts
 
 
 def _compare(ours: Sequence[Verdict], theirs: Sequence[Verdict]) -> dict[str, Any]:

@@ -6,13 +6,18 @@ from pathlib import Path
 from aftune.encoding import encode_candidate
 from aftune.labelling import label_files
 from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.task import default_feedback
+from aftune.pipeline.warning_signs import of_labelling
 from aftune.progress import progress_bar
 from aftune.records import Candidate, Problem
 
 
 def label(context: Context) -> Summary:
     """Writes `groups.jsonl`, `left_out.jsonl` and, where verdicts were published with the candidates, `disagreements.jsonl`."""
-    return judge(context, context.problems("train"), context.folder("sample") / "candidates.jsonl", context.folder("label"))
+    counts = judge(context, context.problems("train"), context.folder("sample") / "candidates.jsonl", context.folder("label"))
+    feedback = context.recipe.align.feedback
+    by_rank = (default_feedback(context.recipe) if feedback == "task" else feedback) == "ranking"
+    return counts | {"warnings": of_labelling(counts, context.recipe, "sample", by_rank=by_rank)}
 
 
 def judge(context: Context, problems: Sequence[Problem], candidates: Path, folder: Path) -> Summary:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from aftune.errors import UsageError
+from aftune.naming import CONTROLS, VFT, method_name
 from aftune.pipeline.stages import ALIGN, CONTROL, MEASURE, REFERENCE, Stage, needs_reference, round_stages
 from aftune.recipe import AlignSection, Recipe, with_settings
 from aftune.yaml_text import parse_yaml
@@ -46,16 +47,19 @@ class Method:
 
 def _methods() -> dict[str, Method]:
     methods = [
-        Method("vft", "VFT", None),
-        Method("vft-steps", "VFT, same steps", CONTROL, {"control.match": "steps"}),
-        Method("vft-compute", "VFT, same compute", CONTROL, {"control.match": "compute"}),
-        Method("rft", "RFT", ALIGN, {"align.alignment_weight": 0.0, "align.sft_on": "positives"}),
+        Method("vft", VFT, None),
+        Method("vft-steps", CONTROLS["steps"].label, CONTROL, {"control.match": "steps"}),
+        Method("vft-compute", CONTROLS["compute"].label, CONTROL, {"control.match": "compute"}),
+        _aligning("rft", alignment_weight=0.0, sft_on="positives"),
     ]
     for loss in ("rrhf", "pro", "dpo", "aft"):
         for suffix, constraint in (("", "none"), ("-dc", "detached"), ("-bc", "boundary")):
-            name = loss + suffix
-            methods.append(Method(name, name.upper(), ALIGN, {"align.loss": loss, "align.constraint": constraint}))
+            methods.append(_aligning(loss + suffix, loss=loss, constraint=constraint))
     return {method.name: method for method in methods}
+
+
+def _aligning(name: str, **settings: Any) -> Method:
+    return Method(name, method_name(AlignSection(**settings)), ALIGN, {f"align.{key}": value for key, value in settings.items()})
 
 
 METHODS = _methods()

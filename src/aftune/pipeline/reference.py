@@ -2,7 +2,7 @@
 
 import torch
 
-from aftune.encoding import encode_group
+from aftune.encoding import encode_group, response_indices
 from aftune.pipeline.context import Context, Summary
 from aftune.progress import progress_bar
 from aftune.record_files import RecordFile
@@ -11,7 +11,8 @@ from aftune.scoring import group_logprobs
 
 
 def reference(context: Context) -> Summary:
-    """Writes `logprobs.jsonl`, a line for each group, computed in the precision that training computes in."""
+    """Writes `logprobs.jsonl`, a line for each group, computed in the precision that training computes in; each number names the
+    candidate that it is of, since `align` may train on some of them only."""
     recipe = context.recipe
     groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
     model = context.load_policy(context.start, float32=True)
@@ -34,7 +35,12 @@ def reference(context: Context) -> Summary:
         write_records(
             context.folder("reference") / "logprobs.jsonl",
             (
-                GroupLogprobs(problem_id=group.problem.id, sums=item.sums, lengths=item.lengths)
+                GroupLogprobs(
+                    problem_id=group.problem.id,
+                    sums=item.sums,
+                    lengths=item.lengths,
+                    indices=response_indices(group, context.task.reference_response(group.problem)),
+                )
                 for group, item in zip(groups, scored, strict=True)
             ),
         )

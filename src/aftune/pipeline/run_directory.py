@@ -1,7 +1,7 @@
 """The run directory: one folder a stage, and a manifest that says what made each of them.
 
-A stage's fingerprint is a hash of its settings, its version, the code's version, its input files and the fingerprints of
-the stages that it reads. A finished stage is skipped only while its fingerprint is the same.
+The manifest keeps for each stage its settings, its version, its input files and the fingerprints of the stages that it read: a
+finished stage is skipped while none of them has changed that matters (aftune.pipeline.changes). Its fingerprint names what it made.
 """
 
 import fcntl
@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,9 @@ from aftune.recipe import Recipe
 from aftune.records import write_json, write_lines
 from aftune.yaml_text import parse_yaml
 
-_LARGE_FILE = 64 * 2**20  # of larger files (weights) the size and both ends are hashed
+_MIB = 2**20
+_LARGE_FILE = 64 * _MIB  # of larger files (weights) parts are hashed
+_PART = 2**15
 _FULL = 2**18  # bytes
 _UNUSED = "unused"  # the folder for stages that the recipe no longer has
 
@@ -137,20 +139,24 @@ class RunDirectory:
         if manifest.get("precision", {}).get("chosen") != chosen:
             write_json(self.path / "manifest.json", manifest | {"precision": {"chosen": chosen, "why": why}})
 
-    def begin(self, stage: str, fingerprint: str, settings: dict[str, Any], seed: int, *, keep: bool) -> None:
-        """Notes that a stage runs. With `keep`, what an interrupted run left stays; without, it goes."""
-        entry = self.entry(stage)
+    def begin(self, stage: str, made_by: Mapping[str, Any], *, keep: bool) -> None:
+        """Notes that a stage runs, and what decides what it makes: fingerprint, version, seed, settings, inputs, and the
+        fingerprints of the stages that it reads. With `keep`, what an interrupted run left stays; without, it goes."""
+        entry = self.entry(stage) if keep else {}
         if not keep:
             shutil.rmtree(self.folder(stage), ignore_errors=True)
         self.folder(stage).mkdir(parents=True, exist_ok=True)
-        started = {"status": "running", "fingerprint": fingerprint, "seed": seed, "settings": settings, "started": _now()}
-        # A stage that goes on where it stopped keeps the seconds of its earlier attempts.
-        self._update(stage, {**started, "seconds": entry.get("seconds", 0.0) if keep else 0.0})
+        # A stage that goes on where it stopped keeps the seconds of its earlier attempts, and settings that were others then.
+        started = {"status": "running", **made_by, "started": _now(), "seconds": entry.get("seconds", 0.0)}
+        earlier = [*entry.get("earlier_settings", []), *([entry["settings"]] if entry else [])]
+        others = [settings for settings in earlier if settings != made_by["settings"]]
+        self._update(stage, started | ({"earlier_settings": others} if others else {}))
 
-    def finish(self, stage: str, seconds: float, summary: dict[str, Any]) -> None:
+    def finish(self, stage: str, seconds: float, outcome: Mapping[str, Any]) -> None:
+        """Notes that a stage is done, with what became of it: its summary and whatever else is known now."""
         entry = self.entry(stage)
         total = round(entry["seconds"] + seconds, 2)
-        self._update(stage, {**entry, "status": "finished", "finished": _now(), "seconds": total, "summary": summary})
+        self._update(stage, {**entry, "status": "finished", "finished": _now(), "seconds": total, **outcome})
 
     def interrupted(self, stage: str, seconds: float) -> None:
         entry = self.entry(stage)
@@ -188,23 +194,22 @@ def fingerprint(value: Any) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """A hash of a file's content; of a very large one, of its size and both ends."""
+    """A hash of a file's content; of a very large one, of its size, both ends and a part of every MiB between: training changes
+    whole matrices."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
         if size <= _LARGE_FILE:
-            while block := file.read(2**20):
+            while block := file.read(_MIB):
                 digest.update(block)
-        else:
-            digest.update(file.read(2**20))
-            file.seek(-(2**20), os.SEEK_END)
-            digest.update(file.read())
+            return digest.hexdigest()[:16]
+        digest.update(file.read(_MIB))
+        for start in range(_MIB, size - _MIB, _MIB):
+            file.seek(min(start + _MIB // 2, size - _MIB))
+            digest.update(file.read(_PART))
+        file.seek(-_MIB, os.SEEK_END)
+        digest.update(file.read())
     return digest.hexdigest()[:16]
-
-
-def hash_folder(folder: Path) -> dict[str, str]:
-    """Hashes of the files directly in a folder, by name."""
-    return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")}
 
 
 def _now() -> str:

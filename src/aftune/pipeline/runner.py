@@ -5,15 +5,16 @@ import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rich.markup import escape
 
-import aftune
 from aftune import models
 from aftune.errors import AftuneError, StageError
 from aftune.pipeline import claim, task
 from aftune.pipeline import stages as registry
+from aftune.pipeline.changes import input_changes, setting_changes, what_matters
+from aftune.pipeline.inputs import Inputs
 from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
 from aftune.pipeline.stages import Stage
@@ -24,11 +25,13 @@ Status = Literal["finished", "resume", "redo", "new"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What would happen to a stage, and why."""
+    """What would happen to a stage, and why. fingerprint: the name of what it makes, which stays while nothing that matters has
+    changed."""
 
     stage: Stage
     fingerprint: str
     settings: dict[str, Any]
+    inputs: Inputs
     upstream: "Sequence[Plan]"
     status: Status
     reason: str
@@ -43,34 +46,38 @@ def plan(recipe: Recipe, run: RunDirectory, stages: Sequence[Stage] | None = Non
     plans = []
     for stage in registry.enabled_stages(recipe) if stages is None else stages:
         upstream = [known[name] for name in registry.reads(stage, recipe, known)]
-        settings = stage.settings(recipe) | {"inputs": registry.input_files(stage, recipe)}
-        prints = {item.stage.name: item.fingerprint for item in upstream}
-        mark = fingerprint([stage.name, stage.version, aftune.__version__, settings, prints])
-        redone = [item.stage.name for item in upstream if item.status in ("redo", "new")]
-        status, reason = _status(run.entry(stage.name), mark, settings, redone)
-        if status == "finished" and not (run.path / stage.leaves).exists():
-            status, reason = "redo", f"{stage.leaves} is gone"
-        known[stage.name] = Plan(stage, mark, settings, upstream, status, reason)
+        known[stage.name] = _plan(recipe, run, stage, upstream)
         plans.append(known[stage.name])
     return plans
 
 
-def _status(entry: dict[str, Any], mark: str, settings: dict[str, Any], redone: Sequence[str]) -> tuple[Status, str]:
-    if not entry:
-        return "new", ""
-    if entry["fingerprint"] == mark:
-        return ("finished", "") if entry["status"] == "finished" else ("resume", "was interrupted")
-    changes = _differences(entry.get("settings", {}), settings)
-    return "redo", ", ".join(changes) if changes else f"depends on {', '.join(redone)}" if redone else "aftune itself changed"
+def _plan(recipe: Recipe, run: RunDirectory, stage: Stage, upstream: Sequence[Plan]) -> Plan:
+    entry = run.entry(stage.name)
+    settings, inputs = stage.settings(recipe), stage.inputs(recipe)
+    reads = {item.stage.name: item.fingerprint for item in upstream}
+    made = Plan(stage, "", settings, inputs, upstream, "new", "")
+    reasons = _reasons(entry, made, reads) if entry else []
+    if entry and not reasons:
+        finished = entry["status"] == "finished"
+        if finished and not (run.path / stage.leaves).exists():
+            status, reason = ("redo", f"{stage.leaves} is gone")
+        else:
+            status, reason = ("finished", "") if finished else ("resume", "was interrupted")
+        return replace(made, fingerprint=entry["fingerprint"], status=cast(Status, status), reason=reason)
+    mark = fingerprint([stage.name, stage.version, what_matters(settings), inputs, reads])
+    return replace(made, fingerprint=mark, status="redo" if entry else "new", reason=", ".join(reasons))
 
 
-def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [*old, *(key for key in new if key not in old)]
-        return [
-            line for key in keys for line in _differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else str(key))
-        ]
-    return [] if old == new else [f"{prefix}: {old} -> {new}"]
+def _reasons(entry: dict[str, Any], wanted: Plan, reads: dict[str, str]) -> list[str]:
+    """Why what a stage left, or began, is no longer what is wanted; none where it is."""
+    version = entry.get("version")
+    if version != wanted.stage.version:
+        return [f"aftune itself changed (version {version or 'unknown'} of this stage -> {wanted.stage.version})"]
+    settings = what_matters(entry["settings"]), what_matters(wanted.settings)
+    changes = setting_changes(*settings) + input_changes(entry["inputs"], wanted.inputs)
+    moved = [name for name, mark in reads.items() if entry["reads"].get(name) != mark]
+    gone = [name for name in entry["reads"] if name not in reads]
+    return changes or ([f"depends on {', '.join(moved + gone)}"] if moved or gone else [])
 
 
 def check(recipe: Recipe) -> None:
@@ -163,10 +170,11 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
     stage = item.stage
     if item.status == "finished":
         report(f"[dim]{stage.name:<9} finished before, skipped[/dim]")
+        _report_warnings(stage.name, context.run.entry(stage.name).get("warnings", []), report)
         return
     if item.status in ("redo", "resume"):
         report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {escape(item.reason)}")
-    context.run.begin(stage.name, item.fingerprint, item.settings, context.recipe.seed, keep=item.status == "resume")
+    context.run.begin(stage.name, made_by(item, context.recipe.seed), keep=item.status == "resume")
     module, _, function = stage.run.partition(":")
     if context.round != stage.round:
         context = replace(context, round=stage.round)
@@ -182,9 +190,37 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
                 f"run_dir: the disk of {context.run.path} is full; free some space and run again, finished work is kept"
             ) from error
         raise
-    context.run.finish(stage.name, time.monotonic() - started, summary)
+    found = summary.pop("warnings", [])
+    outcome = {"summary": summary, "warnings": found, "inputs": inputs_by_now(context.recipe, item)}
+    context.run.finish(stage.name, time.monotonic() - started, outcome)
     seconds = context.run.entry(stage.name)["seconds"]
     report(f"[bold]{stage.name:<9}[/bold] [green]done[/green] in {seconds:,.1f} s  {escape(_brief(summary))}")
+    _report_warnings(stage.name, found, report)
+
+
+def made_by(item: Plan, seed: int) -> dict[str, Any]:
+    """What the manifest keeps of what decides a stage's files; settings with their actual values, the harmless too."""
+    return {
+        "fingerprint": item.fingerprint,
+        "version": item.stage.version,
+        "seed": seed,
+        "settings": item.settings,
+        "inputs": item.inputs,
+        "reads": {earlier.stage.name: earlier.fingerprint for earlier in item.upstream},
+    }
+
+
+def _report_warnings(stage: str, found: Sequence[str], report: Callable[[str], None]) -> None:
+    for text in found:
+        report(f"{stage:<9} [yellow]warning: {escape(text)}[/yellow]")
+
+
+def inputs_by_now(recipe: Recipe, item: Plan) -> Inputs:
+    """With the commits of what the stage itself has got from the Hub."""
+    if None not in item.inputs.values():
+        return item.inputs
+    now = item.stage.inputs(recipe)
+    return {name: now.get(name) if value is None else value for name, value in item.inputs.items()}
 
 
 def _brief(summary: dict[str, Any]) -> str:

@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from aftune import models, tasks
-from aftune.pipeline.run_directory import hash_folder
+from aftune import tasks
+from aftune.pipeline.inputs import Inputs, import_inputs, problem_inputs
 from aftune.pipeline.task import used
-from aftune.recipe import ImportSection, PromptSection, Recipe, SamplingSection, TrainingSection
+from aftune.recipe import Recipe, SamplingSection, TrainingSection
 
 Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`version` changes when a stage would make other files from the same settings. `run` names `module:function` below
-    `aftune.pipeline`, imported only when the stage runs; `leaves` is what it writes last, in the run directory."""
+    """`version` changes when a stage would make other files from the same settings: nothing else of a new aftune redoes it. `run`
+    names `module:function` below `aftune.pipeline`, imported only when the stage runs; `leaves` is what it writes last, in the
+    run directory. `settings`: everything of the recipe that it reads, the harmless included; `inputs`: what it reads from
+    outside the run directory."""
 
     name: str
     version: int
@@ -24,6 +25,7 @@ class Stage:
     run: str
     leaves: str
     settings: Callable[[Recipe], Settings]
+    inputs: Callable[[Recipe], Inputs] = lambda recipe: {}
     enabled: Callable[[Recipe], bool] = lambda recipe: True
     round: int = 1
 
@@ -37,22 +39,13 @@ def _section(*names: str) -> Callable[[Recipe], Settings]:
 
 
 def _prepare_settings(recipe: Recipe) -> Settings:
-    """With the versions of the tasks: other prompts or verdicts redo a run. Without the prompt where it is the default: runs from
-    before there was a choice stay finished."""
-    chosen = () if recipe.prompt == PromptSection() else ("prompt",)
+    """With the versions of the tasks: other prompts or verdicts redo a run."""
     versions = {part.name: tasks.find(part.name).version for part in used(recipe).values()}
-    return _section("seed", "data", "task", "model", *chosen)(recipe) | {"task_versions": versions}
+    return _section("seed", "data", "task", "prompt", "model")(recipe) | {"task_versions": versions}
 
 
 def _sample_settings(recipe: Recipe) -> Settings:
-    if recipe.candidates is not None:
-        return _section("data")(recipe) | {"candidates": _import_settings(recipe.candidates)}
-    return _section("sample", "seed")(recipe)
-
-
-def _import_settings(section: ImportSection | None) -> Settings | None:
-    """Only columns that are not the default: the section had none once."""
-    return None if section is None else section.model_dump(mode="json", exclude_defaults=True)
+    return _section("data", "candidates")(recipe) if recipe.candidates is not None else _section("sample", "seed", "model")(recipe)
 
 
 def _sampling(section: SamplingSection) -> Settings:
@@ -73,24 +66,24 @@ def _reference_settings(recipe: Recipe) -> Settings:
 
 
 def needs_reference(recipe: Recipe) -> bool:
-    """Whether `align` needs log-probabilities under the model that it starts from."""
+    """Whether `align` needs log-probabilities under the model that it starts from: DPO does, and a boundary whose beta is auto."""
     align = recipe.align
-    return align.alignment_weight > 0 and (align.loss == "dpo" or align.beta == "auto")
+    return align.alignment_weight > 0 and (align.loss == "dpo" or (align.beta == "auto" and align.constraint == "boundary"))
 
 
 def _validation_settings(recipe: Recipe) -> Settings:
     evaluate = recipe.evaluate
-    return {"validation": {"max_new_tokens": evaluate.max_new_tokens, "batch_size": evaluate.batch_size}}
+    return {"evaluate": {"max_new_tokens": evaluate.max_new_tokens, "batch_size": evaluate.batch_size}}
 
 
 REFERENCE = Stage(
     "reference",
-    1,
+    2,  # 2: log-probabilities name their candidates
     ("prepare", "sft", "label"),
     "reference:reference",
     "reference/logprobs.jsonl",
     _reference_settings,
-    needs_reference,
+    enabled=needs_reference,
 )
 ALIGN = Stage(
     "align", 3, ("prepare", "sft", "label", "reference"), "training:align", "align/model", _section("align", "seed", "model")
@@ -102,19 +95,17 @@ CONTROL = Stage(
     "training:control",
     "control/model",
     _control_settings,
-    lambda recipe: recipe.control.enabled,
+    enabled=lambda recipe: recipe.control.enabled,
 )
 
 HELD_OUT = Stage(
     "held_out",
-    2,
+    3,
     ("prepare", "sft"),
     "evaluate:held_out",
     "held_out/groups.jsonl",
-    lambda recipe: (
-        _section("label", "seed", "model")(recipe)
-        | {"candidates": _import_settings(recipe.candidates), "evaluate": _sampling(recipe.evaluate)}
-    ),
+    lambda recipe: _section("label", "seed", "model", "candidates")(recipe) | {"evaluate": _sampling(recipe.evaluate)},
+    import_inputs,
 )
 MEASURE = Stage(
     "measure",
@@ -125,30 +116,29 @@ MEASURE = Stage(
     _section("evaluate", "label", "seed", "model"),
 )
 
-PREPARE = Stage("prepare", 3, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings)
+PREPARE = Stage("prepare", 3, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings, problem_inputs)
 SFT = Stage(
     "sft",
-    2,
+    3,  # 3: of equal epochs the one with the lowest validation loss
     ("prepare",),
     "training:sft",
     "sft/model",
     lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
 )
-SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings)
+SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings, import_inputs)
 LABEL = Stage("label", 3, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
 EVALUATE = Stage(
     "evaluate",
-    4,
+    5,
     ("prepare", "sft", "align", "control"),
     "evaluate:evaluate",
     "evaluate/metrics.json",
-    lambda recipe: (
-        _section("evaluate", "label", "seed", "control", "model")(recipe) | {"candidates": _import_settings(recipe.candidates)}
-    ),
+    _section("evaluate", "label", "seed", "control", "model", "candidates"),
+    import_inputs,
 )
 REPORT = Stage(
     "report",
-    1,
+    2,
     ("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
     "report:report",
     "report.html",
@@ -176,7 +166,8 @@ def round_stages(recipe: Recipe, number: int) -> list[Stage]:
             name=in_round(stage.name, number),
             reads=tuple(latest if name == "sft" else in_round(name, number) for name in stage.reads),
             leaves=stage.leaves.replace(stage.name, in_round(stage.name, number), 1),
-            settings=_section("sample", "seed") if stage is SAMPLE else stage.settings,
+            settings=_section("sample", "seed", "model") if stage is SAMPLE else stage.settings,
+            inputs=lambda recipe: {},  # what is imported is the first round's
             round=number,
         )
         for stage in chosen
@@ -200,17 +191,3 @@ def reads(stage: Stage, recipe: Recipe, known: Container[str]) -> list[str]:
     if stage.name == "control" and recipe.control.match == "steps":
         unneeded.add("label")
     return [name for name in stage.reads if name in known and name not in unneeded]
-
-
-def input_files(stage: Stage, recipe: Recipe) -> dict[str, str]:
-    """Hashes of the files outside the run directory that a run reads: data files, and those of a local model folder."""
-    if stage.reads:
-        return {}
-    folders = {"model": Path(models.resolve(recipe.model.name)), "data": recipe.data}
-    folders |= {f"task.parts.{place}.data": part.data for place, part in enumerate(recipe.task.parts)}
-    return {
-        f"{kind}/{name}": value
-        for kind, folder in folders.items()
-        if folder is not None and folder.is_dir()
-        for name, value in hash_folder(folder).items()
-    }

@@ -1,4 +1,4 @@
-"""Stages that train: `sft` (VFT), `align` (AFT) and `control` (VFT for as many steps as AFT)."""
+"""Stages that train: `sft` (VFT), `align` (AFT or another method) and `control` (VFT for as many steps, or as much compute)."""
 
 import json
 import shutil
@@ -14,10 +14,13 @@ from transformers.trainer_callback import PrinterCallback
 from aftune.encoding import EncodedGroup
 from aftune.errors import DataError
 from aftune.evaluation.accuracy import greedy_accuracy
+from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
+from aftune.evaluation.reference_loss import reference_loss
 from aftune.models import pick_device, saved_dtype
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.stages import needs_reference
 from aftune.pipeline.task import default_feedback
+from aftune.pipeline.warning_signs import of_alignment, of_vft
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
 from aftune.record_files import RecordFile
 from aftune.records import Group, GroupLogprobs, Problem, write_json
@@ -28,14 +31,20 @@ from aftune.training.trainer import encode_for_training
 
 
 def sft(context: Context) -> Summary:
-    """VFT from the base model: the epoch with the best validation accuracy is kept."""
+    """VFT from the base model: the epoch with the best validation accuracy is kept, of equal ones the one with the lowest loss on
+    the references of the validation problems."""
     section = context.recipe.sft
     validation = context.problems("validation")
+    args = training_arguments(section, Path(), context.recipe, validated=False)
 
     def validate(model: PreTrainedModel) -> dict[str, float]:
         settings = context.settings(context.recipe.evaluate, greedy=True)
         batch_size = context.recipe.evaluate.batch_size
-        return {"accuracy": greedy_accuracy(model, context.prompter, context.task, validation, settings, batch_size)}
+        accuracy = greedy_accuracy(model, context.prompter, context.task, validation, settings, batch_size)
+        with_reference = (problem for problem in validation if context.task.reference_response(problem) is not None)
+        loss = reference_loss(model, (_encode(context, args, problem) for problem in with_reference), section.token_budget)
+        choice = accuracy_then_loss(accuracy, loss, len(validation))
+        return {"accuracy": accuracy, **({} if loss is None else {"loss": loss}), KEY: choice}
 
     return _train(context, "sft", "base", section, context.problems("train"), validate=validate)
 
@@ -45,18 +54,15 @@ def align(context: Context) -> Summary:
     recipe, section = context.recipe, context.recipe.align
     groups = _groups(context)
     summary: Summary = {}
-    reference = None
-    if needs_reference(recipe):
-        logprobs = RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs)
-        if section.beta == "auto":
+    logprobs = RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs) if needs_reference(recipe) else None
+    if section.beta == "auto":
+        beta = 1.0  # where no boundary asks for it
+        if logprobs is not None and section.constraint == "boundary":
             args = training_arguments(_with_beta(section, 1.0), Path(), recipe, validated=False)
             encoded = (_encode(context, args, group) for group in groups)
-            section = _with_beta(section, auto_beta(encoded, logprobs, section.auto_beta_quantile))
-            summary["beta"] = section.beta
-        if section.loss == "dpo":
-            reference = [item.sums for item in logprobs]
-    elif section.beta == "auto":
-        section = _with_beta(section, 1.0)  # without an alignment loss no boundary is asked for
+            beta = summary["beta"] = auto_beta(encoded, logprobs, section.auto_beta_quantile)
+        section = _with_beta(section, beta)
+    reference = logprobs if section.loss == "dpo" else None
     return _train(context, "align", context.start, section, groups, reference_logprobs=reference) | summary
 
 
@@ -107,7 +113,7 @@ def _train(
     groups: Sequence[Group] | Sequence[Problem],
     *,
     validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
-    reference_logprobs: Sequence[list[float]] | None = None,
+    reference_logprobs: Sequence[GroupLogprobs] | None = None,
 ) -> Summary:
     folder = context.folder(stage)
     set_seed(context.recipe.seed)
@@ -130,7 +136,9 @@ def _train(
     save_policy(trainer.model.to(saved_dtype(context.recipe.model)), context.tokenizer, folder / "model")
     write_json(folder / "log.json", _finite(trainer.state.log_history))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return _summary(trainer)
+    log = trainer.state.log_history
+    aligned = isinstance(section, AlignSection) and section.alignment_weight > 0
+    return _summary(trainer) | {"warnings": of_vft(log, context.recipe) + of_alignment(log, aligned=aligned)}
 
 
 def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *, validated: bool) -> AlignmentConfig:
@@ -146,7 +154,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         selection = {
             "eval_strategy": "epoch",
             "load_best_model_at_end": True,
-            "metric_for_best_model": "accuracy",
+            "metric_for_best_model": KEY,
             "greater_is_better": True,
         }
     return AlignmentConfig(
@@ -205,7 +213,9 @@ def _finite(history: list[dict[str, float]]) -> list[dict[str, float]]:
 def _summary(trainer: AlignmentTrainer) -> Summary:
     state = trainer.state
     summary: Summary = {"optimizer_steps": state.global_step, "epochs": round(state.epoch or 0.0, 3)}
-    accuracies = [entry["eval_accuracy"] for entry in state.log_history if "eval_accuracy" in entry]
-    if accuracies:
-        summary |= {"validation_accuracy": max(accuracies), "best_epoch": accuracies.index(max(accuracies)) + 1}
+    evaluated = [entry for entry in state.log_history if f"eval_{KEY}" in entry]
+    if evaluated:
+        best = max(evaluated, key=lambda entry: entry[f"eval_{KEY}"])
+        summary |= {"validation_accuracy": best["eval_accuracy"], "best_epoch": evaluated.index(best) + 1}
+        summary |= {"validation_loss": best["eval_loss"]} if "eval_loss" in best else {}
     return summary

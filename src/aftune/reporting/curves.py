@@ -6,8 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from aftune.reporting.data import LogEntry, ReportData
-from aftune.reporting.formatting import score
+from aftune.reporting.data import LogEntry
 
 
 @dataclass(frozen=True)
@@ -46,41 +45,9 @@ def mean_curve(curves: Sequence[Curve]) -> Curve | None:
     return Curve(steps, [float(value) for value in values])
 
 
-def kept_step(accuracy: Curve) -> float:
-    """The step whose weights were kept: the first with the best validation accuracy."""
-    return accuracy.steps[accuracy.values.index(max(accuracy.values))]
-
-
-def warnings(data: ReportData) -> list[str]:
-    """What a reader of the curves must not miss."""
-    found = [_plateau(data.logs.get("sft", ())), _falling_scores(data.logs.get("align", ()))]
-    return [text for text in found if text]
-
-
-def _plateau(log: Sequence[LogEntry]) -> str | None:
-    accuracy = curve(log, "eval_accuracy")
-    if accuracy is None or len(accuracy.steps) < 2 or kept_step(accuracy) != accuracy.steps[-1]:
-        return None
-    return (
-        "The last epoch of VFT is its best on validation: VFT may not have reached its plateau, and a gain over it may come "
-        "from longer training alone. Raise sft.num_epochs."
-    )
-
-
-def _falling_scores(log: Sequence[LogEntry]) -> str | None:
-    """Both scores falling is how an alignment without a working constraint starts to ruin a model (AFT, section 3)."""
-    better, worse = curve(log, "score_better"), curve(log, "score_worse")
-    if better is None or worse is None or min(len(better.values), len(worse.values)) < 2:
-        return None
-    (better_first, better_last), (worse_first, worse_last) = ends(better), ends(worse)
-    if better_last >= better_first or worse_last >= worse_first:
-        return None
-    moved = [f"{score(first)} to {score(last)}" for first, last in (ends(better), ends(worse))]
-    return (
-        f"Both scores fell between the first and the last tenth of the alignment: better candidates from {moved[0]}, worse ones "
-        f"from {moved[1]} nats per token. The model loses likelihood on good responses too. Try a smaller align.learning_rate "
-        "or align.alignment_weight, or another align.constraint or align.beta."
-    )
+def kept_step(choice: Curve) -> float:
+    """The step whose weights were kept: the first with the highest value of what the choice is by."""
+    return choice.steps[choice.values.index(max(choice.values))]
 
 
 def ends(values: Curve) -> tuple[float, float]:

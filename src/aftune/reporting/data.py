@@ -32,6 +32,11 @@ class ReportData:
     groups: Sequence[Group] = ()
     scores: Mapping[str, Sequence[GroupScores]] = field(default_factory=dict)
 
+    @property
+    def warnings(self) -> list[tuple[str, str]]:
+        """What the stages warned of: stage and sentence."""
+        return [(name, text) for name, entry in self.stages.items() for text in entry.get("warnings", ())]
+
     def summary(self, stage: str) -> Mapping[str, Any]:
         """What a stage said of itself in the manifest; empty where it did not run."""
         summary: Mapping[str, Any] = self.stages.get(stage, {}).get("summary", {})

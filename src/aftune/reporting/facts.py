@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from aftune.naming import CONTROLS, beta_unit, control_note, method_name, model_names, start_name
 from aftune.recipe import TrainingSection
 from aftune.reporting.data import ReportData
 from aftune.reporting.formatting import MISSING, count, duration, setting
@@ -84,13 +85,43 @@ def _candidates(data: ReportData) -> str:
 
 
 def _alignment(data: ReportData) -> str:
+    """Only what has an effect: the settings of another loss or constraint are in the recipe too."""
     align = data.recipe.align
-    text = f"constraint {_CONSTRAINTS[align.constraint]}"
-    text += f", beta {setting(align.beta)} nats per token" if align.constraint == "boundary" else ""
-    text += f", weight {setting(align.alignment_weight)}, VFT weight {setting(align.sft_weight)}"
-    start = "VFT" if align.start == "vft" else "the base model"
-    reference = "joins" if align.reference_is_candidate else "does not join"
-    return f"{text}; starts from {start}; the reference {reference} the candidates"
+    parts = [f"{method_name(align)}: {_loss(data) if align.alignment_weight else 'no alignment loss'}"]
+    if align.sft_on == "positives":
+        most = "" if align.max_positives is None else f", at most {align.max_positives} a problem"
+        parts.append(f"the VFT loss is on the reference and the right candidates{most}")
+    (start,) = model_names([start_name(data.recipe)], data.recipe)
+    parts.append(f"starts from {start.phrase}")
+    if align.alignment_weight:
+        parts.append(f"the reference {'joins' if align.reference_is_candidate else 'does not join'} the candidates")
+    return "; ".join(parts)
+
+
+def _loss(data: ReportData) -> str:
+    align = data.recipe.align
+    parts = [f"constraint {_CONSTRAINTS[align.constraint]}"]
+    if align.constraint == "boundary":
+        parts.append(_beta(data))
+    if align.loss == "dpo":
+        parts.append(f"dpo_beta {setting(align.dpo_beta)}")
+    if align.feedback == "ranking":
+        parts.append("candidates by rank")
+    if align.num_candidates is not None:
+        parts.append(f"the first {align.num_candidates} candidates")
+    return ", ".join([*parts, f"weight {setting(align.alignment_weight)}", f"VFT weight {setting(align.sft_weight)}"])
+
+
+def _beta(data: ReportData) -> str:
+    """With the unit of the loss; an automatic one with what it came to in each round."""
+    align = data.recipe.align
+    unit = beta_unit(align.loss, align.rrhf_length_normalisation)
+    if align.beta != "auto":
+        return f"beta {setting(align.beta)} {unit}"
+    rounds = [data.summary(name).get("beta") for name in data.stages if name.partition("-")[0] == "align"]
+    found = [f"{value:.3g}" for value in rounds if value is not None]
+    values = f" = {', then '.join(found)} {unit}" if found else ""
+    return f"beta auto{values} (quantile {setting(align.auto_beta_quantile)})"
 
 
 def _training(section: TrainingSection, summary: Any) -> str:
@@ -104,8 +135,16 @@ def _training(section: TrainingSection, summary: Any) -> str:
 def _control(data: ReportData) -> str:
     if not data.recipe.control.enabled:
         return "none"
-    steps = data.summary("control").get("optimizer_steps")
-    return "VFT goes on for as many optimizer steps as alignment takes" + (f" ({count(steps)})" if steps is not None else "")
+    control, steps = CONTROLS[data.recipe.control.match], data.summary("control").get("optimizer_steps")
+    meaning = control.meaning.format(method=method_name(data.recipe.align))
+    return f"{control.label}: {meaning}" + (f" ({count(steps)} optimizer steps)" if steps is not None else "")
+
+
+def models_note(data: ReportData) -> str:
+    """What the names of models in the tables mean."""
+    kept = "VFT is the epoch with the best validation accuracy" if "best_epoch" in data.summary("sft") else "VFT is its last epoch"
+    known = CONTROLS[data.recipe.control.match].key in data.metrics["results"]
+    return f"{kept}{f'; {control_note(data.recipe)}' if known else ''}."
 
 
 def _date(data: ReportData) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aftune.naming import model_names, start_name
 from aftune.records import Group, GroupScores
 from aftune.reporting.data import ReportData
-from aftune.reporting.reading import AFTER, BEFORE
+from aftune.reporting.reading import AFTER
 
 NUM_BINS = 36
 CLIPPED_PERCENT = 1.0  # a long tail of very low scores would squeeze everything else
@@ -30,15 +31,17 @@ class Histogram:
 
 
 def histograms(data: ReportData) -> tuple[Histogram, Histogram] | None:
-    """Before (VFT) and after (aligned); None without scores of right or wrong candidates."""
-    if not {BEFORE, AFTER} <= data.scores.keys():
+    """Before (the model that alignment starts from) and after; None without scores of right or wrong candidates."""
+    first, last = model_names([start_name(data.recipe), AFTER], data.recipe)
+    if not {first.key, last.key} <= data.scores.keys():
         return None
-    before, after = (_by_verdict(data.groups, data.scores[model]) for model in (BEFORE, AFTER))
+    before, after = (_by_verdict(data.groups, data.scores[name.key]) for name in (first, last))
     everything = [scores for verdicts in (before, after) for scores in verdicts.values()]
     if not everything:
         return None
     edges = _edges(np.concatenate(everything))
-    return _histogram(BEFORE, "Before: VFT", before, edges), _histogram(AFTER, "After: aligned", after, edges)
+    titles = f"Before: {first.label}", f"After: {last.label}"
+    return _histogram(first.key, titles[0], before, edges), _histogram(last.key, titles[1], after, edges)
 
 
 def _by_verdict(groups: Sequence[Group], scores: Sequence[GroupScores]) -> dict[str, Floats]:

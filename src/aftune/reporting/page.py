@@ -1,7 +1,7 @@
 """Puts the page of a run together."""
 
+from aftune.naming import method_name, model_names, start_name
 from aftune.reporting import facts, plots, results
-from aftune.reporting.curves import warnings
 from aftune.reporting.data import ReportData
 from aftune.reporting.labelling import labelling_tables
 from aftune.reporting.reading import groups_to_read
@@ -22,6 +22,9 @@ def render_page(data: ReportData) -> str:
         results=results.result_rows(data),
         num_problems=max((result["num_problems"] for result in data.metrics["results"].values()), default=0),
         num_assessed=max((result.get("num_assessed_problems", 0) for result in data.metrics["results"].values()), default=0),
+        models_note=facts.models_note(data),
+        method=method_name(data.recipe.align),
+        start=model_names([start_name(data.recipe)], data.recipe)[0].label,
         comparisons=results.comparisons(data),
         tasks=results.task_tables(data),
         operations=results.operations_table(data),
@@ -31,7 +34,7 @@ def render_page(data: ReportData) -> str:
         left_out=data.left_out[:_LEFT_OUT_SHOWN],
         num_left_out=len(data.left_out),
         score_figures=plots.score_figures(data),
-        warnings=warnings(data),
+        warnings=data.warnings,
         vft_figures=plots.vft_figures(data),
         alignment_figures=plots.alignment_figures(data),
         groups=groups_to_read(data),

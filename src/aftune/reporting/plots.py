@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from aftune.evaluation.best_epoch import KEY
+from aftune.naming import CONTROLS, method_name, model_names
 from aftune.reporting.curves import Curve, curve, curves, kept_step
 from aftune.reporting.data import ReportData
 from aftune.reporting.figures import (
@@ -22,20 +24,18 @@ from aftune.reporting.figures import (
 )
 from aftune.reporting.formatting import PER_CENT, number, percent
 from aftune.reporting.histograms import Histogram, histograms
-from aftune.reporting.policies import named
 from aftune.reporting.results import operation_keys
 from aftune.reporting.svg import COLOURS, draw
 
-_MARKERS = {"base": "o", "vft": "s", "vft_same_steps": "D", "aligned": "^"}
+_MARKERS = {"base": "o", "vft": "s", "control": "D", "aligned": "^"}
 
 
 def result_figures(data: ReportData) -> list[Figure]:
     """Accuracy and assessment accuracy with intervals, as far as they are known."""
-    results = data.metrics["results"]
     figures = [
-        _intervals_figure(results, "accuracy", "Accuracy", f"Greedy accuracy on the test problems with 95{PER_CENT} intervals."),
+        _intervals_figure(data, "accuracy", "Accuracy", f"Greedy accuracy on the test problems with 95{PER_CENT} intervals."),
         _intervals_figure(
-            results,
+            data,
             "assessment_accuracy",
             "Assessment accuracy",
             f"Share of pairs whose right candidate has the higher score, with 95{PER_CENT} intervals; guessing gives 50{PER_CENT}.",
@@ -44,16 +44,17 @@ def result_figures(data: ReportData) -> list[Figure]:
     return [figure for figure in figures if figure is not None]
 
 
-def _intervals_figure(results: Mapping[str, Mapping[str, Any]], key: str, title: str, caption: str) -> Figure | None:
-    names = [name for name in named(results) if results[name.key].get(key) is not None]
+def _intervals_figure(data: ReportData, key: str, title: str, caption: str) -> Figure | None:
+    results: Mapping[str, Mapping[str, Any]] = data.metrics["results"]
+    names = [name for name in model_names(results, data.recipe) if results[name.key].get(key) is not None]
     if not names:
         return None
 
     def paint(axes: Axes) -> None:
         for place, name in enumerate(names):
             value = results[name.key][key]
-            colour = COLOURS.get(name.key, COLOURS["ink"])
-            interval_mark(axes, value, results[name.key].get(f"{key}_ci95"), place, colour, _MARKERS.get(name.key, "o"))
+            colour = COLOURS.get(name.look, COLOURS["ink"])
+            interval_mark(axes, value, results[name.key].get(f"{key}_ci95"), place, colour, _MARKERS.get(name.look, "o"))
             axes.annotate(
                 percent(value), (value, place), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=10, color=colour
             )
@@ -76,14 +77,14 @@ def operations_figure(data: ReportData) -> Figure | None:
         return None
 
     def paint(axes: Axes) -> None:
-        for name in named(tables):
+        for name in model_names(tables, data.recipe):
             places = [place for place, key in enumerate(keys) if key in tables[name.key]]
             values = [tables[name.key][keys[place]] for place in places]
             axes.plot(
                 places,
                 values,
-                color=COLOURS.get(name.key, COLOURS["ink"]),
-                marker=_MARKERS.get(name.key, "o"),
+                color=COLOURS.get(name.look, COLOURS["ink"]),
+                marker=_MARKERS.get(name.look, "o"),
                 markersize=5.5,
                 label=name.label,
             )
@@ -132,21 +133,25 @@ def _histogram_figure(histogram: Histogram, top: float) -> Figure:
 
 
 def vft_figures(data: ReportData) -> list[Figure]:
-    """Loss and validation accuracy of the VFT stage."""
+    """Loss, of training and of validation, and validation accuracy of the VFT stage."""
     log = data.logs.get("sft", ())
     loss, accuracy = curve(log, "sft_loss", "loss"), curve(log, "eval_accuracy")
     figures = []
     if loss:
-        figures.append(
-            _lines_figure("sft-loss", "VFT loss", {"": loss}, ["vft"], "Mean over reference tokens, nats.", log_scale=True)
-        )
+        held_out = curve(log, "eval_loss")
+        lines = {"": loss} if held_out is None else {"training": loss, "validation": held_out}
+        caption = "Mean over reference tokens, nats."
+        figures.append(_lines_figure("sft-loss", "VFT loss", lines, ["vft", "control"], caption, log_scale=True))
     if accuracy:
-        figures.append(_validation_figure(accuracy))
+        figures.append(_validation_figure(accuracy, curve(log, f"eval_{KEY}") or accuracy))
     return figures
 
 
-def _validation_figure(accuracy: Curve) -> Figure:
-    best, step = max(accuracy.values), kept_step(accuracy)
+def _validation_figure(accuracy: Curve, choice: Curve) -> Figure:
+    step = kept_step(choice)
+    epoch = accuracy.steps.index(step) + 1
+    best = accuracy.values[epoch - 1]
+    equal = accuracy.values.count(best)
 
     def paint(axes: Axes) -> None:
         axes.plot(accuracy.steps, accuracy.values, color=COLOURS["vft"], marker="o", markersize=4)
@@ -166,23 +171,31 @@ def _validation_figure(accuracy: Curve) -> Figure:
         step_axis(axes)
         axes.set_title("Validation accuracy")
 
-    epoch = accuracy.values.index(best) + 1
+    why = (
+        ""
+        if equal == 1
+        else f"; of {equal} epochs with this accuracy "
+        + ("the first" if choice is accuracy else "the one with the lowest validation loss")
+    )
     return Figure(
         draw("validation", f"Validation accuracy by epoch; the best, {percent(best)}, after epoch {epoch}", paint),
-        f"After each epoch. The weights of epoch {epoch} of {len(accuracy.values)} were kept ({percent(best)}).",
+        f"After each epoch. The weights of epoch {epoch} of {len(accuracy.values)} were kept ({percent(best)}{why}).",
     )
 
 
 def alignment_figures(data: ReportData) -> list[Figure]:
     """Both losses, both score curves, and the shares of pairs in order, as far as they were logged."""
     log, control = data.logs.get("align", ()), data.logs.get("control", ())
+    method, control_label = method_name(data.recipe.align), CONTROLS[data.recipe.control.match].label
     vft_losses = {
         label: found
-        for label, found in (("alignment", curve(log, "sft_loss")), ("control", curve(control, "sft_loss", "loss")))
+        for label, found in ((method, curve(log, "sft_loss")), (control_label, curve(control, "sft_loss", "loss")))
         if found is not None
     }
     scores = curves(log, {"score_better": "better", "score_worse": "worse"})
-    shares = curves(log, {"pairs_in_order": "pairs in order", "below_boundary": "below the boundary"})
+    has_boundary = data.recipe.align.constraint == "boundary"
+    labels = {"pairs_in_order": "pairs in order"} | ({"below_boundary": "below the boundary"} if has_boundary else {})
+    shares = curves(log, labels)
     loss = curve(log, "alignment_loss")
     figures = [
         _lines_figure(
@@ -196,7 +209,9 @@ def alignment_figures(data: ReportData) -> list[Figure]:
         else None,
         _lines_figure("shares", "Pairs", shares, ["aligned", "wrong"], _shares_caption(shares), per_cent=True) if shares else None,
         _lines_figure("alignment-loss", "Alignment loss", {"": loss}, ["aligned"], "Mean over groups.") if loss else None,
-        _lines_figure("vft-loss", "VFT loss while aligning", vft_losses, ["aligned", "vft_same_steps"], _vft_caption(vft_losses))
+        _lines_figure(
+            "vft-loss", "VFT loss while aligning", vft_losses, ["aligned", "control"], _vft_caption(vft_losses, control_label)
+        )
         if vft_losses
         else None,
     ]
@@ -208,9 +223,9 @@ def _shares_caption(shares: Mapping[str, Curve]) -> str:
     return caption + (", and share of worse candidates below the boundary." if len(shares) > 1 else ".")
 
 
-def _vft_caption(losses: Mapping[str, Curve]) -> str:
-    caption = "Mean over reference tokens, nats"
-    return caption + ("; the control trains on this loss alone." if "control" in losses else ".")
+def _vft_caption(losses: Mapping[str, Curve], control: str) -> str:
+    caption = "Mean over the tokens of the VFT loss, nats"
+    return caption + (f"; “{control}” trains on this loss alone." if control in losses else ".")
 
 
 def _lines_figure(

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from aftune.evaluation.assessment import assessment_accuracy
+from aftune.naming import start_name
 from aftune.records import Feedback, Group
 from aftune.reporting.data import ReportData
 from aftune.reporting.formatting import percent, score, visible
 
-BEFORE, AFTER = "vft", "aligned"
+AFTER = "aligned"
 
 Item = TypeVar("Item")
 
@@ -44,10 +45,11 @@ class GroupToRead:
 
 
 def groups_to_read(data: ReportData) -> list[GroupToRead]:
-    if not {BEFORE, AFTER} <= data.scores.keys():
+    start = start_name(data.recipe)
+    if not {start, AFTER} <= data.scores.keys():
         return []
     places = choose(data.groups, data.recipe.report.num_groups)
-    before, after = data.scores[BEFORE], data.scores[AFTER]
+    before, after = data.scores[start], data.scores[AFTER]
     return [_group(data.groups[place], before[place].scores, after[place].scores) for place in places]
 
 

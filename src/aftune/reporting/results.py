@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aftune.naming import ModelName, method_name, model_names, start_name
 from aftune.reporting.data import ReportData
 from aftune.reporting.formatting import MISSING, count, evidence, number, percent, percent_interval, points, score
-from aftune.reporting.policies import PolicyName, named
 
 
 @dataclass(frozen=True)
 class ResultRow:
     """One model in the headline table; intervals are empty where there is none."""
 
-    name: PolicyName
+    name: ModelName
     accuracy: str
     accuracy_interval: str
     assessment: str
@@ -26,9 +26,9 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Aligned against another model, in words; `told` is 1 above, -1 below, 0 no difference can be told."""
+    """The aligned model against another one, in words; `told` is 1 above, -1 below, 0 no difference can be told."""
 
-    other: PolicyName
+    other: ModelName
     told: int
     sentence: str
 
@@ -39,15 +39,18 @@ class Breakdown:
 
     corner: str
     columns: list[str]
-    rows: list[tuple[PolicyName, list[str]]]
+    rows: list[tuple[ModelName, list[str]]]
 
 
 def lead(data: ReportData) -> str:
-    """What happened, in one sentence: before and after alignment."""
-    before, after = data.metrics["results"].get("vft"), data.metrics["results"].get("aligned")
+    """What happened, in one sentence: before and after alignment, or what stood in its place."""
+    align = data.recipe.align
+    (start,) = model_names([start_name(data.recipe)], data.recipe)
+    before, after = data.metrics["results"].get(start.key), data.metrics["results"].get("aligned")
     if before is None or after is None:
         return ""
-    text = f"Accuracy {percent(before['accuracy'])} before alignment (VFT), {percent(after['accuracy'])} after"
+    what = "alignment" if align.alignment_weight else method_name(align)
+    text = f"Accuracy {percent(before['accuracy'])} before {what} ({start.label}), {percent(after['accuracy'])} after"
     assessed = before.get("assessment_accuracy"), after.get("assessment_accuracy")
     if None in assessed:
         return f"{text}."
@@ -56,10 +59,10 @@ def lead(data: ReportData) -> str:
 
 def result_rows(data: ReportData) -> list[ResultRow]:
     results = data.metrics["results"]
-    return [_row(name, results[name.key]) for name in named(results)]
+    return [_row(name, results[name.key]) for name in model_names(results, data.recipe)]
 
 
-def _row(name: PolicyName, result: Mapping[str, Any]) -> ResultRow:
+def _row(name: ModelName, result: Mapping[str, Any]) -> ResultRow:
     truncated = result.get("num_truncated")
     return ResultRow(
         name=name,
@@ -74,22 +77,23 @@ def _row(name: PolicyName, result: Mapping[str, Any]) -> ResultRow:
 
 
 def comparisons(data: ReportData) -> list[Comparison]:
-    """Aligned minus each of the others, the closest rivals first."""
+    """The aligned model minus each of the others, the closest rivals first."""
     found = data.metrics.get("comparisons", {})
     keys = [key.removeprefix("aligned_vs_") for key in found]
-    return [_comparison(name, found[f"aligned_vs_{name.key}"]) for name in reversed(named(keys))]
+    ours = method_name(data.recipe.align)
+    return [_comparison(ours, name, found[f"aligned_vs_{name.key}"]) for name in reversed(model_names(keys, data.recipe))]
 
 
-def _comparison(other: PolicyName, values: Mapping[str, Any]) -> Comparison:
+def _comparison(ours: str, other: ModelName, values: Mapping[str, Any]) -> Comparison:
     difference, (low, high), p = values["difference"], values["ci95"], values["p_value"]
     told = 1 if low > 0 else -1 if high < 0 else 0
     interval = evidence(percent_interval((low, high)), p)
     if told == 0:
         measured = f"{number(100 * difference, 1, sign=True)} points measured"
-        sentence = f"No difference between aligned and {other.phrase} can be told: {measured} ({interval})."
+        sentence = f"No difference between {ours} and {other.phrase} can be told: {measured} ({interval})."
     else:
         side = "above" if told > 0 else "below"
-        sentence = f"Aligned is {points(difference)} {side} {other.phrase} ({interval})."
+        sentence = f"{ours} is {points(difference)} {side} {other.phrase} ({interval})."
         if p > 0.05:
             sentence += " The interval and the test disagree: a borderline case."
     return Comparison(other, told, sentence)
@@ -102,7 +106,7 @@ def operations_table(data: ReportData) -> Breakdown | None:
     if not keys:
         return None
     sizes = Counter(str(group.problem.metadata.get("num_operations")) for group in data.groups)
-    return _breakdown("Operations", tables, keys, sizes)
+    return _breakdown("Operations", tables, keys, sizes, data)
 
 
 def task_tables(data: ReportData) -> list[Breakdown]:
@@ -116,15 +120,20 @@ def task_tables(data: ReportData) -> list[Breakdown]:
         tables = {key: result[metric] for key, result in results.items() if metric in result}
         if tables:
             first = next(key for key in results if key in tables)
-            found.append(_breakdown(corner, tables, sorted(tables[first]), results[first].get(sizes, {})))
+            found.append(_breakdown(corner, tables, sorted(tables[first]), results[first].get(sizes, {}), data))
     return found
 
 
 def _breakdown(
-    corner: str, tables: Mapping[str, Mapping[str, float | None]], keys: Sequence[str], sizes: Mapping[str, int]
+    corner: str,
+    tables: Mapping[str, Mapping[str, float | None]],
+    keys: Sequence[str],
+    sizes: Mapping[str, int],
+    data: ReportData,
 ) -> Breakdown:
     columns = [f"{key} (n = {count(sizes[key])})" if sizes.get(key) else key for key in keys]
-    return Breakdown(corner, columns, [(name, [percent(tables[name.key].get(key)) for key in keys]) for name in named(tables)])
+    names = model_names(tables, data.recipe)
+    return Breakdown(corner, columns, [(name, [percent(tables[name.key].get(key)) for key in keys]) for name in names])
 
 
 def operation_keys(tables: Mapping[str, Mapping[str, float]]) -> list[str]:

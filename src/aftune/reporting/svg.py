@@ -20,7 +20,7 @@ COLOURS = {
     "rule": "#d5d9df",
     "base": "#7d8590",
     "vft": "#2a6fb8",
-    "vft_same_steps": "#8a5bb5",
+    "control": "#8a5bb5",
     "aligned": "#0b8468",
     "right": "#1b74ad",
     "wrong": "#c4551a",

@@ -29,7 +29,8 @@ def collect_candidates(
 
     Work is done in blocks of whole problems, each written when it is finished, in the order above. Blocks are the same however
     often the run is broken off: a file that ends within one is cut back to its start. What a run holds together in a batch
-    touches the last bits of its numbers, so only whole blocks are sure to come out the same.
+    touches the last bits of its numbers, so only whole blocks are sure to come out the same. With another batch size there are
+    other blocks, and what is whole in those stays.
     """
     prompts = {problem.id: prompter(problem) for problem in with_unique_ids(problems, title)}
     by_length = sorted(problems, key=lambda problem: -len(prompts[problem.id]))

@@ -15,10 +15,12 @@ from aftune.answers import CHOICE, judge
 from aftune.answers.choices import LETTERS
 from aftune.errors import DataError
 from aftune.records import Problem
-from aftune.tasks.base import LeftOut, data_folder
-from aftune.tasks.files import find_file, flan_table, hub_rows, need_file, rows_of
+from aftune.tasks.base import LeftOut, Sources, data_folder
+from aftune.tasks.files import find_file, flan_table, hub_rows, named_files, need_file, rows_of
 from aftune.tasks.multiple_choice import ChoiceTask, with_final_line, without_label
+from aftune.tasks.options import TaskOptions
 
+_HUB = "deepmind/aqua_rat"
 _FLAN = "flan_train.tsv"
 _FILES = {"train": ("train.json", _FLAN), "validation": ("dev.json",), "test": ("test.json",)}
 # How a rationale ends that names a letter: "Answer: B", "Correct answer - A", "ANSWER B", "D is the correct choice", "B".
@@ -44,6 +46,12 @@ class Aqua(ChoiceTask):
         self._hub: dict[str, list[tuple[str, Any]]] = {}
         self._held_out: dict[str, str] | None = None
 
+    @classmethod
+    def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
+        if data is None:
+            return Sources(data_sets=(_HUB,))
+        return Sources(named_files(data, (find_file(data, *names) for names in _FILES.values())))
+
     def has_split(self, split: str) -> bool:
         return self.data is None or find_file(self.data, *_FILES[split]) is not None
 
@@ -66,7 +74,7 @@ class Aqua(ChoiceTask):
     def rows(self, split: str) -> Iterator[tuple[str, Any]]:
         if self.data is None:
             if split not in self._hub:
-                self._hub[split] = hub_rows(self.name, "deepmind/aqua_rat", "raw", split)
+                self._hub[split] = hub_rows(self.name, _HUB, "raw", split)
             return iter(self._hub[split])
         path = need_file(self.name, self.data, *_FILES[split])
         return _flan_rows(path) if path.name == _FLAN else rows_of(path)

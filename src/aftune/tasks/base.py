@@ -2,8 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -26,6 +26,14 @@ class LeftOut:
 
 
 FeedbackKind = Literal["binary", "ranking"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a task reads: files, by names that stay when their folder moves, and data sets of the Hub."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    data_sets: Sequence[str] = ()
 
 
 class Task(ABC):
@@ -73,6 +81,13 @@ class Task(ABC):
             yield from self.left_out(split)
         except DataError as error:
             yield error
+
+    @classmethod
+    def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
+        """What it would read with this folder and these options; a change of it redoes a run. A task that does not say it reads
+        every file of its folder that is not hidden."""
+        paths = [] if data is None else sorted(data.rglob("*"))
+        return Sources({path.relative_to(data).as_posix(): path for path in paths if data and not path.name.startswith(".")})
 
     @classmethod
     def problem_task(cls) -> str:

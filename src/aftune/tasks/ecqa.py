@@ -15,11 +15,13 @@ from aftune.data_files import scan_rows
 from aftune.errors import DataError, UsageError
 from aftune.prompts import question_key
 from aftune.records import Problem, text_lines
-from aftune.tasks.base import LeftOut, data_folder, with_answer
-from aftune.tasks.files import find_file, flan_table, hub_rows, need_file
+from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
+from aftune.tasks.files import find_file, flan_table, hub_rows, named_files, need_file
 from aftune.tasks.multiple_choice import ChoiceTask
+from aftune.tasks.options import TaskOptions
 
 _ID_FILES = {"train": "train_ids.txt", "validation": "val_ids.txt", "test": "test_ids.txt"}
+_HUB = "tau/commonsense_qa"
 _QUESTION_FILES = ("train_rand_split.jsonl", "dev_rand_split.jsonl")
 _PLACES = ("", "ecqa/", "author_split/", "commonsenseqa/", "cqa/")
 
@@ -42,6 +44,16 @@ class Ecqa(ChoiceTask):
         self._id_sets: dict[str, frozenset[str]] = {}
         self._numbers: dict[str, str] = {}  # ids by question and options
         self._errors: list[tuple[str, DataError]] = []  # in the files that all splits share
+
+    @classmethod
+    def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
+        if data is None:
+            return Sources()
+        questions = [find_file(data, *_anywhere(name)) for name in _QUESTION_FILES]
+        ids = [find_file(data, *_anywhere(name)) for name in _ID_FILES.values()]
+        explanations = find_file(data, *_anywhere("ecqa.jsonl")) or find_file(data, *_anywhere("flan_train.tsv"))
+        files = named_files(data, [*questions, *ids, explanations])
+        return Sources(files, () if any(questions) else (_HUB,))
 
     def entries(self, split: str, index: int, place: str, row: str) -> Iterator[Problem | LeftOut]:
         questions = self._load_questions()
@@ -102,7 +114,7 @@ class Ecqa(ChoiceTask):
         paths = [find_file(self._folder(), *_anywhere(name)) for name in _QUESTION_FILES]
         if all(path is None for path in paths):
             for split in ("train", "validation"):
-                yield from hub_rows(self.name, "tau/commonsense_qa", None, split)
+                yield from hub_rows(self.name, _HUB, None, split)
             return
         for name in _QUESTION_FILES:
             yield from scan_rows(need_file(self.name, self._folder(), *_anywhere(name)))

@@ -1,7 +1,7 @@
 """Tasks whose splits are files, or data sets of the Hub, read one row at a time."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,11 @@ def hub_rows(task: str, name: str, config: str | None, split: str) -> list[tuple
             "check the network"
         ) from error
     return [(f"{name}:{split}:{index}", row) for index, row in enumerate(rows)]
+
+
+def named_files(data: Path, paths: Iterable[Path | None]) -> dict[str, Path]:
+    """Files below a folder by their names in it, without what was not found."""
+    return {path.relative_to(data).as_posix(): path for path in paths if path is not None}
 
 
 def find_file(data: Path, *names: str) -> Path | None:

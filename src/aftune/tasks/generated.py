@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from aftune.tasks.base import Task
+from aftune.tasks.base import Sources, Task
+from aftune.tasks.options import TaskOptions
 
 SPLIT_SIZES = {"train": 100_000, "validation": 5_000, "test": 5_000}
 
@@ -17,6 +18,10 @@ class GeneratedTask(Task):
 
     def __init__(self, data: Path | None = None, seed: int = 0) -> None:
         self.seed = seed
+
+    @classmethod
+    def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
+        return Sources()
 
     def split_size(self, split: str) -> int:
         return SPLIT_SIZES[split]

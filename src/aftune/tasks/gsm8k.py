@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 from aftune.answers import Reading, extract_number, parse_number
 from aftune.errors import DataError
 from aftune.records import Problem
-from aftune.tasks.base import LeftOut, data_folder
-from aftune.tasks.files import FileTask, find_file, hub_rows, need_file, row_files, rows_of
+from aftune.tasks.base import LeftOut, Sources, data_folder
+from aftune.tasks.files import FileTask, find_file, hub_rows, named_files, need_file, row_files, rows_of
+from aftune.tasks.options import TaskOptions
 from aftune.tasks.ranking import quality_of_rank
 
+_HUB = "openai/gsm8k"
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
 
 
@@ -31,13 +33,19 @@ class Gsm8k(FileTask):
         self.data = data_folder(self.name, data)
         self._hub: dict[str, list[tuple[str, Any]]] = {}  # by split, loaded when first asked for
 
+    @classmethod
+    def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
+        if data is None:
+            return Sources(data_sets=(_HUB,))
+        return Sources(named_files(data, (find_file(data, *row_files(split)) for split in cls.split_names)))
+
     def has_split(self, split: str) -> bool:
         return self.data is None or find_file(self.data, *row_files(split)) is not None
 
     def rows(self, split: str) -> Iterator[tuple[str, Any]]:
         if self.data is None:
             if split not in self._hub:
-                self._hub[split] = hub_rows(self.name, "openai/gsm8k", "main", split)
+                self._hub[split] = hub_rows(self.name, _HUB, "main", split)
             return iter(self._hub[split])
         return rows_of(need_file(self.name, self.data, *row_files(split)))
 

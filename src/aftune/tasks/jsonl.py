@@ -10,9 +10,7 @@ a recipe names it, from Python's path or the working directory, and takes the pr
 aftune.answers, or True or False.
 """
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +20,11 @@ from aftune.answers import ChoiceKind, Format, MathKind, NumberKind, Reading, Te
 from aftune.answers.choices import LETTERS
 from aftune.errors import DataError, UsageError
 from aftune.records import Feedback, Problem
-from aftune.tasks.base import LeftOut, data_folder, with_answer
-from aftune.tasks.files import FileTask, find_file, need_file, row_files, rows_of
+from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
+from aftune.tasks.files import FileTask, find_file, named_files, need_file, row_files, rows_of
+from aftune.tasks.graders import grader_files, load_grader
 from aftune.tasks.options import TaskOptions
 
-Grader = Callable[[Problem, str], Verdict | bool]
 _KINDS = {"number": NumberKind, "math": MathKind, "choice": ChoiceKind, "text": TextKind}
 
 
@@ -60,6 +58,14 @@ class Jsonl(FileTask):
         form = {} if self.options.form is None else {"form": self.options.form}
         self.answer_kind = _KINDS[self.options.answer_kind](**form)
         self._grader = None if self.options.grader is None else load_grader(self.options.grader)
+
+    @classmethod
+    def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
+        """With the code of the grader."""
+        paths = [] if data is None else [find_file(data, *row_files(split)) for split in cls.split_names]
+        files = {} if data is None else named_files(data, paths)
+        grader = options.grader if isinstance(options, JsonlOptions) else None
+        return Sources(files if grader is None else files | grader_files(grader))
 
     def has_split(self, split: str) -> bool:
         return self.data is not None and find_file(self.data, *row_files(split)) is not None
@@ -122,22 +128,6 @@ class Jsonl(FileTask):
         if self.options.answer_kind == "number" and not self.answer_kind.equal(gold, gold):
             raise DataError(f'{place}: "{names.answer}" is {gold[:80]!r}, expected a number; correct it or set answer_kind')
         return problem, rationale
-
-
-def load_grader(name: str) -> Grader:
-    """The function that `module:function` names; raises UsageError where there is none."""
-    module_name, _, function_name = name.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise UsageError(f"task.options.grader: module {module_name!r} cannot be imported ({error}); check its name") from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise UsageError(f"task.options.grader: module {module_name!r} has no function {function_name!r}; check its name")
-    grader: Grader = function
-    return grader
 
 
 def _text(row: dict[str, Any], name: str, place: str) -> str:

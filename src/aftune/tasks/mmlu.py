@@ -16,11 +16,12 @@ from aftune.data_files import scan_table
 from aftune.errors import DataError
 from aftune.prompts import question_key
 from aftune.records import Problem
-from aftune.tasks.base import LeftOut, data_folder
-from aftune.tasks.files import hub_rows
+from aftune.tasks.base import LeftOut, Sources, data_folder
+from aftune.tasks.files import hub_rows, named_files
 from aftune.tasks.multiple_choice import ChoiceTask
 from aftune.tasks.options import TaskOptions
 
+_HUB = "cais/mmlu"
 _FOLDERS = {"dev": "dev", "validation": "val", "test": "test"}
 _HELD_OUT_FROM = {"dev": ("test", "validation"), "validation": ("test",), "test": ()}
 
@@ -59,6 +60,12 @@ class Mmlu(ChoiceTask):
         self._loaded: dict[str, list[tuple[str, _Row | DataError]]] = {}
         self._asked: dict[str, frozenset[str]] = {}
         self._examples: dict[str, list[Problem]] | None = None
+
+    @classmethod
+    def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
+        if data is None:
+            return Sources(data_sets=(_HUB,))
+        return Sources(named_files(data, (path for split in cls.split_names for path in _paths(data, split))))
 
     def entries(self, split: str, index: int, place: str, row: _Row) -> Iterator[Problem | LeftOut]:
         problem_id = f"mmlu/{split}/{row.subject}/{row.number}"
@@ -114,13 +121,16 @@ class Mmlu(ChoiceTask):
 
 def _files(data: Path, split: str) -> Iterator[tuple[str, _Row | DataError]]:
     """The rows of all subjects, in the order of their names."""
-    folder = data / _FOLDERS[split]
-    ending = f"_{_FOLDERS[split]}.csv"
-    paths = sorted(folder.glob(f"*{ending}"))
+    folder, ending = data / _FOLDERS[split], f"_{_FOLDERS[split]}.csv"
+    paths = _paths(data, split)
     if not paths:
         raise DataError(f"data: {folder} holds no files *{ending}; give the folder with dev/, val/ and test/ of MMLU")
     for path in paths:
         yield from _read_subject(path, path.name.removesuffix(ending))
+
+
+def _paths(data: Path, split: str) -> list[Path]:
+    return sorted((data / _FOLDERS[split]).glob(f"*_{_FOLDERS[split]}.csv"))
 
 
 def _read_subject(path: Path, subject: str) -> Iterator[tuple[str, _Row | DataError]]:
@@ -136,7 +146,7 @@ def _read_subject(path: Path, subject: str) -> Iterator[tuple[str, _Row | DataEr
 
 def _hub(split: str) -> Iterator[tuple[str, _Row | DataError]]:
     counts: dict[str, int] = {}
-    for place, row in hub_rows("mmlu", "cais/mmlu", "all", split):
+    for place, row in hub_rows("mmlu", _HUB, "all", split):
         index = counts.get(row["subject"], 0)
         counts[row["subject"]] = index + 1
         yield place, _row(place, row["subject"], index, row["question"], list(row["choices"]), LETTERS[row["answer"]])

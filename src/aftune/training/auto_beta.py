@@ -11,25 +11,26 @@ import numpy as np
 from aftune.encoding import EncodedGroup
 from aftune.errors import DataError
 from aftune.records import GroupLogprobs
+from aftune.training.reference_logprobs import matched
 
 
 def gaps(qualities: Sequence[float | None], scores: Sequence[float]) -> list[float]:
     """For each worse candidate: the lowest score among those better than it, minus its own score; nats per token. A quality of
-    None stands outside, and scores beyond the last quality do too."""
-    members = [(quality, score) for quality, score in zip(qualities, scores, strict=False) if quality is not None]
+    None stands outside."""
+    members = [(quality, score) for quality, score in zip(qualities, scores, strict=True) if quality is not None]
     return [min(better) - score for quality, score in members if (better := [other for above, other in members if above > quality])]
 
 
 def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs], quantile: float) -> float:
     """The quantile of the gaps that are positive, under the model that training starts from.
 
-    groups: as they are trained on, so that feedback, number of candidates and reference count as they do there; `logprobs` has
-    as many responses of each or more. Where a worse candidate has the higher score there is no distance to learn from.
-    Raises DataError where no gap is positive.
+    groups: as they are trained on, so that feedback, number of candidates and reference count as they do there; `logprobs`: of
+    the same groups, with these responses among theirs. Where a worse candidate has the higher score there is no distance to
+    learn from. Raises DataError where no gap is positive, and where the two do not belong together.
     """
     found: list[float] = []
     for group, item in zip(groups, logprobs, strict=True):
-        scores = [total / length for total, length in zip(item.sums, item.lengths, strict=True)]
+        scores = [item.sums[place] / item.lengths[place] for place in matched(group, item)]
         found += [gap for gap in gaps(group.qualities, scores) if gap > 0]
     if not found:
         raise DataError("align.beta: auto needs candidates that score below better ones, and there are none; give a number")

@@ -9,20 +9,22 @@ from torch.utils.data import Dataset, Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from aftune.encoding import EncodedGroup, check_lengths
+from aftune.errors import DataError
+from aftune.records import GroupLogprobs
 from aftune.seeds import derive_seed
+from aftune.training.reference_logprobs import from_list, matched
 
 
 class EncodedGroups(Dataset[EncodedGroup]):
     """A sequence of encoded groups that holds none of them, made from anything that can be encoded.
 
-    `num_tokens[i]`: of group i, the prompt counted once. `reference_logprobs[i]`: of group i, as many as it has responses or
-    more. Raises DataError for a group that does not fit the context.
+    `num_tokens[i]`: of group i, the prompt counted once. Raises DataError for a group that does not fit the context.
     """
 
     def __init__(self, sources: Sequence[Any], encode: Callable[[Any], EncodedGroup], context: int) -> None:
         self._sources = sources
         self._encode = encode
-        self.reference_logprobs: Sequence[list[float]] | None = None
+        self._reference_logprobs: Sequence[GroupLogprobs | Sequence[float]] | None = None
         self.num_tokens: list[int] = []
         for group in self:
             check_lengths(group, context)
@@ -32,10 +34,31 @@ class EncodedGroups(Dataset[EncodedGroup]):
         return len(self._sources)
 
     def __getitem__(self, index: int) -> EncodedGroup:
-        group = self._encoded(self._sources[index])
-        if self.reference_logprobs is None:
+        return self._with_reference(index)
+
+    def _with_reference(self, index: int) -> EncodedGroup:
+        """A group with what the reference policy says of its responses, where that was given."""
+        source = self._sources[index]
+        group = self._encoded(source)
+        if self._reference_logprobs is None:
             return group
-        return replace(group, reference_logprobs=list(self.reference_logprobs[index][: len(group.response_ids)]))
+        given = self._reference_logprobs[index]
+        if not isinstance(given, GroupLogprobs):
+            given = from_list(given, source, group)
+        return replace(group, reference_logprobs=[given.sums[place] for place in matched(group, given)])
+
+    def set_reference(self, given: Sequence[GroupLogprobs | Sequence[float]]) -> None:
+        """Gives every group the log-probabilities of its responses under the reference policy: `given[i]` is of group i.
+
+        Raises DataError where they do not belong to the groups, see `aftune.training.reference_logprobs`.
+        """
+        if len(given) != len(self):
+            raise DataError(
+                f"reference_logprobs: {len(given)} entries for {len(self)} groups; give one for each group, in their order"
+            )
+        self._reference_logprobs = given
+        for index in range(len(self)):
+            self._with_reference(index)
 
     def __iter__(self) -> Iterator[EncodedGroup]:
         return map(self._encoded, self._sources)

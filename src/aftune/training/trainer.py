@@ -23,7 +23,7 @@ from aftune.encoding import EncodedGroup, Prompter, encode_group
 from aftune.errors import DataError, TrainingError, UsageError
 from aftune.models import context_length, stop_token_ids
 from aftune.prompts import question_text
-from aftune.records import Group
+from aftune.records import Group, GroupLogprobs
 from aftune.scoring import (
     Batch,
     Pass,
@@ -51,8 +51,9 @@ class AlignmentTrainer(Trainer):
 
     train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller has tokenised them, or of whatever `encode`
     makes an `EncodedGroup` of. It is encoded item by item when asked for, so that a sequence that reads from disk is not held.
-    reference_logprobs: for each group the summed log-probabilities of its responses (the reference response first) under the
-    frozen reference policy, for losses that need them; by default they are computed from the model as it is handed over.
+    reference_logprobs: for each group the log-probabilities of its responses under the frozen reference policy, for losses that
+    need them: `GroupLogprobs`, or the sums of all responses of a `Group` (the reference response first, then every candidate,
+    also those beyond `num_candidates`); by default they are computed from the model as it is handed over.
     validate: measures the model at each evaluation and returns metrics by name; without it, evaluation gives the loss on
     `eval_dataset`.
     Raises DataError for a group that does not fit the model's context and for a model with a weight that is not finite, UsageError
@@ -72,7 +73,7 @@ class AlignmentTrainer(Trainer):
         eval_dataset: Sequence[Any] | None = None,
         encode: Callable[[Any], EncodedGroup] | None = None,
         validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
-        reference_logprobs: Sequence[list[float]] | None = None,
+        reference_logprobs: Sequence[GroupLogprobs | Sequence[float]] | None = None,
         **kwargs: Any,
     ) -> None:
         if args.n_gpu > 1:
@@ -126,20 +127,21 @@ class AlignmentTrainer(Trainer):
         if args.loss == "dpo" and args.alignment_weight:
             self._set_reference(reference_logprobs)
 
-    def _set_reference(self, given: Sequence[list[float]] | None) -> None:
+    def _set_reference(self, given: Sequence[GroupLogprobs | Sequence[float]] | None) -> None:
         for dataset in (self.train_dataset, self.eval_dataset):
             if isinstance(dataset, EncodedGroups):
                 computed = dataset is not self.train_dataset or given is None
-                dataset.reference_logprobs = self._reference_logprobs(dataset) if computed else given
+                dataset.set_reference(self._reference_logprobs(dataset) if computed else cast(Any, given))
 
-    def _reference_logprobs(self, dataset: EncodedGroups) -> list[list[float]]:
+    def _reference_logprobs(self, dataset: EncodedGroups) -> list[GroupLogprobs]:
         """Under the model as it is, in the precision of training. A resumed run gets its checkpoint's weights only later."""
         training = self.model.training
         self.model.eval()
         with self.autocast_smart_context_manager():
-            sums = [group.sums for group in group_logprobs(self.model, dataset, token_budget=self.args.token_budget)]
+            scored = list(group_logprobs(self.model, dataset, token_budget=self.args.token_budget))
         self.model.train(training)
-        return sums
+        named = zip(dataset, scored, strict=True)
+        return [GroupLogprobs(problem_id=group.problem_id, sums=item.sums, lengths=item.lengths) for group, item in named]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         args, num_tokens = self.args, cast(EncodedGroups, self.train_dataset).num_tokens

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from aftune.naming import beta_unit
 from aftune.reporting.comparison.baselines import headline_baseline
 from aftune.reporting.comparison.methods import Method, colour, finished, mean, metric
 from aftune.reporting.comparison.plots import baseline_line, baseline_words, mark
@@ -92,7 +93,8 @@ def _ends(method: Method) -> list[float]:
 def _figure(sweep: Sweep, baseline: Method | None, ends: tuple[float, float]) -> Figure:
     accuracies = [metric(method, "accuracy")["mean"] for method in sweep.methods]
     automatic = [method["settings"].get(sweep.setting.key) == "auto" for method in sweep.methods]
-    unit = (", nats" if sweep.methods[0]["loss"] == "dpo" else ", nats per token") if sweep.setting is BETA else ""
+    normalisation = sweep.methods[0]["settings"].get("align.rrhf_length_normalisation", "response")
+    unit = f", {beta_unit(sweep.methods[0]['loss'], normalisation)}" if sweep.setting is BETA else ""
 
     def paint(axes: Axes) -> None:
         baseline_line(axes, baseline)

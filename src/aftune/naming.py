@@ -1,0 +1,97 @@
+"""What models, methods and units are called, in the terminal, on pages and in tables alike."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aftune.recipe import AlignSection, Recipe
+
+VFT = "VFT"
+_SUFFIXES = {"none": "", "detached": "-DC", "boundary": "-BC"}
+
+
+@dataclass(frozen=True)
+class ControlName:
+    """VFT that goes on. `key` is its name in metrics.json; `label` stands in tables, `phrase` in sentences, `short` and `meaning`
+    explain it below a table (`{method}` is the aligned model)."""
+
+    key: str
+    label: str
+    phrase: str
+    short: str
+    meaning: str
+
+
+CONTROLS = {
+    "steps": ControlName(
+        "vft_same_steps",
+        "VFT, same steps",
+        "VFT for the same number of optimizer steps",
+        "same steps",
+        "VFT continued for as many optimizer steps as {method} takes",
+    ),
+    "compute": ControlName(
+        "vft_same_compute",
+        "VFT, same compute",
+        "VFT for the same compute",
+        "same compute",
+        "VFT continued for as many trained tokens as {method} takes",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A model of a run: `key` in metrics.json, `label` in tables and plots, `phrase` in sentences; `look` chooses its colour."""
+
+    key: str
+    label: str
+    phrase: str
+    look: str
+
+
+def method_name(align: AlignSection) -> str:
+    """What `align` does, by what it does: `AFT-BC`, `DPO`; `RFT` and continued VFT have no alignment loss."""
+    if align.alignment_weight:
+        return align.loss.upper() + _SUFFIXES[align.constraint]
+    return "RFT" if align.sft_on == "positives" else f"{VFT}, continued"
+
+
+def model_names(keys: Iterable[str], recipe: Recipe) -> list[ModelName]:
+    """The names of some models of a run, in the order of training; what is unknown comes last under its own name."""
+    wanted = list(keys)
+    known = _known(recipe)
+    order = {name.key: place for place, name in enumerate(known)}
+    named = {name.key: name for name in known}
+    found = [named.get(key, ModelName(key, key, key, key)) for key in wanted]
+    return sorted(found, key=lambda name: order.get(name.key, len(order)))
+
+
+def _known(recipe: Recipe) -> list[ModelName]:
+    method = method_name(recipe.align)
+    control = CONTROLS[recipe.control.match]
+    rounds = range(1, recipe.rounds)
+    return [
+        ModelName("base", "base", "the base model", "base"),
+        ModelName("vft", VFT, VFT, "vft"),
+        ModelName(control.key, control.label, control.phrase, "control"),
+        *(ModelName(f"aligned_round_{n}", f"{method}, round {n}", f"{method} of round {n}", "round") for n in rounds),
+        ModelName("aligned", method, method, "aligned"),
+    ]
+
+
+def control_note(recipe: Recipe) -> str:
+    """What the control's name means: `“same steps” is VFT continued for as many optimizer steps as AFT-BC takes`."""
+    control = CONTROLS[recipe.control.match]
+    return f"“{control.short}” is {control.meaning.format(method=method_name(recipe.align))}"
+
+
+def start_name(recipe: Recipe) -> str:
+    """The key of the model that alignment starts from."""
+    return "base" if recipe.align.start == "base" else "vft"
+
+
+def beta_unit(loss: str, rrhf_length_normalisation: str = "response") -> str:
+    """The unit of the boundary's beta: that of what the loss compares."""
+    if loss == "dpo":
+        return "nats"
+    return "nats per token of the padded row" if loss == "rrhf" and rrhf_length_normalisation == "padded" else "nats per token"

@@ -1,0 +1,41 @@
+"""What a run reads from outside its directory: data files, the model's files, imported candidates, repositories of the Hub.
+
+A file counts by its content: it may move, and its folder may be spelled otherwise. Which files a task reads it says itself
+(`Task.sources`); whatever else lies in its folder does not count.
+"""
+
+from pathlib import Path
+
+from aftune import hub, models, tasks
+from aftune.importers import source_files
+from aftune.pipeline.run_directory import hash_file
+from aftune.pipeline.task import used
+from aftune.recipe import Recipe
+
+# By what it is: the hash of a file, or the commit of a repository of the Hub, None while this machine has none of it.
+Inputs = dict[str, str | None]
+
+
+def problem_inputs(recipe: Recipe) -> Inputs:
+    """The files of the tasks and of the model."""
+    found: Inputs = {}
+    for key, part in used(recipe).items():
+        task = tasks.find(part.name, f"{key}.name")
+        sources = task.sources(part.data or recipe.data, tasks.check_options(part.name, part.options, key))
+        prefix = "" if key == "task" else f"{key}."
+        found |= {f"{prefix}data {name}": hash_file(path) for name, path in sorted(sources.files.items()) if path.is_file()}
+        found |= {f"{prefix}data {name} of the Hub": hub.cached_commit(name, "dataset") for name in sources.data_sets}
+    source = models.resolve(recipe.model.name)
+    if not Path(source).is_dir():
+        return found | {f"model {source} of the Hub": hub.cached_commit(source, "model")}
+    return found | {f"model {path.relative_to(source).as_posix()}": hash_file(path) for path in models.model_files(Path(source))}
+
+
+def import_inputs(recipe: Recipe) -> Inputs:
+    """The files of imported candidates."""
+    if recipe.candidates is None:
+        return {}
+    files = source_files(recipe.candidates, recipe.data)
+    if len(files) == 1:
+        return {"candidates": hash_file(files[0])}
+    return {f"candidates {path.name}": hash_file(path) for path in files}

@@ -1,0 +1,134 @@
+"""Signs that a stage did its work in vain, or less than it seems: each as a sentence that says what to change.
+
+A stage puts them into its summary as `warnings`; the runner prints them and keeps them in the manifest, pages show them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aftune.evaluation.best_epoch import KEY
+from aftune.naming import model_names
+from aftune.recipe import Recipe
+from aftune.reporting.curves import curve, ends, kept_step
+from aftune.reporting.formatting import percent, score
+
+LogEntry = Mapping[str, float]
+
+_MANY = 0.5  # share of responses that are cut off
+_GAP = 0.1  # of what the flexible reading finds right over what the strict one does
+
+
+def of_vft(log: Sequence[LogEntry], recipe: Recipe) -> list[str]:
+    """Validation accuracy 0 in every epoch, or still rising at the last one."""
+    accuracy, choice = curve(log, "eval_accuracy"), curve(log, f"eval_{KEY}", "eval_accuracy")
+    if accuracy is None or choice is None:
+        return []
+    step, number = kept_step(choice), len(accuracy.steps)
+    if max(accuracy.values) == 0:
+        kept = accuracy.steps.index(step) + 1
+        why = "the lowest validation loss" if curve(log, "eval_loss") else "no reason: there are no references to compare losses of"
+        return [
+            f"Validation accuracy is 0 in {'the only epoch' if number == 1 else f'all {number} epochs'}; epoch {kept} was kept for "
+            f"{why}. Raise evaluate.max_new_tokens ({recipe.evaluate.max_new_tokens}) if responses are cut off, sft.num_epochs or "
+            "sft.learning_rate if the loss is still falling; check that the references end in the answer format of the task."
+        ]
+    if number > 1 and step == accuracy.steps[-1]:
+        return [
+            "The last epoch of VFT is its best on validation: VFT may not have reached its plateau, and a gain over it may come "
+            "from longer training alone. Raise sft.num_epochs."
+        ]
+    return []
+
+
+def of_labelling(counts: Mapping[str, int], recipe: Recipe, section: str, *, by_rank: bool = False) -> list[str]:
+    """Of candidates that the settings in `section` made: no group to learn from, most of them cut off, answers that only the
+    flexible reading finds. counts: what labelling counted; by_rank: whether ranks decide which candidate is better."""
+    imported = recipe.candidates is not None
+    total, num_cut_off = counts.get("candidates", 0), counts.get("truncated", 0)
+    found = []
+    if num_cut_off and num_cut_off >= _MANY * total:
+        limit = getattr(recipe, section).max_new_tokens
+        remedy = "Import whole responses." if imported else f"{_longer(section, limit)}"
+        found.append(f"{num_cut_off:,} of {total:,} candidates were cut off and left out. {remedy}")
+    num_whole = total - num_cut_off - counts.get("empty", 0) - counts.get("unknown_problem", 0)
+    if num_whole > 0:
+        shares = {reading: counts.get(f"right_{reading}", 0) / num_whole for reading in ("strict", "flexible")}
+        found += _readings({"candidates": shares}, recipe)
+    if not counts.get("groups_with_rank_pairs" if by_rank else "groups_mixed", 0):
+        found.append(_without_pairs(counts, section, imported=imported))
+    return found
+
+
+def _without_pairs(counts: Mapping[str, int], section: str, *, imported: bool) -> str:
+    right, wrong, empty = (counts.get(f"groups_{kind}", 0) for kind in ("all_right", "all_wrong", "empty"))
+    use = "the alignment loss has nothing to learn from" if section == "sample" else "assessment accuracy cannot be measured"
+    if right > wrong + empty:
+        remedy = f"Raise {section}.temperature or {section}.num_candidates, or take harder problems"
+    else:
+        remedy = "Train VFT longer (sft.num_epochs, sft.learning_rate), take easier problems, or try label.reading=flexible"
+    return (
+        f"No group has right and wrong candidates ({right:,} all right, {wrong:,} all wrong, {empty:,} without any): {use}. "
+        f"{remedy}{', or import other candidates' if imported else ''}."
+    )
+
+
+def of_alignment(log: Sequence[LogEntry], *, aligned: bool) -> list[str]:
+    """No pair in the whole training, or scores that fall together: how an alignment without a working constraint starts to ruin a
+    model (AFT, section 3)."""
+    if not aligned or not log:
+        return []
+    better, worse = curve(log, "score_better"), curve(log, "score_worse")
+    if better is None or worse is None:
+        return [
+            "No group in training had a better and a worse candidate: the alignment loss was 0 throughout, and this is VFT alone. "
+            "Look at the groups of stage label, and at align.num_candidates, align.feedback and align.reference_is_candidate."
+        ]
+    if min(len(better.values), len(worse.values)) < 2:
+        return []
+    (better_first, better_last), (worse_first, worse_last) = ends(better), ends(worse)
+    if better_last >= better_first or worse_last >= worse_first:
+        return []
+    moved = [f"{score(first)} to {score(last)}" for first, last in (ends(better), ends(worse))]
+    return [
+        f"Both scores fell between the first and the last tenth of the alignment: better candidates from {moved[0]}, worse ones "
+        f"from {moved[1]} nats per token. The model loses likelihood on good responses too. Try a smaller align.learning_rate "
+        "or align.alignment_weight, or another align.constraint or align.beta."
+    ]
+
+
+def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list[str]:
+    """Of the models' greedy responses, by the models' keys: most of them cut off, answers that only the flexible reading finds,
+    none right at all."""
+    labels = {name.key: name.label for name in model_names(results, recipe)}
+    found = []
+    cut_off = {labels[key]: result["num_truncated"] / result["num_problems"] for key, result in results.items()}
+    cut_off = {label: share for label, share in cut_off.items() if share >= _MANY}
+    if cut_off:
+        shares = ", ".join(f"{label} {percent(share)}" for label, share in cut_off.items())
+        found.append(f"Greedy responses were cut off: {shares}. {_longer('evaluate', recipe.evaluate.max_new_tokens)}")
+    by_reading = {labels[key]: result["accuracy_by_reading"] for key, result in results.items() if "accuracy_by_reading" in result}
+    found += _readings(by_reading, recipe)
+    if not any(result["accuracy"] for result in results.values()):
+        found.append(
+            "Not one response is right, of any model: these figures say nothing. Read evaluate/*/verdicts.jsonl; a longer VFT "
+            "(sft.num_epochs), easier problems, or label.reading=flexible may help."
+        )
+    return found
+
+
+def _readings(shares: Mapping[str, Mapping[str, float]], recipe: Recipe) -> list[str]:
+    """shares: of what is right by each reading, by what they are of."""
+    if recipe.label.reading == "flexible":
+        return []
+    apart = {what: by for what, by in shares.items() if by["flexible"] - by["strict"] >= _GAP}
+    if not apart:
+        return []
+    listed = "; ".join(f"{what}: strict {percent(by['strict'])}, flexible {percent(by['flexible'])}" for what, by in apart.items())
+    return [
+        f"The flexible reading finds right answers that the strict one does not ({listed}): they are not stated in the format "
+        "asked for and count as wrong. Set label.reading=flexible, or ask for the format with prompt.instruction, prompt.few_shot."
+    ]
+
+
+def _longer(section: str, limit: int) -> str:
+    return f"Raise {section}.max_new_tokens (it is {limit}), or train VFT longer so that the model ends its responses."
