@@ -79,8 +79,7 @@ def needs_reference(recipe: Recipe) -> bool:
 
 
 def _validation_settings(recipe: Recipe) -> Settings:
-    evaluate = recipe.evaluate
-    return {"validation": {"max_new_tokens": evaluate.max_new_tokens, "batch_size": evaluate.batch_size}}
+    return {"validation": {name: getattr(recipe.evaluate, name) for name in ("max_new_tokens", "batch_size", "stop")}}
 
 
 REFERENCE = Stage(
@@ -118,7 +117,7 @@ HELD_OUT = Stage(
 )
 MEASURE = Stage(
     "measure",
-    2,
+    3,
     ("prepare", "sft", "held_out", "align", "control"),
     "evaluate:measure",
     "measure/metrics.json",
@@ -138,7 +137,7 @@ SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candida
 LABEL = Stage("label", 3, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
 EVALUATE = Stage(
     "evaluate",
-    4,
+    5,
     ("prepare", "sft", "align", "control"),
     "evaluate:evaluate",
     "evaluate/metrics.json",

@@ -33,7 +33,7 @@ def sft(context: Context) -> Summary:
     validation = context.problems("validation")
 
     def validate(model: PreTrainedModel) -> dict[str, float]:
-        settings = context.settings(context.recipe.evaluate, greedy=True)
+        settings = context.settings(context.recipe.evaluate, validation, greedy=True)
         batch_size = context.recipe.evaluate.batch_size
         return {"accuracy": greedy_accuracy(model, context.prompter, context.task, validation, settings, batch_size)}
 
