@@ -16,12 +16,17 @@ from typing import Any
 NAMES = {"base": "base", "vft": "VFT (best epoch)", "vft_same_steps": "VFT, same steps as AFT", "aligned": "AFT"}
 
 
-def run(recipe: Path, seed: int, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    run_dir = folder / f"{recipe.stem}-seed{seed}"
+def run(recipe: Path, seed: int, run_dir: Path, overrides: list[str]) -> dict[str, Any]:
     arguments = [str(recipe), f"seed={seed}", f"run_dir={run_dir}", *overrides]
     subprocess.run([sys.executable, "-m", "aftune.cli", "run", *arguments], check=True)
     metrics: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
     return metrics
+
+
+def stage_seconds(run_dir: Path) -> float:
+    """What the stages of a run took together."""
+    manifest: dict[str, Any] = json.loads((run_dir / "manifest.json").read_text())
+    return float(sum(entry["seconds"] for entry in manifest["stages"].values()))
 
 
 def row(name: str, values: list[float]) -> str:
@@ -43,7 +48,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, default=Path("runs"))
     args = parser.parse_intermixed_args()
-    runs = [run(args.recipe, seed, args.folder, args.overrides) for seed in args.seeds]
+    folders = [args.folder / f"{args.recipe.stem}-seed{seed}" for seed in args.seeds]
+    runs = [run(args.recipe, seed, folder, args.overrides) for seed, folder in zip(args.seeds, folders, strict=True)]
     names = list(runs[0]["results"])
     for title, key in (("accuracy, %", "accuracy"), ("assessment accuracy, %", "assessment_accuracy")):
         rows = {NAMES[name]: [100 * metrics["results"][name][key] for metrics in runs] for name in names}
@@ -54,6 +60,13 @@ def main() -> None:
         if name != "aligned"
     }
     table("difference in accuracy, points", differences, args.seeds)
+    print()
+    for other in names:
+        if other != "aligned":
+            pairs = [metrics["comparisons"][f"aligned_vs_{other}"] for metrics in runs]
+            intervals = ", ".join(" to ".join(f"{100 * bound:+.1f}" for bound in pair["ci95"]) for pair in pairs)
+            print(f"AFT - {NAMES[other]}: 95 % intervals {intervals}")
+    print("seconds: " + ", ".join(f"{stage_seconds(run_dir):,.0f}" for run_dir in folders))
 
 
 if __name__ == "__main__":

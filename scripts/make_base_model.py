@@ -185,6 +185,7 @@ def main() -> None:
         ),
     ).train()
     model.config._attn_implementation = "sdpa"
+    model.config.use_cache = True  # the Trainer switches it off
     model.to(torch.bfloat16).save_pretrained(args.out)
     tokenizer.save_pretrained(args.out)
     print_accuracy(args.out, args.seed)

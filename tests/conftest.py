@@ -38,6 +38,15 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def model_dir() -> Path:
+    """The folder of small real models, named by AFT_MODEL_DIR."""
+    folder = os.environ.get("AFT_MODEL_DIR")
+    if not folder:
+        pytest.skip("AFT_MODEL_DIR is not set: it names the folder with real models (smollm2-135m-instruct, gemma3-270m)")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
 def tokenizer():
     """The tokenizer that ships with the package."""
     from aftune.models import BUNDLED, load_tokenizer

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aftune.answers import Reading
-from aftune.errors import DataError
+from aftune.errors import DataError, RepeatedIdError
 from aftune.labelling import Fits, label_files
 from aftune.records import (
     PUBLISHED_VERDICT,
@@ -327,9 +327,10 @@ def test_any_order_of_candidates_gives_what_holding_them_all_would(label: Label,
     assert len(labelled.disagreements or ()) == published - labelled.counts.get("published_agree", 0)
 
 
-def test_a_problem_that_stands_twice_has_its_candidates_once(label: Label) -> None:
-    labelled = label([candidate(1, 0, "#### 1")], problems=[PROBLEMS[1], PROBLEMS[1]])
-    assert [len(group.candidates) for group in labelled.groups] == [1, 0]
+def test_two_problems_of_one_id_are_an_error(label: Label) -> None:
+    """The second would have no candidates, and nobody would notice."""
+    with pytest.raises(RepeatedIdError, match="two problems have the id 'p1'"):
+        label([candidate(1, 0, "#### 1")], problems=[PROBLEMS[1], PROBLEMS[1]])
 
 
 @pytest.mark.parametrize(

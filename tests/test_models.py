@@ -42,6 +42,20 @@ def test_precision(saved: Path, precision: str, dtype: torch.dtype) -> None:
     assert {p.dtype for p in models.load_model(str(saved), section, float32=True).parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_run_saves_the_type_of_its_base(make_llama: Callable[..., Any], tmp_path: Path, dtype: torch.dtype) -> None:
+    """As the configuration says, or where it says nothing the weights; unless the recipe names another."""
+    make_llama().to(dtype).save_pretrained(tmp_path)
+    section = ModelSection(name=str(tmp_path), device="cpu")
+    assert models.saved_dtype(section) == dtype
+    settings = json.loads((tmp_path / "config.json").read_text())
+    del settings["dtype"]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert models.saved_dtype(section) == dtype
+    for name in ("float32", "bfloat16", "float16"):
+        assert models.saved_dtype(section.model_copy(update={"save_dtype": name})) == getattr(torch, name)
+
+
 def test_bundled_model_and_tokenizer_fit_together() -> None:
     tokenizer = models.load_tokenizer(models.BUNDLED)
     model = models.load_model(models.BUNDLED, CPU)

@@ -23,7 +23,8 @@ def test_python_example_trains_and_saves(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", local], check=True, cwd=tmp_path, timeout=120)
     before = AutoModelForCausalLM.from_pretrained(models.resolve("bundled"), dtype="float32").state_dict()
     after = AutoModelForCausalLM.from_pretrained(tmp_path / "aligned", dtype="float32").state_dict()
-    assert any(not tensor.equal(before[key]) for key, tensor in after.items())
+    moved = sum(int((tensor != before[key]).sum()) for key, tensor in after.items())
+    assert moved / sum(tensor.numel() for tensor in after.values()) > 0.75  # 0.12 where updates are rounded away
 
 
 def test_every_stage_is_in_the_table() -> None:

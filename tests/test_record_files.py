@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch.utils.data import DataLoader
 
-from aftune.errors import DataError
+from aftune.errors import DataError, RepeatedIdError
 from aftune.record_files import CandidateFile, RecordFile
 from aftune.records import Candidate, Feedback, Problem, read_records, write_records
 
@@ -102,12 +102,14 @@ def test_a_bad_line_is_named_when_it_is_asked_for(tmp_path: Path, bad: bytes, me
             ask()
 
 
-def test_what_only_the_second_parser_takes_is_read(tmp_path: Path) -> None:
-    """Half a surrogate pair in an escape, as Python's json module writes it."""
+def test_half_a_surrogate_pair_is_named_by_line(tmp_path: Path) -> None:
+    """As Python's json module writes it; no file could hold it as UTF-8 again."""
     path = tmp_path / "f.jsonl"
-    path.write_text('{"quality": 1, "reason": "\\ud800"}\n{"quality": 0, "reason": ""}\n')
-    assert [feedback.reason for feedback in RecordFile(path, Feedback)] == ["\ud800", ""]
-    assert RecordFile(path, Feedback)[0].reason == "\ud800"
+    path.write_text('{"quality": 0, "reason": "\\ud83d\\ude00"}\n{"quality": 1, "reason": "\\uD800"}\n')
+    file = RecordFile(path, Feedback)
+    assert file[0].reason == "\U0001f600"
+    with pytest.raises(DataError, match=r"f\.jsonl:2: \\ud800 is half of a surrogate pair"):
+        _ = file[1]
 
 
 @pytest.mark.parametrize(("kind", "open_file"), [("Problem", lambda path: RecordFile(path, Problem)), ("Candidate", CandidateFile)])
@@ -139,7 +141,9 @@ def test_candidates_of_a_problem_wherever_they_stand(tmp_path: Path) -> None:
     assert len(file) == 8
     assert places(file.take("a")) == "a2 a3 a5"
     assert places(file.take("b")) == "b0 b1 b6 b7"
-    assert file.take("a") == file.take("d") == []
+    assert file.take("d") == []
+    with pytest.raises(RepeatedIdError, match=r"c\.jsonl: two problems have the id 'a'"):
+        file.take("a")
     assert [places(found) for found in file.rest()] == ["c4"]
     assert list(file.rest()) == []
 

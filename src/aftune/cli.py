@@ -22,6 +22,7 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Settings that replace the recipe's.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run of another recipe in this run_dir.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe, the stages and their cost; touch nothing.")]
 
 
@@ -39,17 +40,19 @@ def _root(
 
 
 @app.command()
-def run(recipe: RecipeFile, overrides: Overrides = None, dry_run: DryRun = False, debug: Debug = False) -> None:
+def run(
+    recipe: RecipeFile, overrides: Overrides = None, dry_run: DryRun = False, overwrite: Overwrite = False, debug: Debug = False
+) -> None:
     """Run all stages of a recipe; what is finished is skipped."""
-    _guard(lambda: _run(recipe, overrides or [], dry_run=dry_run), debug)
+    _guard(lambda: _run(recipe, overrides or [], dry_run=dry_run, overwrite=overwrite), debug)
 
 
 @app.command()
-def quickstart(overrides: Overrides = None, dry_run: DryRun = False, debug: Debug = False) -> None:
+def quickstart(overrides: Overrides = None, dry_run: DryRun = False, overwrite: Overwrite = False, debug: Debug = False) -> None:
     """Run the bundled quickstart recipe: needs no data, no network and no GPU."""
     from aftune.recipe import bundled_recipe
 
-    _guard(lambda: _run(bundled_recipe("quickstart.yaml"), overrides or [], dry_run=dry_run), debug)
+    _guard(lambda: _run(bundled_recipe("quickstart.yaml"), overrides or [], dry_run=dry_run, overwrite=overwrite), debug)
 
 
 @app.command()
@@ -62,11 +65,12 @@ def compare(
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from the recipe's on.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; they share the cores.")] = None,
     dry_run: DryRun = False,
+    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Compare methods on the same candidates and seeds; what is finished is skipped."""
     names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
-    _guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, dry_run=dry_run), debug)
+    _guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, dry_run=dry_run, overwrite=overwrite), debug)
 
 
 @app.command()
@@ -77,7 +81,7 @@ def tasks(debug: Debug = False) -> None:
 
 @app.command()
 def validate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name; `aftune tasks` lists them.")],
+    task: Annotated[str, typer.Argument(metavar="TASK_OR_RECIPE", help="A task's name (`aftune tasks`), or a recipe file.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, model.name=NAME, task.options.shots=0."),
@@ -85,7 +89,7 @@ def validate(
     out: Annotated[Path | None, typer.Option(help="File of the findings; TASK-findings.jsonl by default.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Check every row of a task's data; status 1 where a gold answer is refused or a row cannot be read."""
+    """Check every row of the data of a task or a recipe; status 1 where a gold answer is refused or a row cannot be read."""
     _guard(lambda: _validate(task, settings or [], out), debug)
 
 
@@ -143,7 +147,7 @@ for _name, _text in (
     _stage_command(_name, _text)
 
 
-def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: bool = False) -> None:
+def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: bool = False, overwrite: bool = False) -> None:
     from aftune.progress import console
     from aftune.recipe import load_recipe
 
@@ -158,13 +162,20 @@ def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: 
     if dry_run:
         summary.print_plan(resolved, console)
         return
-    run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True))
+    run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True), overwrite=overwrite)
     if only is None:
         summary.print_results(resolved, console)
 
 
 def _compare(
-    path: Path, overrides: list[str], methods: list[str] | None, seeds: int | None, jobs: int | None, *, dry_run: bool
+    path: Path,
+    overrides: list[str],
+    methods: list[str] | None,
+    seeds: int | None,
+    jobs: int | None,
+    *,
+    dry_run: bool,
+    overwrite: bool,
 ) -> None:
     from aftune.progress import console
     from aftune.recipe import load_recipe
@@ -182,6 +193,7 @@ def _compare(
     if dry_run:
         comparison_summary.print_plan(wanted, console)
         return
+    compare.make_room(wanted, overwrite=overwrite)
     comparison_summary.run_and_print(wanted, resolved.compare.jobs if jobs is None else jobs, console)
 
 

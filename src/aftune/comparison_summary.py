@@ -99,9 +99,10 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     with progress_bar("compare", num_runs, "runs") as update:
         failures = compare.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
     results = compare_results.gather(wanted)
-    compare_results.write(wanted, results)
-    print_table(results, console)
-    console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.html'}[/bold], compare.csv, compare.json", soft_wrap=True)
+    if results["runs"] or not failures:  # nothing is written of nothing
+        compare_results.write(wanted, results)
+        print_table(results, console)
+        console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.html'}[/bold], compare.csv, compare.json", soft_wrap=True)
     if failures:
         raise AftuneError(f"{len(failures)} of {num_runs} runs failed, the first: {failures[0].what}: {failures[0].message}")
 

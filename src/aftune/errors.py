@@ -17,5 +17,13 @@ class DataError(AftuneError):
     """A file or a record is not what it should be; the message starts with `file:line` or the record's id."""
 
 
+class RepeatedIdError(DataError):
+    """Two problems of a split have one id, by which candidates and verdicts find their problem."""
+
+
 class StageError(AftuneError):
     """A stage cannot run: an earlier stage is missing, or the run directory cannot be used."""
+
+
+class TrainingError(AftuneError):
+    """Training cannot go on: its numbers are not finite."""

@@ -2,12 +2,13 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from aftune import hub
 from aftune.errors import DataError, UsageError
 from aftune.recipe import ModelSection
 from aftune.scoring.precision import faster_precision
@@ -34,7 +35,8 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise DataError(f"model.name: {folder} has no tokenizer (tokenizer.json is missing); copy the tokenizer's files into it")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+        with hub.loading(source):
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise DataError(_not_loaded(name, "tokenizer", error)) from error
     if tokenizer.eos_token_id is None:
@@ -54,14 +56,16 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False) -> Pr
     precision = faster_precision(device) if section.precision == "auto" else section.precision
     dtype = torch.float32 if float32 else getattr(torch, precision)
     attention = None if section.attention == "auto" else section.attention
+    source = resolve(name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            resolve(name),
-            dtype=dtype,
-            attn_implementation=attention,
-            trust_remote_code=section.trust_remote_code,
-            use_safetensors=True,
-        )
+        with hub.loading(source):
+            model = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=dtype,
+                attn_implementation=attention,
+                trust_remote_code=section.trust_remote_code,
+                use_safetensors=True,
+            )
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(_not_loaded(name, "model", error)) from error
     return model.to(device).eval()
@@ -73,6 +77,24 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
         return AutoConfig.from_pretrained(resolve(name), trust_remote_code=trust_remote_code, local_files_only=True)
     except (OSError, ValueError):
         return None
+
+
+def saved_dtype(section: ModelSection) -> torch.dtype:
+    """The type of the weights that a run saves: the recipe's, or that of the base model (float32 for one in another type)."""
+    if section.save_dtype != "auto":
+        return cast(torch.dtype, getattr(torch, section.save_dtype))
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    dtype = getattr(config, "dtype", None) or _dtype_of_files(Path(resolve(section.name)))
+    return dtype if dtype in (torch.bfloat16, torch.float16) else torch.float32
+
+
+def _dtype_of_files(folder: Path) -> torch.dtype | None:
+    """Of the first weight in a local folder."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - a file, not a dictionary
+                return cast(torch.dtype, weights.get_tensor(name).dtype)
+    return None
 
 
 def pick_device(device: str) -> str:
@@ -99,7 +121,8 @@ def configured_stop_ids(name: str, *, trust_remote_code: bool = False) -> list[i
     """Those of a model's generation configuration, or of its configuration where it has none; nothing is loaded."""
     source = resolve(name)
     try:
-        return _ids(GenerationConfig.from_pretrained(source).eos_token_id)
+        with hub.loading(source):
+            return _ids(GenerationConfig.from_pretrained(source).eos_token_id)
     except OSError:
         config = load_config(name, trust_remote_code=trust_remote_code)
         return _ids(getattr(config, "eos_token_id", None))
@@ -110,5 +133,8 @@ def _ids(configured: Any) -> list[int]:
 
 
 def _not_loaded(name: str, what: str, error: Exception) -> str:
+    offline = None if Path(resolve(name)).is_dir() else hub.trouble()
+    if offline is not None:
+        return f"model.name: the {what} of {name!r} is not on this machine, and {offline}; give a local folder or check the network"
     reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
     return f"model.name: the {what} of {name!r} could not be loaded ({reason}); give a local folder or check the network"

@@ -1,5 +1,6 @@
-"""One progress bar for everything that takes time: what is done, the rate, the time left."""
+"""One progress bar for everything that takes time: what is done, the rate, the time left. In a log it is a line now and then."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,10 @@ from rich.text import Text
 
 console = Console(highlight=False)
 
+# When a log gets a line: after this share of the work, but no sooner and no later than so many seconds after the last one.
+_STEP = 0.05
+_SHORTEST, _LONGEST = 10.0, 60.0
+
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -27,7 +32,10 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Shows a bar while the block runs; the value it gives takes the number done so far."""
+    """Shows a bar while the block runs, or in a log a line now and then; the value it gives takes the number done so far."""
+    if not console.is_terminal:
+        yield _Log(title, total, unit, done)
+        return
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(24),
@@ -37,6 +45,38 @@ def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[C
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=total, completed=done, unit=unit)
         yield lambda count: progress.update(task, completed=count)
+
+
+class _Log:
+    """Lines for a console that is no terminal: one every few per cent, neither many at once nor none for long."""
+
+    def __init__(self, title: str, total: int, unit: str, done: int) -> None:
+        self.title, self.total, self.unit, self.start = title, total, unit, done
+        self.started = self.said_at = time.monotonic()
+        self.said = done
+
+    def __call__(self, count: int) -> None:
+        now = time.monotonic()
+        silent = now - self.said_at
+        far = count - self.said >= _STEP * self.total
+        if count >= self.total or silent < _SHORTEST or not (far or silent >= _LONGEST):
+            return
+        self.said, self.said_at = count, now
+        rate = (count - self.start) / (now - self.started)
+        left = f", {_duration((self.total - count) / rate)} left" if rate > 0 else ""
+        share = f"{100 * count / self.total:.0f} %"
+        how = f"{count:,} of {self.total:,} {self.unit} ({share}), {_rate(rate, self.unit)}{left}"
+        console.print(f"  {self.title}: {how}", soft_wrap=True, markup=False)
+
+
+def _rate(rate: float, unit: str) -> str:
+    return f"{rate:,.1f} {unit}/s" if rate >= 1 or rate == 0 else f"{1 / rate:,.1f} s each"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -6,15 +6,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from aftune.errors import UsageError
+from aftune.yaml_text import parse_yaml, to_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 StopString = Annotated[str, Field(min_length=1)]
-FilePath = Annotated[Path, Field(strict=False)]  # written as text
+
+
+def _expanded(path: Path) -> Path:
+    """With a home folder in place of `~`."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise PydanticCustomError("no_home", "there is no home folder for {path}", {"path": path.parts[0]}) from error
+
+
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(_expanded)]  # written as text
 
 
 class Section(BaseModel):
@@ -29,12 +41,14 @@ class ModelSection(Section):
     With `precision` bfloat16, training computes in bfloat16 (weights stay float32) and sampling has bfloat16 weights; scores
     of `evaluate` are always computed in float32. `auto` is bfloat16 where a short measured product says that it is faster, else
     float32; a run keeps what it began with. `attention` is the implementation in transformers; auto leaves it to them.
+    save_dtype: the type of the weights in `model/` folders, from which later stages go on; auto is that of the base model.
     """
 
     name: str = "bundled"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
 
 
@@ -239,7 +253,7 @@ class Recipe(Section):
     compare: CompareSection = CompareSection()
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        return to_yaml(self.model_dump(mode="json"))
 
 
 def bundled_recipe(name: str) -> Path:
@@ -253,8 +267,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises UsageError that names the file or the override, the key, what is allowed, and the nearest valid key.
     """
+    path = path.expanduser()
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such recipe file; the ready ones are in recipes/") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -297,9 +312,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not equals or not all(parts):
         raise UsageError(f"{override!r} is not an override; write section.key=value, for example align.beta=0.2")
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"{override!r}: the value is not valid YAML; put it in quotes") from error
+        why = getattr(error, "problem", None) or error
+        raise UsageError(f"{override!r}: the value is not valid YAML ({why}); put it in quotes") from error
     _set(values, parts, value, override)
 
 
@@ -342,9 +358,7 @@ def _explain(errors: list[Any], path: str, sources: dict[str, str]) -> str:
         return f"{place}: key {key!r} is missing; add it"
     if error["type"] == "value_error":  # of a whole section: the message names the key
         return f"{place}: {key}.{error['ctx']['error']}"
-    hint = ""
-    if isinstance(error["input"], str) and error["type"] in ("float_type", "int_type"):
-        hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in error["input"] else ""
+    hint = " (put it in quotes)" if error["type"] == "string_type" and isinstance(error["input"], int | float) else ""
     wanted = ", or ".join(f"{item['msg'][0].lower()}{item['msg'][1:]}" for item in errors)
     return f"{place}: {key} is {error['input']!r}: {wanted}{hint}"
 

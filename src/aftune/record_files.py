@@ -10,7 +10,7 @@ from typing import Generic, overload
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aftune.errors import DataError
+from aftune.errors import DataError, RepeatedIdError
 from aftune.records import AnyRecord, Candidate, iter_records, parse_line, text_lines
 
 
@@ -77,15 +77,18 @@ class CandidateFile:
         return self._num_candidates
 
     def take(self, problem_id: str) -> list[Candidate]:
-        """A problem's candidates, in the order of the file; none when asked again."""
+        """A problem's candidates, in the order of the file; raises RepeatedIdError when they were taken before."""
         wanted = hash(problem_id)
         first, last = np.searchsorted(self._hashes, wanted, "left"), np.searchsorted(self._hashes, wanted, "right")
         candidates: list[Candidate] = []
         for run in self._order[first:last]:
-            found = [] if self._taken[run] else self._run(run)
-            if found and found[0].problem_id == problem_id:  # two ids can have one hash
-                self._taken[run] = True
-                candidates += found
+            found = self._run(run)
+            if found[0].problem_id != problem_id:  # two ids can have one hash
+                continue
+            if self._taken[run]:
+                raise RepeatedIdError(f"{self.path}: two problems have the id {problem_id!r}; give each an id of its own")
+            self._taken[run] = True
+            candidates += found
         return candidates
 
     def rest(self) -> Iterator[list[Candidate]]:

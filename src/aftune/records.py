@@ -3,9 +3,14 @@
 Every line carries `schema_version`; a line that does not fit is an error that names `file:line`, never a skipped line.
 """
 
+import codecs
+import gzip
 import json
 import math
 import os
+import re
+import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +18,7 @@ from typing import Any, Literal, TextIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from aftune.errors import DataError
+from aftune.errors import DataError, RepeatedIdError
 
 
 class Record(BaseModel):
@@ -34,6 +39,20 @@ UNDECIDED = ("ambiguous", "timed out")
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 _BLOCK = 2**16  # bytes
+
+_GZIP = b"\x1f\x8b"
+# How files begin that are often given in place of a text, and what to do with those that need more than unpacking.
+_NO_TEXT = {
+    codecs.BOM_UTF32_LE: "UTF-32 text",
+    codecs.BOM_UTF32_BE: "UTF-32 text",
+    codecs.BOM_UTF16_LE: "UTF-16 text",
+    codecs.BOM_UTF16_BE: "UTF-16 text",
+    _GZIP: "a gzip archive",
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"PAR1": "a Parquet file",
+}
+_NO_TEXT_REMEDY = dict.fromkeys(("UTF-16 text", "UTF-32 text"), "save the file as UTF-8")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Problem(Record):
@@ -139,6 +158,19 @@ class GroupLogprobs(Record):
     lengths: list[int] = Field(default_factory=list)
 
 
+def with_unique_ids(problems: Iterable[Problem], place: str) -> Iterator[Problem]:
+    """The problems, one at a time; raises RepeatedIdError, which starts with `place`, at the second of an id: candidates and
+    verdicts find their problem by it."""
+    numbers: dict[str, int] = {}
+    for number, problem in enumerate(problems, 1):
+        first = numbers.setdefault(problem.id, number)
+        if first != number:
+            raise RepeatedIdError(
+                f"{place}: problems {first} and {number} have the same id {problem.id!r}; give each an id of its own"
+            )
+        yield problem
+
+
 def read_records(path: Path, record_type: type[AnyRecord]) -> list[AnyRecord]:
     """All records of a JSON Lines file in memory; raises what `iter_records` raises."""
     return list(iter_records(path, record_type))
@@ -163,7 +195,7 @@ def parse_line(path: Path, number: int, text: str, record_type: type[AnyRecord])
         return record_type.model_validate_json(text)
     except ValidationError:
         # Once more with the parser of all other files: it says in which column a line breaks off, and takes deeper nesting.
-        return parse_record(_json_value(path, number, text), record_type, f"{path}:{number}")
+        return parse_record(parse_json(text, f"{path}:{number}"), record_type, f"{path}:{number}")
 
 
 def parse_record(value: Any, record_type: type[AnyRecord], place: str) -> AnyRecord:
@@ -182,35 +214,86 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     Raises DataError for a missing file, for bytes that are not UTF-8 and for a line that is not valid JSON.
     """
     for number, _, text in text_lines(path):
-        yield f"{path}:{number}", _json_value(path, number, text)
+        yield f"{path}:{number}", parse_json(text, f"{path}:{number}")
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, int, str]]:
-    """Number (from 1), byte offset and text of every line that is not blank.
+def text_lines(path: Path, *, blank: bool = False, packed: bool = False) -> Iterator[tuple[int, int, str]]:
+    """Number (from 1), byte offset and text of every line that is not blank, or with `blank` of all; a mark of UTF-8 is skipped.
 
-    Raises DataError for a missing file and for bytes that are not UTF-8.
+    packed: whether the file may be packed with gzip. Raises DataError for a missing file and for bytes that are not UTF-8 text,
+    which says what they are where that is known.
     """
-    number = offset = 0
+    offset = 0
     try:
         # Lines are decoded one by one: a text file is decoded in blocks, and an error would name the wrong line.
-        with open(path, "rb") as file:
+        with gzip.open(path) if packed and _is_gzip(path) else open(path, "rb") as file:
             for number, line in enumerate(file, 1):
-                text = line.decode("utf-8")
-                if not text.isspace():
+                if number == 1:
+                    _check_kind(path, line)
+                    if line.startswith(codecs.BOM_UTF8):
+                        offset, line = len(codecs.BOM_UTF8), line.removeprefix(codecs.BOM_UTF8)
+                text = _decoded(path, number, line)
+                if blank or text.strip():
                     yield number, offset, text
                 offset += len(line)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path or run the stage that writes it") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a whole gzip archive ({error}); get it again") from error
+
+
+def _is_gzip(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
+
+
+def _check_kind(path: Path, start: bytes) -> None:
+    """Raises DataError for the start of a file that is known to be no UTF-8 text."""
+    kind = next((kind for mark, kind in _NO_TEXT.items() if start.startswith(mark)), None)
+    if kind is not None:
+        raise DataError(f"{path}: {kind}, expected UTF-8 text; {_NO_TEXT_REMEDY.get(kind, 'unpack or convert it')}")
+
+
+def _decoded(path: Path, number: int, line: bytes) -> str:
+    if b"\0" in line:  # ASCII text in UTF-16 is valid UTF-8 with zeros
+        raise DataError(f"{path}:{number}: holds zero bytes, as UTF-16 text does, expected UTF-8 text; save the file as UTF-8")
+    try:
+        return line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}:{number}: not UTF-8 text; save the file as UTF-8") from error
 
 
-def _json_value(path: Path, number: int, text: str) -> Any:
+def parse_json(text: str, place: str) -> Any:
+    """The value of a line; raises DataError that starts with `place` for what is no JSON, or none that can be written again."""
     try:
-        return json.loads(text.rstrip("\r\n"))
+        value = json.loads(text.rstrip("\r\n"))
     except json.JSONDecodeError as error:
         cut = "" if text.endswith("\n") else ", the line is cut off"
-        raise DataError(f"{path}:{number}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
+        raise DataError(f"{place}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{place}: {json_trouble(error)}; correct or remove this line") from error
+    check_text(text, value, place)
+    return value
+
+
+def json_trouble(error: Exception) -> str:
+    """What is wrong with a JSON text that Python's parser gives up on, though its form may be right."""
+    if isinstance(error, RecursionError):
+        return "JSON that is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON at line {error.lineno}, column {error.colno}"
+    return f"JSON with an integer of more than {sys.get_int_max_str_digits():,} digits"
+
+
+def check_text(text: str, value: Any, place: str) -> None:
+    """Raises DataError where a value of a JSON text holds half of a surrogate pair: no file can hold that as UTF-8."""
+    if _SURROGATE.search(text) is None:
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise DataError(f"{place}: {half} is half of a surrogate pair, which is no character; correct this line") from error
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

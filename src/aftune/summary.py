@@ -6,11 +6,12 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
 from aftune.importers import find_source
-from aftune.pipeline import cost, runner, speed
+from aftune.pipeline import claim, cost, runner, speed
 from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
@@ -33,10 +34,18 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
     for heading in ("stage", "what would happen", "why"):
         plans.add_column(heading)
-    items = runner.plan(recipe, RunDirectory(recipe.run_dir))
+    run = RunDirectory(recipe.run_dir)
+    items = runner.plan(recipe, run)
     for item in items:
         plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
     console.print(plans)
+    changes = claim.other_recipe(recipe, run, items)
+    if changes is not None:
+        console.print(
+            f"[yellow]{escape(str(run.path))} holds the run of another recipe ({escape(changes)}): this run would be refused "
+            "without --overwrite[/yellow]",
+            soft_wrap=True,
+        )
     console.print()
     _print_costs(recipe, cost.estimate(recipe, cost.unfinished(items)), console)
     memory = cost.training_memory(recipe)

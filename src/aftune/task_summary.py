@@ -1,7 +1,7 @@
 """What `aftune validate` and `aftune benchmark` print, and the findings that are written."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,18 @@ from rich.table import Table
 from aftune import models, tasks
 from aftune.encoding import too_long
 from aftune.errors import UsageError
+from aftune.pipeline import task as recipe_task
 from aftune.pipeline.context import make_prompter
 from aftune.prompts import choose_examples
-from aftune.recipe import Recipe, recipe_from
+from aftune.recipe import Recipe, load_recipe, recipe_from
 from aftune.records import Problem, write_lines
 from aftune.validation import FINDINGS, Misfit, Validation, validate
 
 _MEANING = {
     "unreadable": "cannot be read",
+    "repeated_id": "repeated ids",
     "gold": "gold answer refused",
+    "contradiction": "rationale against the gold answer",
     "reference": "reference refused",
     "too_long": "longer than the context",
     "duplicate": "repeated questions",
@@ -29,6 +32,8 @@ _MEANING = {
     "left_out": "left out by the task",
     "rationale_left_out": "rationale left out",
 }
+_RECIPE_ENDINGS = (".yaml", ".yml")
+_BAD_ROWS_SHOWN = 20
 
 
 def print_benchmark(metrics: Mapping[str, Any], console: Console) -> None:
@@ -44,23 +49,44 @@ def print_benchmark(metrics: Mapping[str, Any], console: Console) -> None:
         console.print(f"{metrics['num_truncated']:,} responses were cut off; evaluate.max_new_tokens is their limit")
 
 
-def run_validation(name: str, overrides: Sequence[str], out: Path | None, console: Console) -> bool:
-    """Validates a task with settings as in a recipe (`data=FOLDER`, `task.options.shots=0`, `model.name=...`), prints the table and
-    writes the findings; whether the data can be used.
+def run_validation(what: str, overrides: Sequence[str], out: Path | None, console: Console) -> bool:
+    """Validates the data of a task, or of all tasks of a recipe file, prints a table for each and writes the findings; whether the
+    data can be used.
 
-    Lengths are checked where a model is named. Raises UsageError for a task or a setting that does not exist.
+    A task takes settings as in a recipe (`data=FOLDER`, `task.options.shots=0`, `model.name=...`), a recipe those that replace its
+    own. Lengths are checked where a model is named, in a recipe always. Raises UsageError for a task or a setting that does not
+    exist.
     """
-    recipe = recipe_from({"run_dir": "unused", "task": {"name": name}}, overrides, "aftune validate")
-    if recipe.task.name != name:
+    recipe, has_model = _wanted(what, overrides)
+    validations: list[Validation] = []
+    for key, part in recipe_task.used(recipe).items():
+        task = recipe_task.build_one(recipe, key, part)
+        validations.append(validate(task, _misfit(task, recipe) if has_model else lambda problem: None))
+        _print(part.name, validations[-1], has_model, console)
+    findings = [row for validation in validations for row in validation.findings]
+    path = out.expanduser() if out else Path(f"{Path(what).stem}-findings.jsonl")
+    if findings or out:
+        write_lines(path, (json.dumps(row, ensure_ascii=False) for row in findings))
+    where = f": {escape(str(path))}" if findings else ""
+    console.print(f"{len(findings):,} findings{where}", soft_wrap=True)
+    usable = all(validation.usable for validation in validations)
+    if not usable:
+        why = "a row cannot be read, an id is repeated, or a gold answer is refused by the task's own verifier"
+        console.print(f"[red]Not usable: {why}.[/red]", soft_wrap=True)
+    return usable
+
+
+def _wanted(what: str, overrides: Sequence[str]) -> tuple[Recipe, bool]:
+    """The recipe of a task's name or of a file, and whether its model is one that somebody named."""
+    if what not in tasks.TASKS and (Path(what).suffix in _RECIPE_ENDINGS or Path(what).exists()):
+        recipe = load_recipe(Path(what), overrides)
+        recipe_task.check(recipe)
+        return recipe, True
+    recipe = recipe_from({"run_dir": "unused", "task": {"name": what}}, overrides, "aftune validate")
+    if recipe.task.name != what:
         raise UsageError("aftune validate: the task is the first argument; leave task.name out")
-    task = tasks.build(name, recipe.data, recipe.seed, recipe.task.options)
-    has_model = any(override.startswith("model.name=") for override in overrides)
-    validation = validate(task, _misfit(task, recipe) if has_model else lambda problem: None)
-    path = out or Path(f"{name}-findings.jsonl")
-    if validation.findings or out:
-        write_lines(path, (json.dumps(row, ensure_ascii=False) for row in validation.findings))
-    _print(name, validation, has_model, path, console)
-    return validation.usable
+    tasks.check_options(what, recipe.task.options)
+    return recipe, any(override.startswith("model.name=") for override in overrides)
 
 
 def _misfit(task: tasks.Task, recipe: Recipe) -> Misfit:
@@ -72,16 +98,21 @@ def _misfit(task: tasks.Task, recipe: Recipe) -> Misfit:
     context = models.context_length(config)
 
     number = recipe.prompt.few_shot
-    examples = choose_examples(task.stream("train"), number, recipe.seed, task.reference_response) if number else []
+    examples = choose_examples(_readable(task), number, recipe.seed, task.sound_reference) if number else []
     prompter = make_prompter(tokenizer, task, recipe.prompt, examples)
 
     def misfit(problem: Problem) -> str | None:
-        return too_long(tokenizer, problem, prompter(problem), task.reference_response(problem), context)
+        return too_long(tokenizer, problem, prompter(problem), task.sound_reference(problem), context)
 
     return misfit
 
 
-def _print(name: str, validation: Validation, has_model: bool, path: Path, console: Console) -> None:
+def _readable(task: tasks.Task) -> Iterator[Problem]:
+    """The training problems, as far as their rows can be read."""
+    return (entry for entry in task.survey("train") if isinstance(entry, Problem))
+
+
+def _print(name: str, validation: Validation, has_model: bool, console: Console) -> None:
     table = Table(title=f"task {name}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     for summary in validation.splits:
@@ -92,12 +123,8 @@ def _print(name: str, validation: Validation, has_model: bool, path: Path, conso
         if has_model or kind != "too_long":
             table.add_row(_MEANING[kind], *(f"{summary.findings[kind]:,}" for summary in validation.splits))
     console.print(table)
-    for row in validation.findings:
-        if row["kind"] == "unreadable":
-            console.print(f"[red]{escape(row['reason'])}[/red]", soft_wrap=True)
-    where = f": {escape(str(path))}" if validation.findings else ""
-    console.print(f"{len(validation.findings):,} findings{where}", soft_wrap=True)
-    if not validation.usable:
-        console.print(
-            "[red]Not usable: a row cannot be read, or its gold answer is refused by the task's own verifier.[/red]", soft_wrap=True
-        )
+    bad = [row["reason"] for row in validation.findings if row["kind"] in ("unreadable", "repeated_id")]
+    for reason in bad[:_BAD_ROWS_SHOWN]:
+        console.print(f"[red]{escape(reason)}[/red]", soft_wrap=True)
+    if len(bad) > _BAD_ROWS_SHOWN:
+        console.print(f"[red]and {len(bad) - _BAD_ROWS_SHOWN:,} more rows that cannot be read[/red]", soft_wrap=True)

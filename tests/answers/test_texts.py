@@ -15,7 +15,7 @@ TABLE = [
     ("The answer is False.", "no", "matched", "matched"),
     ("The answer is yes and no", "yes", "different", "different"),
     ("Yes, because fish swim in every one of the seas that we have ever come to know.", "yes", "no answer", "matched"),
-    ("Fish swim.\nSo yes.", "yes", "no answer", "different"),
+    ("Fish swim.\nSo yes.", "yes", "no answer", "matched"),
     ("Fish swim.\nYes.", "yes", "no answer", "matched"),
     ("no", "no", "no answer", "matched"),
     ("The answer is nothing", "no", "different", "different"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aftune.errors import DataError, UsageError
+from aftune.errors import DataError, RepeatedIdError, UsageError
 from aftune.importers import FORMATS, import_candidates, import_groups
 from aftune.importers.rows import Imported, Response, Row, match
 from aftune.recipe import ImportSection, load_recipe
@@ -65,6 +65,26 @@ def test_rows_find_their_problem_by_id_then_by_question() -> None:
         match([Row("f:1", [Response("a", index=3)], "p/0"), Row("f:2", [Response("b", index=3)], "p/0")], PROBLEMS)
 
 
+def test_two_problems_of_one_id_are_an_error() -> None:
+    with pytest.raises(RepeatedIdError, match="problems 1 and 3 have the same id 'p/0'"):
+        match([], [*PROBLEMS, PROBLEMS[0].model_copy(update={"question": "Another?"})])
+
+
+def test_a_table_of_responses(tmp_path: Path) -> None:
+    """Empty cells say nothing; numbers are digits there."""
+    path = tmp_path / "file.csv"
+    path.write_text('problem_id,question,text,index\np/0,,"a, b",2\n,How many dogs?,c,\n')
+    imported = import_candidates(ImportSection(format="json_lines", path=path), None, PROBLEMS)
+    assert brief(imported) == [("p/0", 2, "a, b", "stop"), ("p/1", 0, "c", "stop")]
+
+
+def test_an_array_of_responses(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps([{"problem_id": "p/0", "text": "a"}, {"problem_id": "p/1", "text": "b"}], indent=1))
+    imported = import_candidates(ImportSection(format="json_lines", path=path), None, PROBLEMS)
+    assert brief(imported) == [("p/0", 0, "a", "stop"), ("p/1", 0, "b", "stop")]
+
+
 def test_json_lines(read: Callable[..., Imported]) -> None:
     imported = read(
         "json_lines",
@@ -87,6 +107,9 @@ def test_json_lines(read: Callable[..., Imported]) -> None:
         ({"text": "a"}, "neither 'problem_id' nor 'question'"),
         ({"problem_id": "p/0", "text": "a", "index": -1}, "index is -1, expected a number from 0"),
         ({"problem_id": "p/0", "text": "a", "index": True}, "index is True"),
+        ({"problem_id": "p/0", "text": "a", "index": "first"}, "index is 'first', expected a number from 0"),
+        ({"problem_id": "p/0", "text": "a", "index": 10**400}, "index is 1000"),
+        ({"problem_id": "p/0", "text": "a", "index": [1]}, r"index is \[1\], expected a number"),
         ({"problem_id": "p/0", "text": "a", "finish_reason": "eos"}, "finish_reason is 'eos', expected stop or length"),
     ],
 )
@@ -128,13 +151,21 @@ def test_openai_batch(read: Callable[..., Imported]) -> None:
     ]
 
 
+@pytest.mark.parametrize("index", ["first", 1.5, [1], -1])
+def test_a_bad_index_of_a_batch_is_named(read: Callable[..., Imported], index: Any) -> None:
+    row = batch("p/0", ("a", "stop"))
+    row["response"]["body"]["choices"][0]["index"] = index
+    with pytest.raises(DataError, match=r"file\.jsonl:1: index is .*, expected a number from 0; correct this line"):
+        read("openai_batch", row)
+
+
 @pytest.mark.parametrize("row", [[1], {"custom_id": "p/0", "response": {"body": {}}}, {"response": {}}])
 def test_bad_batch_lines_are_named(read: Callable[..., Imported], row: Any) -> None:
     with pytest.raises(DataError, match=r"file\.jsonl:2: expected custom_id and response\.body\.choices"):
         read("openai_batch", batch("p/0", ("a", "stop")), row)
 
 
-def sample(doc_id: int, question: str, resps: Any, **changes: Any) -> dict[str, Any]:
+def sample(doc_id: Any, question: str, resps: Any, **changes: Any) -> dict[str, Any]:
     doc = {"question": question, "answer": "#### 3"}
     return {"doc_id": doc_id, "doc": doc, "target": "3", "arguments": {}, "resps": resps, "filtered_resps": ["3"]} | changes
 
@@ -154,6 +185,8 @@ def test_lm_eval_samples(read: Callable[..., Imported]) -> None:
     assert [row["reason"] for row in imported.left_out] == ["fits no problem", "log-likelihoods, no text"]
     with pytest.raises(DataError, match=r"file\.jsonl:1: expected doc and resps; write the file with lm_eval --log_samples"):
         read("lm_eval", {"doc": {}})
+    with pytest.raises(DataError, match=r"file\.jsonl:1: doc_id is \[1\], expected a number; correct this line"):
+        read("lm_eval", sample([1], "How many cats?", [["a"]]))
 
 
 def zeroeval(question: str, *outputs: str) -> dict[str, Any]:
@@ -169,26 +202,26 @@ def test_zeroeval_folder_of_several_models(tmp_path: Path) -> None:
     assert brief(imported) == [("p/0", 0, "a", "stop"), ("p/0", 1, "b", "stop")]
     assert imported.candidates[0].settings == {"model": "some/model", "temperature": 0.0, "top_p": 1.0}
     assert left_out(imported) == [
-        {"place": "a.json.gz: record 1", "reason": "fits no problem", "problem_id": "x-#0", "question": "How many eggs?"}
+        {"place": "a.json.gz:1: record 2", "reason": "fits no problem", "problem_id": "x-#0", "question": "How many eggs?"}
     ]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not a whole JSON file"),
-        ("{}", "expected a list of records"),
-        ('[{"question": "q"}]', "record 0: output is no list"),
-        ("[1]", "record 0: expected an object with question and output"),
+        ("{", r"1: an object that goes on in the next line"),
+        ("{}", "1: expected an object with question and output"),
+        ('[{"question": "q"}]', "1: record 1: output is no list"),
+        ("[1]", "1: record 1: expected an object with question and output"),
     ],
 )
 def test_bad_zeroeval_files_are_named(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=rf"x\.json: {message}"):
+    with pytest.raises(DataError, match=rf"x\.json:{message}"):
         import_candidates(ImportSection(format="zeroeval", path=path), None, PROBLEMS)
     (tmp_path / "x.json.gz").write_bytes(b"no gzip")
-    with pytest.raises(DataError, match=r"x\.json\.gz: not a whole JSON file"):
+    with pytest.raises(DataError, match=r"x\.json\.gz:1: not valid JSON at column 1"):
         import_candidates(ImportSection(format="zeroeval", path=tmp_path / "x.json.gz"), None, PROBLEMS)
 
 

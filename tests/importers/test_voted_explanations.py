@@ -118,7 +118,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"f\.csv:1: there is no column Input\.id"):
         read_groups(path)
     path.write_bytes(whole.replace("Books.", "caf\xe9").encode("latin-1"))
-    with pytest.raises(DataError, match=r"f\.csv: not UTF-8 text"):
+    with pytest.raises(DataError, match=r"f\.csv:2: not UTF-8 text"):
         read_groups(path)
     with pytest.raises(DataError, match=r"nowhere\.csv: no such file"):
         read_groups(tmp_path / "nowhere.csv")

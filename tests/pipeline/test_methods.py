@@ -128,7 +128,6 @@ def test_unknown_settings(text: str, message: str) -> None:
         ("aft-bc:k=2.5", "align.num_candidates is 2.5: "),
         ("aft-bc:feedback=rank", "align.feedback is 'rank': input should be 'task', 'binary' or 'ranking'"),
         ("aft-bc:rounds=0", "rounds is 0: input should be greater than or equal to 1"),
-        ("pro:learning_rate=1e9", "align.learning_rate is '1e9': input should be a valid number (YAML reads 1e-4 as text: "),
     ],
 )
 def test_values_that_do_not_fit_name_the_method_and_the_key(text: str, message: str) -> None:

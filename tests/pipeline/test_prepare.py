@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from aftune.errors import DataError
+from aftune.errors import DataError, RepeatedIdError
 from aftune.pipeline.context import Context
 from aftune.pipeline.prepare import prepare
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages import PREPARE
 from aftune.recipe import Recipe
-from aftune.records import Problem, read_records
+from aftune.records import Problem, read_records, with_unique_ids
 
 
 def context(tmp_path: Path, train: list[str], test: list[str], prompt: Any = None, **task: Any) -> Context:
@@ -38,8 +38,8 @@ def test_a_question_stays_in_the_split_where_it_is_measured(tmp_path: Path) -> N
     assert ids(prepared, "validation") == ["gsm8k/train/5"]
     assert ids(prepared, "test") == ["gsm8k/test/0", "gsm8k/test/1", "gsm8k/test/2"]  # its own repetitions stay
     assert json.loads((prepared.folder("prepare") / "left_out.json").read_text()) == [
-        {"split": "train", "id": "gsm8k/train/1", "reason": "gsm8k/train/1: the same question is in test"},
-        {"split": "train", "id": "gsm8k/train/2", "reason": "gsm8k/train/2: the same question is in validation"},
+        {"split": "train", "id": "gsm8k/train/1", "reason": "gsm8k/train/1: the same question is in test", "what": "problem"},
+        {"split": "train", "id": "gsm8k/train/2", "reason": "gsm8k/train/2: the same question is in validation", "what": "problem"},
     ]
 
 
@@ -77,8 +77,63 @@ def test_what_the_task_leaves_out_is_listed_once_and_options_belong_to_a_questio
     (tmp_path / "test.json").write_text(row(["A)5", "B)6"], bad).replace("Which", "What"))
     prepared = Context(recipe, RunDirectory(recipe.run_dir))
     assert prepare(prepared) == {"train": 1, "validation": 1, "test": 1, "left_out": 1, "references_left_out": 1}
-    (left,) = json.loads((prepared.folder("prepare") / "left_out.json").read_text())
-    assert (left["split"], left["id"]) == ("train", "aqua/train/1")
+    left = json.loads((prepared.folder("prepare") / "left_out.json").read_text())
+    assert [(row["split"], row["id"], row["what"]) for row in left] == [
+        ("test", "aqua/test/0", "rationale"),
+        ("train", "aqua/train/1", "problem"),
+    ]
+
+
+def test_a_wrong_gold_answer_is_not_trained_in(tmp_path: Path) -> None:
+    """A training problem whose rationale comes to another answer goes, a held-out one stays without it; each is listed."""
+    rows = [
+        {"question": "8 + 8?", "answer": "9999", "why": "8 + 8 = 16"},
+        {"question": "8 + 9?", "answer": "17", "why": "8 + 9 = 17"},
+        {"question": "8 + 7?", "answer": "3", "why": "So the answer is 15."},
+    ]
+    for split, chosen in (("train", rows), ("test", rows[1:])):
+        questions = ({**row, "question": f"{split}: {row['question']}"} for row in chosen)
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    (tmp_path / "validation.jsonl").write_text(json.dumps(rows[1] | {"question": "v"}) + "\n")
+    options = {"name": "jsonl", "train": "train", "validation": "validation", "test": "test", "options": {"rationale": "why"}}
+    recipe = Recipe.model_validate({"run_dir": tmp_path / "run", "data": tmp_path, "task": options})
+    prepared = Context(recipe, RunDirectory(recipe.run_dir))
+    assert prepare(prepared) == {
+        "train": 1,
+        "validation": 1,
+        "test": 2,
+        "left_out": 2,
+        "references_left_out": 1,
+        "contradictions": 3,
+    }
+    assert [problem.rationale for problem in prepared.problems("train")] == ["8 + 9 = 17\n#### 17"]
+    assert [problem.rationale for problem in prepared.problems("test")] == ["8 + 9 = 17\n#### 17", None]
+    assert json.loads((prepared.folder("prepare") / "left_out.json").read_text()) == [
+        {"split": "test", "id": "jsonl/test/1", "what": "rationale", "reason": "the rationale comes to 15, the gold answer is 3"},
+        {
+            "split": "train",
+            "id": "jsonl/train/0",
+            "what": "problem",
+            "reason": "the rationale comes to 16, the gold answer is 9999",
+        },
+        {"split": "train", "id": "jsonl/train/2", "what": "problem", "reason": "the rationale comes to 15, the gold answer is 3"},
+    ]
+
+
+def test_two_problems_of_one_id_are_an_error(tmp_path: Path) -> None:
+    """Within a file with both places; between the parts of a mixture with their numbers."""
+    rows = [{"question": f"{name}?", "answer": "1", "id": name} for name in "abca"]
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[: 4 if split == "test" else 3]))
+    options = {"name": "jsonl", "train": "train", "validation": "validation", "test": "test", "options": {"id": "id"}}
+    recipe = Recipe.model_validate({"run_dir": tmp_path / "run", "data": tmp_path, "task": options})
+    with pytest.raises(
+        RepeatedIdError, match=r"test\.jsonl:4: the id 'a' is that of \S*test\.jsonl:1 too; give each question an id"
+    ):
+        prepare(Context(recipe, RunDirectory(recipe.run_dir)))
+    problems = [Problem(id=name, task="t", question=name, gold_answer="1") for name in "aba"]
+    with pytest.raises(RepeatedIdError, match=r"here: problems 1 and 3 have the same id 'a'"):
+        list(with_unique_ids(problems, "here"))
 
 
 def test_examples_are_training_problems_and_stay_in_training(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aftune.encoding import encode_prompt
+from aftune.errors import RepeatedIdError
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.sampling.collect import collect_candidates
@@ -67,6 +68,14 @@ def test_candidates_come_in_the_order_of_the_problems(unbroken: tuple[bytes, lis
     assert [c.seed for c in candidates] == [derive_seed(7, f"p{n}", index) for n in range(8) for index in range(3)]
     assert len({tuple(c.token_ids or ()) for c in candidates}) > 18
     assert candidates[0].settings == {"temperature": 0.9, "top_p": 1.0, "top_k": 0}
+
+
+def test_two_problems_of_one_id_are_an_error(engine: TransformersEngine, tmp_path: Path) -> None:
+    """Candidates and verdicts find their problem by its id: with a, b, a, c one would be judged on another's response."""
+    problems = [PROBLEMS[0], PROBLEMS[1], PROBLEMS[2].model_copy(update={"id": "p0"}), PROBLEMS[3]]
+    with pytest.raises(RepeatedIdError, match="test: problems 1 and 3 have the same id 'p0'; give each an id of its own"):
+        collect(engine, tmp_path / "c.jsonl", problems)
+    assert not (tmp_path / "c.jsonl").exists()
 
 
 def test_a_candidate_is_what_the_engine_makes_of_its_prompt_and_seed(

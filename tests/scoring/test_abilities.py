@@ -2,13 +2,16 @@
 
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers as tf
 
-from aftune.scoring import Abilities, abilities, score_groups
+from aftune.scoring import Abilities, abilities, attention, score_groups
+from aftune.scoring.probe import ordinary_probe
 from judge import GROUPS, assert_scores, expected_scores, tiny
 
 
@@ -72,3 +75,59 @@ def test_a_model_in_training_stays_in_training(make_llama: Callable[..., Any]) -
     model = make_llama(attention_dropout=0.5).train()
     assert abilities(model) == Abilities(shared_prefix=True, chunked_head=True)
     assert model.training
+
+
+def large_logits(make_llama: Callable[..., Any]) -> Any:
+    """As those of real models: rounding to bfloat16 changes them by more than a tenth."""
+    model = make_llama(num_hidden_layers=6).to(torch.bfloat16)
+    model.lm_head.weight.data *= 20
+    return model
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_short_weights_lose_no_ability(
+    make_llama: Callable[..., Any], recwarn: pytest.WarningsRecorder, dtype: torch.dtype
+) -> None:
+    """Their error is as large without the short cut; and the weights are what they were."""
+    model = large_logits(make_llama).to(dtype)
+    before = [weight.clone() for weight in model.parameters()]
+    assert abilities(model) == Abilities(shared_prefix=True, chunked_head=True)
+    assert not recwarn.list
+    assert all(torch.equal(old, new) and new.dtype == dtype for old, new in zip(before, model.parameters(), strict=True))
+
+
+def test_short_weights_do_not_hide_a_fault(make_llama: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bloom's positions are wrong by less than bfloat16 could tell; and an attention that is wrong in bfloat16 only."""
+    with pytest.warns(UserWarning, match=r"BloomForCausalLM cannot share a prompt between responses \("):
+        assert not abilities(bloom().to(torch.bfloat16)).shared_prefix
+    attend = attention._attend
+
+    def wrong(query: torch.Tensor, *others: Any) -> torch.Tensor:
+        return attend(query, *others) * (1.3 if query.dtype == torch.bfloat16 else 1)
+
+    monkeypatch.setattr(attention, "_attend", wrong)
+    with pytest.warns(UserWarning, match=r"\(in torch.bfloat16 its logits are wrong by \d+.\d%, without it by \d.\d%\)"):
+        assert not abilities(make_llama().to(torch.bfloat16)).shared_prefix
+
+
+@pytest.mark.parametrize("size", [49152, 262144, 576, 12, 2])
+def test_the_probe_is_of_ordinary_words(size: int) -> None:
+    """From the middle of the vocabulary, no special ones, none twice where there are enough."""
+    config = tf.LlamaConfig(vocab_size=size, bos_token_id=1, eos_token_id=[2, size // 2], pad_token_id=0)
+    probe = ordinary_probe(config)
+    ids = probe.prompt + [token for response in probe.responses for token in response]
+    assert len(ids) == 12
+    if size > 500:
+        assert len(set(ids)) == 12
+        assert size // 4 <= min(ids) < max(ids) < size - size // 4
+        assert size // 2 not in ids
+        assert min(abs(a - b) for a, b in pairwise(ids)) > size / 40
+    assert all(0 <= token < size for token in ids)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["smollm2-135m-instruct", "gemma3-270m"])
+def test_real_models_have_both(model_dir: Path, name: str, dtype: torch.dtype, recwarn: pytest.WarningsRecorder) -> None:
+    model = tf.AutoModelForCausalLM.from_pretrained(model_dir / name, dtype=dtype)
+    assert abilities(model) == Abilities(shared_prefix=True, chunked_head=True)
+    assert [str(warning.message) for warning in recwarn.list if "ForCausalLM" in str(warning.message)] == []

@@ -9,6 +9,7 @@ from hypothesis import given
 from aftune.encoding import EncodedGroup
 from aftune.scoring import collate, make_pass
 from aftune.scoring.attention import Segment
+from aftune.scoring.batches import Row
 
 GROUPS = [
     EncodedGroup("a", [1, 5], [[6, 7, 2], [8]], [True, False], [None, 0.5]),
@@ -29,7 +30,7 @@ def test_every_value_is_in_its_place() -> None:
     assert row["segments"] == [Segment(0, 2, (3, 1)), Segment(6, 3, (1,))]
     assert row["predictors_M"].tolist() == [1, 2, 3, 1, 8]
     assert row["targets_M"].tolist() == [6, 7, 2, 8, 4]
-    assert row["lengths_N"].tolist() == [3, 1, 1]
+    assert row["places_N_L"].tolist() == [[0, 1, 2], [3, 5, 5], [4, 5, 5]]
     assert row["responses_N"].tolist() == [0, 1, 2]
     assert row["needs_gradient"]
 
@@ -84,10 +85,10 @@ def test_nothing_is_lost_and_no_row_exceeds_the_budget(data: st.DataObject, budg
     seen = []
     for made in batch["passes"]:
         for row in made["rows"]:
-            if shared and len(row["lengths_N"]) > 1:
+            if shared and len(row["responses_N"]) > 1:
                 assert row["input_ids"].numel() <= budget
             flat, start = row["input_ids"].flatten(), 0
-            for length in row["lengths_N"].tolist():
+            for length in _lengths(row):
                 response = row["targets_M"][start : start + length].tolist()
                 group, expected = by_first[response[0]]
                 assert response == expected
@@ -96,6 +97,10 @@ def test_nothing_is_lost_and_no_row_exceeds_the_budget(data: st.DataObject, budg
                 seen.append(response[0])
                 start += length
     assert sorted(seen) == sorted(by_first)
+
+
+def _lengths(row: Row) -> list[int]:
+    return (row["places_N_L"] < len(row["targets_M"])).sum(1).tolist()
 
 
 def test_largest_groups_come_first() -> None:
@@ -126,5 +131,4 @@ def test_reference_log_probabilities_travel_with_their_responses(data: st.DataOb
         assert sums_P_G is not None
         assert torch.equal(sums_P_G == 0, made["response_lengths"] == 0)  # token 0 is in a prompt
         for row in made["rows"]:
-            starts = row["lengths_N"].cumsum(0) - row["lengths_N"]
-            assert sums_P_G.flatten()[row["responses_N"]].tolist() == (-row["targets_M"][starts].float()).tolist()
+            assert sums_P_G.flatten()[row["responses_N"]].tolist() == (-row["targets_M"][row["places_N_L"][:, 0]].float()).tolist()

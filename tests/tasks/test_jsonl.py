@@ -24,21 +24,15 @@ def build(folder: Path, rows: list[Any], split: str = "train", **options: Any) -
 
 
 def test_columns(tmp_path: Path) -> None:
-    """A rationale that states no answer gets a last line; one that states another one is no reference."""
+    """A rationale that states no answer gets a last line; one that comes to another one stays as it is and is no reference."""
     task = build(tmp_path, ROWS, **COLUMNS)
-    first, second = task.load("train")
+    first, second, third = task.load("train")
     assert (first.id, first.question, first.gold_answer, first.rationale) == ("first", "1+1?", "2", "1+1=2\n#### 2")
     assert second.rationale == "2+2=4\n#### 4.0"
-    (left,) = task.left_out("train")
-    assert left.id == "third"
-    assert left.reason.endswith("train.jsonl:3: the rationale states another answer than the gold one")
+    assert third.rationale == "3+3=7\n#### 7"
+    assert task.contradiction(third) == "the rationale comes to 7, the gold answer is 6"
+    assert [task.sound_reference(problem) is None for problem in (first, second, third)] == [False, False, True]
     assert task.verdict(first, "#### 2.0").quality == 1.0
-
-
-def test_evaluation_problems_stay_without_such_a_rationale(tmp_path: Path) -> None:
-    task = build(tmp_path, ROWS, "test", **COLUMNS)
-    assert [p.rationale is None for p in task.load("test")] == [False, False, True]
-    assert [left.what for left in task.left_out("test")] == ["rationale"]
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -109,6 +103,32 @@ def test_grader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         task("odd")
 
 
+def test_a_rationale_that_the_grader_refuses_is_no_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_grader_of_a_test.py").write_text(GRADER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rows = [{"question": "q", "answer": "any", "why": f"it is {number}"} for number in (4, 5)]
+    task = build(tmp_path, rows, grader="own_grader_of_a_test:even", answer_kind="text", rationale="why")
+    assert [task.contradiction(problem) for problem in task.load("train")] == [
+        None,
+        "the grader own_grader_of_a_test:even refuses the rationale",
+    ]
+
+
+@pytest.mark.parametrize("ending", ["json", "csv", "tsv", "jsonl"])
+def test_the_files_that_people_have(tmp_path: Path, ending: str) -> None:
+    """A JSON array and tables, with the marks and line ends of other systems, under their own ending or that of JSON Lines."""
+    rows = [{"question": "1, 1?", "answer": "2"}, {"question": 'say\n"3"', "answer": "3"}]
+    delimiter = "\t" if ending == "tsv" else ","
+    table = delimiter.join(("question", "answer")) + f'\r\n"1, 1?"{delimiter}2\r\n"say\n""3"""{delimiter}3\r\n'
+    text = json.dumps(rows, indent=1) if ending == "json" else table if ending != "jsonl" else "\r\n".join(map(json.dumps, rows))
+    for name in (f"train.{ending}", "train.jsonl"):
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+        problems = tasks.build("jsonl", folder).load("train")
+        assert [(problem.question, problem.gold_answer) for problem in problems] == [("1, 1?", "2"), ('say\n"3"', "3")]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -134,7 +154,7 @@ def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) ->
         ({"question": "q", "answer": "about five"}, {}, r"train\.jsonl:1: \"answer\" is 'about five', expected a number"),
         ({"question": "q", "answer": "C", "o": ["x", "y"]}, {"answer_kind": "choice", "options": "o"}, "expected a letter A to B"),
         ({"question": "q", "answer": "A", "o": "x"}, {"answer_kind": "choice", "options": "o"}, '"o" is no list of 2 to 26 texts'),
-        (["q"], {}, r"train\.jsonl:1: expected an object"),
+        (["q"], {}, r"train\.jsonl:1: record 1: expected an object"),
     ],
 )
 def test_bad_rows(tmp_path: Path, row: Any, options: dict[str, Any], message: str) -> None:

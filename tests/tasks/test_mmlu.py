@@ -97,7 +97,7 @@ def test_task_without_options() -> None:
 
 def test_bad_files(folder: Path) -> None:
     (folder / "test" / "law_test.csv").write_text('q,1,2,3,4,A\n"two\nlines",1,2,3,4\n')
-    with pytest.raises(DataError, match=r"law_test\.csv:3: 5 fields, expected question"):
+    with pytest.raises(DataError, match=r"law_test\.csv:2: 5 fields, expected question"):
         Mmlu(folder).load("test")
     (folder / "test" / "law_test.csv").write_text("q,1,2,3,4,E\n")
     with pytest.raises(DataError, match=r"law_test\.csv:1: the answer is 'E', expected a letter A to D"):

@@ -66,5 +66,10 @@ def test_only_the_largest_changes_places() -> None:
     assert sum(a != b for a, b in zip(same, other, strict=True)) == 2
 
 
+def test_no_epoch_of_a_seed_is_one_of_another() -> None:
+    orders = [tuple(order) for seed in range(6) for order in epochs(LongestFirst([1] * 40, seed), 6)]
+    assert len(set(orders)) == 36
+
+
 def test_no_groups() -> None:
     assert list(LongestFirst([], seed=0)) == []

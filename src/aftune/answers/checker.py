@@ -15,20 +15,21 @@ from typing import IO
 from aftune.answers.verdicts import TimedOut
 from aftune.errors import UsageError
 
-CPU_SECONDS = 0.7  # a comparison; the machine's load does not count
-WALL_SECONDS = 1.0
+CPU_SECONDS = 0.7  # of the processor, for a comparison, which the worker's own alarm counts: the machine's load does not matter
+SECOND_TRY = 2.0  # times as much for a comparison that did not end, in a new worker
 MEGABYTES = 1024  # of address space: a worker itself takes a third
 _REMEMBERED = 4096  # pairs
-_START_SECONDS = 60.0
+_START_SECONDS = 600.0  # of the clock, as the next one: only a worker that uses no processor time ever meets them
+_STUCK_SECONDS = 600.0
 _RECYCLE_AFTER = 1000  # comparisons, so that caches of libraries do not grow for ever
 
 
 class _Worker:
     """A process that compares; it belongs to the process that started it and to no fork of that."""
 
-    def __init__(self, cpu_seconds: float, megabytes: int) -> None:
+    def __init__(self, megabytes: int) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        command = [sys.executable, "-m", "aftune.answers.worker", str(cpu_seconds), str(megabytes)]
+        command = [sys.executable, "-m", "aftune.answers.worker", str(megabytes)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
@@ -44,20 +45,20 @@ class _Worker:
         if not self.ready and self.reply(_START_SECONDS) != "ready":
             self.close()
             raise RuntimeError(
-                f"the process that compares expressions did not start; see: {sys.executable} -m aftune.answers.worker 1 1024"
+                f"the process that compares expressions did not start; see: {sys.executable} -m aftune.answers.worker 1024"
             )
         self.ready = True
 
     def ask(self, answer: str, gold: str, seconds: float) -> str | None:
-        """The reply; None where there was none in time."""
-        request = json.dumps({"answer": answer, "gold": gold}) + "\n"
+        """The reply; None where the worker ended within `seconds` of its processor time."""
+        request = json.dumps({"answer": answer, "gold": gold, "seconds": seconds}) + "\n"
         try:
             _pipe(self.process.stdin).write(request.encode("ascii"))
             _pipe(self.process.stdin).flush()
         except BrokenPipeError:
             return None
         self.done += 1
-        return self.reply(seconds)
+        return self.reply(_STUCK_SECONDS)
 
     def reply(self, seconds: float) -> str | None:
         output = _pipe(self.process.stdout)
@@ -87,8 +88,8 @@ class Checker:
     """One worker process, started when first needed, and after the first that had to be killed a second one in waiting.
     Safe to share between threads: they take turns."""
 
-    def __init__(self, cpu_seconds: float = CPU_SECONDS, wall_seconds: float = WALL_SECONDS, megabytes: int = MEGABYTES) -> None:
-        self.cpu_seconds, self.wall_seconds, self.megabytes = cpu_seconds, wall_seconds, megabytes
+    def __init__(self, cpu_seconds: float = CPU_SECONDS, megabytes: int = MEGABYTES) -> None:
+        self.cpu_seconds, self.megabytes = cpu_seconds, megabytes
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
         self._next: _Worker | None = None
@@ -108,20 +109,24 @@ class Checker:
         return known
 
     def _compare(self, answer: str, gold: str) -> bool | str:
-        """The outcome, or why there is none."""
+        """The outcome, or why there is none; what did not end is taken up once more, with more time."""
+        reply = self._ask(answer, gold, self.cpu_seconds) or self._ask(answer, gold, SECOND_TRY * self.cpu_seconds)
+        if reply is None:
+            return f"no end within {SECOND_TRY * self.cpu_seconds:g} s of computing"
+        return f"more than {self.megabytes} MB" if reply == "memory" else reply == "equal"
+
+    def _ask(self, answer: str, gold: str, seconds: float) -> str | None:
         if self._worker is None or not self._worker.usable:
             self._replace()
         worker = self._worker
         assert worker is not None
         worker.wait_until_ready()
-        reply = worker.ask(answer, gold, self.wall_seconds)
+        reply = worker.ask(answer, gold, seconds)
         if reply is None or reply == "memory" or worker.done >= _RECYCLE_AFTER:
             self._replace()
             if self._next is None:
                 self._next = self._start()
-        if reply is None:
-            return f"no end within {self.cpu_seconds:g} s of computing"
-        return f"more than {self.megabytes} MB" if reply == "memory" else reply == "equal"
+        return reply
 
     def _replace(self) -> None:
         """Ends the worker and takes the one in waiting, or a new one."""
@@ -134,7 +139,7 @@ class Checker:
     def _start(self) -> _Worker:
         if importlib.util.find_spec("math_verify") is None:
             raise UsageError("answers of kind math need math-verify, which is not installed; pip install 'aftune[math]'")
-        return _Worker(self.cpu_seconds, self.megabytes)
+        return _Worker(self.megabytes)
 
     def close(self) -> None:
         """Ends the processes; the next comparison starts another."""

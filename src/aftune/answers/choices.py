@@ -8,23 +8,28 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice, pairwise
 
 from aftune.answers import numbers
 from aftune.answers.cleaning import clean, plain
-from aftune.answers.statements import Statement, any_format, asked_for, before_next_question, shorten
+from aftune.answers.statements import Statement, after_thinking, all_asked_for, any_format, before_next_question, shorten
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MAX_LINE = 600  # characters of the last line, where nothing is stated
 _WITHOUT_OPTIONS = 10  # letters A to J where the options are not known
 
 _LABEL = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])\s?(?:[):]|\.(?![A-Za-z]\.)))[).:]?\s*")
 _QUOTES = re.compile(r"[\"'`*_$<>{}\\]+")
 _SAID = (
     r"(?:(?:the\s+)?(?:best\s+|correct\s+|right\s+|final\s+)?(?:option|choice|answer|letter|alternative)s?\s*(?:is|are|:|=)?"
-    r"|(?:most likely|probably|definitely|clearly|simply|either|both|likely|indeed)"
+    r"|(?:(?:most|very|quite|almost) )?(?:likely|probably|definitely|clearly|simply|certainly|surely|possibly|obviously)"
+    r"|either|both|indeed|for sure|(?:to|must|should|would|has to) be|i (?:think|believe|would say)|that|it(?:['’]s| is)"
     r"|\W)*\s*"
 )
 _NAMED = re.compile(rf"^{_SAID}[(\[]?(?P<letter>[A-Z])(?P<close>[)\]])?(?P<rest>(?![A-Za-z0-9'’]).*)$", re.DOTALL)
+_LABELLED = re.compile(r"^\W*(?:\(([A-Z])\)|\[([A-Z])\]|([A-Z])[).:])\s*(?=\S)")
+_CAPITAL = re.compile(r"([A-Z])()(?:[).:]\s*|\s+)\S")  # of a gold answer: "C Cecile"
 _ALONE = re.compile(r"^\W*([A-Za-z])\W*$")
 _BRACKETED = re.compile(r"^\W*[(\[]([a-z])[)\]](?![A-Za-z])")
 _SMALL_LABEL = re.compile(r"^\W*([a-z])[).](?:\s|$)")
@@ -38,20 +43,28 @@ _LETTER_FOLLOWS = re.compile(
 _NOT_BUT = re.compile(r"^\W*not\b.*?\b(?:but|rather|instead)\b\s*", re.IGNORECASE)
 _NOT = re.compile(r"^\W*(?:not|neither|n't)\b", re.IGNORECASE)
 _LIST_LINE = re.compile(r"^[\s*>\-]*(?:\(([A-Za-z])\)|([A-Za-z])[).:])\W*\S.*$", re.MULTILINE)
+_LABEL_LINE = re.compile(r"^\W*(?:\(([A-Z])\)|([A-Z])\s)", re.MULTILINE)
+_ITEM = re.compile(r"(?<![A-Za-z0-9'’])(?:\(([A-Za-z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
 _INLINE_LABEL = re.compile(r"(?<![A-Za-z0-9])(?:\(([A-Z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
 _MENTION = re.compile(
     r"\*\*\W*(?P<bold>[A-Z])(?:[).:][^*\n]*)?\W*\*\*"
     r"|\((?P<bracket>[A-Z])\)"
     r"|\b(?:[Oo]ption|OPTION|[Cc]hoice|CHOICE)s?\W{1,3}(?P<named>[A-Z])(?![A-Za-z0-9'’])"
     r"|(?<![A-Za-z0-9'’])(?P<verb>[A-Z])\)?\s+is\s+(?:the\s+)?(?:best|correct|right|answer|true)"
-    r"|(?:^|[.:=]\s*|\bis\s+|\bbe\s+)(?P<last>[A-Z])[.)]?\s*$"
+    r"|(?:^|[.:=]\s*|\b(?:is|be|it['’]s|It['’]s|est|es|ist)\s+)(?P<last>[A-Z])[.)]?\s*$"
     r"|\b(?:pick|choose|chose|select|go with)\s+(?P<pick>[A-Z])(?=\s*(?:$|[.,;:)—–]|because|since))"
-    r"|^\s*(?P<line>[A-Z])[).:]\s",
+    r"|\best\s+(?P<est>[A-Z])\b"
+    r"|^\s*(?P<line>[A-Z])(?:[).:]\s|(?=[\u2e80-\u9fff]))",
     re.MULTILINE,
 )
 # "The correct option is": what follows states an answer, whatever else the sentence names.
 _DECLARED = re.compile(r"(?<!other )\b(?:option|choice|alternative)\s*(?:is|=|:|(?:would|must|should) be)\s+(?=\S)", re.IGNORECASE)
-_NOT_BEFORE = re.compile(r"\b(?:not|isn't|than|unlike|eliminat\w*|rul\w* out|incorrect|wrong)\W+(?:\w+\W+){0,2}$", re.IGNORECASE)
+_NOT_BEFORE = re.compile(
+    r"(?:\b(?:not|cannot|never|neither|nor|than|unlike|except|eliminat\w*|rul\w* out|incorrect|wrong)|n['’]t)\W+(?:\w+\W+){0,2}$",
+    re.IGNORECASE,
+)
+_NUMBER_WRITTEN = re.compile(r"(?<![^\W_])[-+]?\s?[$€£]?\s?(?:\d[\d.,]*(?:\s?/\s?\d+|\s\d+/\d+)?|\.\d+)")
+_MORE_THAN_A_UNIT = re.compile(r"\d(?!\b(?<=[a-z]\d))|[-+*=^√π×/]|\b[a-z]\b(?=\s*#)")
 _WORDS = re.compile(r"[^\W_]+(?:[.,/'’][^\W_]+)*|[^\w\s.,;:!?'\"()\[\]{}`]")
 
 
@@ -59,7 +72,7 @@ _WORDS = re.compile(r"[^\W_]+(?:[.,/'’][^\W_]+)*|[^\w\s.,;:!?'\"()\[\]{}`]")
 class _Option:
     text: str  # normalised
     number: numbers.Number | None
-    unit: str  # normalised text without its number
+    unit: str | None  # normalised text around its number; None where it is not simply a number with a unit
 
 
 @lru_cache(maxsize=512)
@@ -71,8 +84,14 @@ def _parse_options(options: tuple[str, ...]) -> tuple[_Option, ...]:
             option = option[label.end() :]
         text = _normal(option)
         number = numbers.parse(option) if re.search(r"\d", option) else None
-        parsed.append(_Option(text, number, re.sub(r"[\d.,/]+", "#", text)))
+        parsed.append(_Option(text, number, _unit(text)))
     return tuple(parsed)
+
+
+def _unit(text: str) -> str | None:
+    """The words around the one number of a normalised text; None where there are several, a variable or an operation."""
+    around = _NUMBER_WRITTEN.sub("#", text, count=1)
+    return None if _MORE_THAN_A_UNIT.search(around) else around
 
 
 def _normal(text: str) -> str:
@@ -93,14 +112,14 @@ def same_option(options: Sequence[str], left: str, right: str) -> bool:
     a, b = parsed[first], parsed[second]
     if a.text and a.text == b.text:
         return True
-    if a.number is None or b.number is None:
+    if a.number is None or b.number is None or a.unit is None or b.unit is None:
         return False
-    plain_units = _unit_words(a) == _unit_words(b) or a.number.scale != b.number.scale
+    plain_units = _unit_words(a.unit) == _unit_words(b.unit) or a.number.scale != b.number.scale
     return a.number.value == b.number.value and plain_units
 
 
-def _unit_words(option: _Option) -> str:
-    return re.sub(r"[#\s%+\-$€£]|e#", "", option.unit)
+def _unit_words(unit: str) -> str:
+    return re.sub(r"[#\s%$€£]|e#", "", unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +138,13 @@ class ChoiceKind:
         text = shorten(text)
         reader = _Reader(tuple(options) if options else ())
         if reading == "strict":
-            statement = asked_for(text, self.form)
+            statement = next((s for s in reversed(all_asked_for(text, self.form)) if not reader.is_list(s, text)), None)
             return reader.of_statement(statement) if statement else NOTHING
+        text = after_thinking(text)
         opening: Statement | None = None
         for statement in reversed(any_format(text, line_marker=False)):
+            if reader.is_list(statement, text):
+                continue
             found = reader.of_statement(statement)
             if found.reason == "no answer" and statement.opens and text[statement.end :].strip():
                 opening = statement  # "Answer:" before the working
@@ -155,12 +177,36 @@ class _Reader:
             letter = (label[1] or label[2]).upper()
             if not self.options or _normal(gold[label.end() :]) == _parse_options(self.options)[LETTERS.index(letter)].text:
                 return letter
+        named = _CAPITAL.match(gold) or next(reversed(list(_LABEL_LINE.finditer(gold))), None)
+        if not self.options and named and (named[1] or named[2]) in self.letters:
+            return named[1] or named[2]
         return self._by_text(gold)
+
+    def is_list(self, statement: Statement, text: str) -> bool:
+        """Whether a statement only repeats the options: two labels in order, followed by the texts of those options; or A, B and
+        a third where the texts are not known, or A and B where the list begins a line of its own."""
+        items = list(islice(_ITEM.finditer(text, max(0, statement.end - len(statement.text)), statement.end + 600), 4))
+        if len(items) < 2 or text[max(0, statement.end - len(statement.text)) : items[0].start()].strip(" *_\n"):
+            return False
+        letters = [(item[1] or item[2]).upper() for item in items]
+        in_order = next((n for n in range(1, len(items)) if ord(letters[n]) != ord(letters[0]) + n), len(items))
+        if in_order < 2:
+            return False
+        if self.options:
+            texts = [_normal(text[item.end() : following.start()]) for item, following in pairwise(items[: in_order + 1])]
+            known = [option.text for option in _parse_options(self.options)]
+            first = LETTERS.index(letters[0])
+            if first < len(known) and texts and texts[0] == known[first]:
+                tail = _normal(text[items[1].end() :].lstrip()[: len(known[first + 1]) + 40]) if first + 1 < len(known) else ""
+                return bool(tail) and (tail + " ").startswith(known[first + 1])
+        own_line = "\n" in text[statement.start : items[0].start()]
+        return letters[0] == "A" and (in_order >= 3 or own_line)
 
     def of_statement(self, statement: Statement) -> Found:
         text = plain(clean(statement.text))
         text = _NOT_BUT.sub("", text)
-        by_text = self._by_text(text)
+        labelled = _LABELLED.match(text)
+        by_text = None if labelled and (labelled[1] or labelled[2] or labelled[3]) in self.letters else self._by_text(text)
         if by_text:
             return Found(by_text, "read")
         if _NOT.match(text):
@@ -172,7 +218,7 @@ class _Reader:
         named = _NAMED.match(bare)
         if named and named["letter"] in self.letters and self._is_letter(named, bare):
             second = _SECOND.match(named["rest"])
-            if second and second[1].isupper() and second[1] in self.letters and second[1] != named["letter"]:
+            if second and second[1].isupper() and second[1] in self.letters and not self._same(second[1], named["letter"]):
                 return Found(None, "ambiguous", statement.text[:80])
             return self._checked(named["letter"], named["rest"])
         beginning = self._by_beginning(bare)
@@ -208,6 +254,9 @@ class _Reader:
             return Found(None, "ambiguous", f"{letter} with the text of {other}")
         return Found(letter, "read")
 
+    def _same(self, left: str, right: str) -> bool:
+        return left == right or bool(self.options and same_option(self.options, left, right))
+
     def _by_text(self, text: str) -> str | None:
         """The letter of the option that the text is."""
         if not self.options:
@@ -231,10 +280,10 @@ class _Reader:
             return None
         longest = max(matching, key=lambda i: len(options[i].text))
         rest = said[len(options[longest].text) :]
-        if re.match(r" (?:or|and) ", rest):
-            after = _normal(rest.split(" ", 2)[2])
-            if any(o.text and (after + " ").startswith(o.text + " ") for o in options):
-                return Found(None, "ambiguous", text[:80])
+        after = _normal(re.sub(r"^ (?:or|and)\b", "", rest)) + " "
+        joined = re.match(r" (?:or|and)\b", rest) or re.match(r"\s*[,/;]", text[len(options[longest].text) :])
+        if joined and any(o.text and after.startswith(o.text + " ") for n, o in enumerate(options) if n != longest):
+            return Found(None, "ambiguous", text[:80])
         return Found(LETTERS[longest], "read")
 
     def _by_value(self, text: str) -> Found | None:
@@ -304,6 +353,7 @@ class _Reader:
     def _last_value(self, lines: list[str]) -> Found:
         if not self.options or not lines:
             return NOTHING
+        lines = [lines[-1][-_MAX_LINE:]]
         found = numbers.NUMBER.read(lines[-1], "flexible")
         by_value = self._by_value(found.answer) if found.answer else None
         if by_value:

@@ -11,6 +11,7 @@ _SAME = {
 }  # fmt: skip
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺"
 _SUPERSCRIPT_RUN = re.compile(f"[{_SUPERSCRIPTS}]+")
+_SIGNED_FRACTION = re.compile("(?<=[-−–+])[¼-¾⅐-⅞]")
 _PLAIN_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789-+")
 
 
@@ -47,7 +48,7 @@ def clean(text: str) -> str:
         return text
     if _SUPERSCRIPT_RUN.search(text):
         text = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run.group().translate(_PLAIN_DIGITS), text)
-    return text.translate(_SPELLING)
+    return _SIGNED_FRACTION.sub(lambda part: unicodedata.normalize("NFKC", part.group()), text).translate(_SPELLING)
 
 
 _WRAPPERS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|boldsymbol|bm|boxed|fbox|emph)\s*\{([^{}]*)\}")

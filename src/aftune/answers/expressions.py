@@ -1,72 +1,37 @@
-"""Mathematics in LaTeX: `\\boxed{\\frac{3}{4}}`, sets, intervals, matrices, equations.
+"""Mathematics in LaTeX: `\\boxed{\\frac{3}{4}}`, sets, intervals, matrices, equations, relations.
 
-What is equal as text or as a number is decided here; the rest is compared by math-verify in a worker process (`checker`), with
-limits on time, memory and length.
+What is equal as text, as a number or element by element is decided here (`equality`); the rest is compared by math-verify in a
+worker process (`checker`), with limits on time, memory and length.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from aftune.answers import numbers
+from aftune.answers.boxes import is_box, join_boxes
 from aftune.answers.checker import Checker, shared_checker
-from aftune.answers.cleaning import clean, plain
-from aftune.answers.statements import Statement, any_format, asked_for, before_next_question, shorten
-from aftune.answers.verdicts import NOTHING, Format, Found, Reading
+from aftune.answers.equality import MAX_CHARACTERS, after_formulas, decide_normal, formulas, pairs
+from aftune.answers.statements import Statement, after_thinking, all_asked_for, any_format, before_next_question, shorten
+from aftune.answers.structures import relation
+from aftune.answers.verdicts import NOTHING, Format, Found, Reading, TimedOut
 
-MAX_CHARACTERS = 2_000  # of an answer
-MAX_DEPTH = 40  # of brackets
-_MAX_DIGITS = 300
-
-_NORMAL = (
-    (re.compile(r"\\(?:left|right|displaystyle|limits|bigl?|bigr?|Bigl?|Bigr?)(?![A-Za-z])"), ""),
-    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
-    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\frac\s*\{([^{}]*)\}\s*(\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),
-    (re.compile(r"\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"\\sqrt\s*([0-9A-Za-z])"), r"\\sqrt{\1}"),
-    (re.compile(r"\\(?:mathrm|operatorname|mathbf|boldsymbol|bm)\s*\{([^{}]*)\}"), r"\1"),
-    (re.compile(r"\\[!,;:> ]|~|\\quad|\\qquad"), " "),
-    (re.compile(r"\\\$|\\%|\\&"), lambda match: match.group()[1:] if match.group() != "\\%" else r"\%"),
-    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree|°"), ""),
-    (re.compile(r"\\(?:cdots|ldots|dotsc?|dots)(?![A-Za-z])|…"), r"\\ldots"),
-    (re.compile(r"\\(?:lbrace)(?![A-Za-z])"), r"\\{"),
-    (re.compile(r"\\(?:rbrace)(?![A-Za-z])"), r"\\}"),
-    (re.compile(r"\\neq(?![A-Za-z])"), r"\\ne"),
-    (re.compile(r"\\varnothing(?![A-Za-z])|∅|^\\\{\s*\\\}$"), r"\\emptyset"),
-    (re.compile(r"\\leq(?![A-Za-z])"), r"\\le"),
-    (re.compile(r"\\geq(?![A-Za-z])"), r"\\ge"),
-    (re.compile(r"≤"), r"\\le "),
-    (re.compile(r"≥"), r"\\ge "),
-    (re.compile(r"π"), r"\\pi "),
-    (re.compile(r"∞"), r"\\infty "),
-    (re.compile(r"√\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"√\s*(\w+)"), r"\\sqrt{\1}"),
-    (re.compile(r"×"), r"\\times "),
-    (re.compile(r"·|⋅"), r"\\cdot "),
-    (re.compile(r"∪"), r"\\cup "),
-    (re.compile(r"\{,\}"), ","),
-    (re.compile(r"(?<![\d,(\[])(\d{1,3}(?:,\s?\d{3})+)(?![\d,])"), lambda match: re.sub(r",\s?", "", match[1])),
-    (re.compile(r"(\d)\s+(?=\d{3}(?!\d))"), r"\1"),
+_SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?](?=\s|$)|。")
+_COPULA = re.compile(r"(?<![A-Za-z])(?:is|are|equals?|be|becomes?|was|were)(?![A-Za-z])(?:\s+(?:equal to|exactly|therefore|thus))?\s*:?", re.IGNORECASE)
+_CONCLUDES = re.compile(r"^\W*(?:therefore|thus|hence|so|in total|finally|in conclusion|altogether)\b", re.IGNORECASE)
+_POLITE = re.compile(r"\s*I hope (?:it|this) is correct\b.*$", re.IGNORECASE | re.DOTALL)
+_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
+_JOINED = re.compile(r"(?<![A-Za-z])(?:or|and)(?![a-z])")
+_WORD = re.compile(r"[A-Za-z]{2,}")
+_FORMULA_WORDS = frozenset(
+    ["sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "sqrt", "cbrt", "pi", "mod", "gcd", "lcm", "min", "max", "inf", "infinity", "arcsin", "arccos", "arctan", "or", "and", "oo", "alpha", "beta", "theta"]
 )
-_DELIMITERS = re.compile(
-    r"^(?:\\\[|\\\(|\$\$?|\\begin\{(?:align|equation)\*?\})|(?:\\\]|\\\)|\$\$?|\\end\{(?:align|equation)\*?\})$"
+_WORDS_OF_PROSE = re.compile(
+    r"\b(?:we|i|is|are|was|be|find|get|have|gives?|therefore|thus|so|hence|then|that|this|the|answer|solution|result|since|because|"
+    r"equals?|a|an|here|it|value|final|after|now|just|about|how|many|of|what)\b",
+    re.IGNORECASE,
 )
-_UNIT = re.compile(
-    r"(?:\\(?:text|mathrm|mbox|textbf)\s*\{\s*(?:[^{}]*)\}(?:\^\{?[23]\}?)?|(?<=[\d}])\s*(?:dollars?|cents?|degrees?|units?|meters?|cm|km|mm|"
-    r"inches|feet|miles|hours?|minutes?|seconds?|days?|years?|square units|cubic units|sq\.? units)(?:\^\{?[23]\}?)?)\s*\.?$"
-)
-_UNIT_COMMAND = re.compile(r"(?<=[\d}])(?:\s|\\[ ,;!])*\\(?:mathrm|operatorname)\s*\{[^{}]*[A-Za-z][^{}]*\}(?:\^\{?[23]\}?)?\s*$")
-_REPEATING = re.compile(r"(-?)(\d*)\.(\d*)\\overline\s*\{?(\d{1,40})\}?")
-_TEXT_ONLY = re.compile(r"^\\(?:text|textbf|mathrm|mbox|textit)\s*\{([^{}]*)\}$")
-_ASSIGNED = re.compile(r"^\s*[A-Za-z](?:\s*\([a-z](?:,\s*[a-z])*\))?\s*(?:=|\\in(?![a-z]))\s*(?!.*=)")
-_NOT_COMPARED = re.compile(r"\\ldots|\d\s*:\s*\d|\.\.\.")
-_LETTERS_ONLY = re.compile(r"^\(?([A-Za-z][A-Za-z .'\-]*)\)?$")
-_BASE = re.compile(r"^([0-9A-F]+)_\{?(\d{1,2})\}?$")
-_MATH_SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
-_SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?](?=\s|$)")
+_FINAL = re.compile(r"final\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +50,11 @@ class MathKind:
         """The expression as written, without delimiters."""
         text = shorten(text)
         if reading == "strict":
-            statement = asked_for(text, self.form)
-            return _of(statement) if statement else NOTHING
+            found = all_asked_for(text, self.form)
+            return _of(join_boxes(text, found)[-1]) if found else NOTHING
+        text = after_thinking(text)
         found = any_format(text, line_marker=False)
-        boxes = [statement for statement in found if statement.kind == "boxed"]
-        for statement in reversed(boxes or found):
+        for statement in reversed(_that_count(text, found)):
             result = _of(statement)
             if result.answer is None and statement.opens and text[statement.end :].strip():
                 continue
@@ -99,111 +64,92 @@ class MathKind:
     def equal(self, answer: str, gold: str, options: Sequence[str] | None = None) -> bool:
         """Raises TimedOut where the comparison did not end within its limits, UsageError where math-verify is needed and
         missing."""
-        decided = decide(answer, gold)
-        if decided is not None:
-            return decided
+        if max(len(answer), len(gold)) > MAX_CHARACTERS:
+            return answer == gold
+        compared = [(left, right, decide_normal(left, right)) for left, right in pairs(answer, _gold(gold))]
+        if any(decided for _, _, decided in compared):
+            return True
+        timed_out = None
         checker = self.checker or shared_checker()
-        return checker.equal(normal(answer), normal(gold))
-
-
-def normal(text: str) -> str:
-    """One spelling of what LaTeX spells in several ways; delimiters, sizes, spaces and units gone."""
-    text = clean(text).strip().strip("`").replace("**", "") if "**" in text else clean(text).strip().strip("`")
-    while (stripped := _DELIMITERS.sub("", text).strip().rstrip(".").strip()) != text:
-        text = stripped
-    text_only = _TEXT_ONLY.match(text)
-    if text_only:
-        return text_only[1].strip()
-    text = _UNIT_COMMAND.sub("", text) or text
-    for pattern, replacement in _NORMAL:
-        text = pattern.sub(replacement, text)
-    without_unit = _UNIT.sub("", text).strip()
-    return (without_unit or text).strip().lstrip("$").strip()
-
-
-def decide(answer: str, gold: str) -> bool | None:
-    """Equality by text, by number or by form; None where the expressions must be compared."""
-    if max(len(answer), len(gold)) > MAX_CHARACTERS:
-        return answer == gold
-    left, right = normal(answer), normal(gold)
-    if not left or not right:
+        for left, right, decided in compared:
+            try:
+                if decided is None and checker.equal(left, right):
+                    return True
+            except TimedOut as error:
+                timed_out = error
+        if timed_out is not None:
+            raise timed_out
         return False
-    if _squeeze(left) == _squeeze(right):
-        return True
-    assigned_left, assigned_right = _ASSIGNED.sub("", left, count=1), _ASSIGNED.sub("", right, count=1)
-    if _squeeze(assigned_left) == _squeeze(right) or _squeeze(left) == _squeeze(assigned_right):
-        return True
-    if _NOT_COMPARED.search(left) or _NOT_COMPARED.search(right):
-        return False
-    bases = _BASE.match(left), _BASE.match(right)
-    if any(bases):
-        digits = [base[1] if base else value for base, value in zip(bases, (left, right), strict=True)]
-        return digits[0] == digits[1] and not (all(bases) and bases[0][2] != bases[1][2])  # type: ignore[index]
-    words = _LETTERS_ONLY.match(left), _LETTERS_ONLY.match(right)
-    if all(words):
-        a, b = (match[1].strip() if match else "" for match in words)
-        return a == b if len(a) == 1 == len(b) else a.casefold() == b.casefold()
-    if any(match is not None and len(match[1].strip()) > 3 for match in words):
-        return False  # a word is no product of its letters
-    a_number, b_number = _number(assigned_left), _number(assigned_right)
-    if a_number is not None and b_number is not None:
-        return numbers.same_number(a_number, b_number)
-    if not (_is_small(left) and _is_small(right)):
-        return False
-    return None
 
 
-def _squeeze(text: str) -> str:
-    return re.sub(r"\s+|(?<=\{)\{|\}(?=\})", "", text) if text.count("{") == text.count("}") else re.sub(r"\s+", "", text)
+def _gold(text: str) -> str:
+    """A gold answer without the sentence around its boxes."""
+    if not is_box(text):
+        return text
+    found = [statement for statement in any_format(text, line_marker=False) if statement.kind == "boxed"]
+    return join_boxes(text, found)[-1].text if found else text
 
 
-def _number(text: str) -> numbers.Number | None:
-    repeating = _REPEATING.fullmatch(text)
-    if repeating:
-        return _of_repeating(*repeating.groups())
-    if not re.fullmatch(r"[-+\d.,/\s\\%$a-z{}×^]{1,80}", text) or re.search(r"\\(?!frac|%|times|\$)", text):
-        return None
-    spelled = plain(text).strip()
-    if not re.fullmatch(r"[-+]?\s*\$?\s*\d[\d.,/\s]*(?:%|(?:\s?×\s?10\^-?\d+))?|[-+]?\s*\$?\.\d+%?", spelled) or re.search(
-        r",(?!\d{3})", spelled
-    ):
-        return None
-    return numbers.parse(spelled)
-
-
-def _of_repeating(sign: str, whole: str, fixed: str, period: str) -> numbers.Number:
-    """0.1\\overline{6} is (16 - 1) / 90."""
-    start = whole + fixed
-    value = Fraction(int(start + period) - int(start or "0"), (10 ** len(period) - 1) * 10 ** len(fixed))
-    return numbers.Number(-value if sign else value, Fraction(1))
-
-
-def _is_small(text: str) -> bool:
-    """Whether an expression may be handed to a parser: no deep nesting, no endless digits, no unclosed braces."""
-    depth = 0
-    for character in re.sub(r"\\[{}]", "", text):
-        if character in "{([":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return False
-        elif character in "})]":
-            depth -= 1
-    braces = re.sub(r"\\[{}]", "", text)
-    if braces.count("{") != braces.count("}") or "\x00" in text or any(0xD800 <= ord(c) <= 0xDFFF for c in text):
-        return False
-    return not re.search(rf"\d{{{_MAX_DIGITS},}}", text)
+def _that_count(text: str, found: list[Statement]) -> list[Statement]:
+    """The boxes, where there are any, and a "final answer" after them that holds a formula or a number."""
+    boxes = [statement for statement in found if statement.kind == "boxed"]
+    if not boxes:
+        return found
+    later = [
+        statement
+        for statement in found
+        if statement.kind == "phrase"
+        and statement.start > boxes[-1].end
+        and _FINAL.search(text[max(0, statement.start - 8) : statement.start])
+        and (re.search(r"\d", statement.text) or formulas(statement.text))
+    ]
+    return [*join_boxes(text, boxes), *later[-1:]]
 
 
 def _of(statement: Statement) -> Found:
     text = statement.text.strip()
     if statement.kind != "boxed":
-        spans = [next(part for part in match.groups() if part) for match in _MATH_SPAN.finditer(text)]
-        if spans:
-            text = spans[0] if len(spans) == 1 or statement.kind != "phrase" else spans[-1] if "=" in text else spans[0]
-        else:
-            end = _SENTENCE_END.search(text)
-            text = text[: end.start()] if end and end.start() else text
-    return _limited(text.strip(" *`\"'"))
+        text = _POLITE.sub("", text)
+        text = _without_words(text)
+    return _limited(_unquoted(text.strip(" *`\"")))
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text
+
+
+def _without_words(text: str) -> str:
+    """The formula or number of a statement: after "is" where it names what it is the value of; of several, the first."""
+    inside = formulas(text)
+    outside = _masked(text)
+    end = _SENTENCE_END.search(outside)
+    copula = _COPULA.search(outside[: end.start() if end else None])
+    if copula and text[copula.end() :].strip(" .*"):
+        return _without_words(text[copula.end() :].strip())
+    if inside:
+        return text.strip() if _is_phrase(text, inside) else inside[-1] if "=" in text and len(inside) > 1 else inside[0]
+    end = _SENTENCE_END.search(text)
+    text = text[: end.start()] if end and end.start() else text
+    if is_formula(text):
+        return text
+    number = numbers.NUMBER.read(text, "flexible")
+    return number.answer or text if re.search(r"\d", text) else text
+
+
+def _masked(text: str) -> str:
+    """The text with its formulas blanked, of the same length."""
+    for inside in formulas(text):
+        for part in inside.split(", "):
+            position = text.find(part)
+            if position >= 0:
+                text = text[:position] + " " * len(part) + text[position + len(part) :]
+    return text
+
+
+def _is_phrase(text: str, inside: list[str]) -> bool:
+    """Whether the words around a formula belong to the answer: "odd $n$", "$x$, where $x > 0$"."""
+    words = _WORD.findall(_masked(text))
+    return 0 < len(words) <= 8 and not _WORDS_OF_PROSE.search(_masked(text)) and not re.fullmatch(r"[\d.,\s]+", inside[0])
 
 
 def _limited(text: str) -> Found:
@@ -214,22 +160,52 @@ def _limited(text: str) -> Found:
     return Found(text, "read")
 
 
+def is_formula(text: str) -> bool:
+    """Whether a text is mathematics and no sentence: no words but those of functions, and those after a number (units)."""
+    if not text.isascii() and any(character.isalpha() and not 0x370 <= ord(character) < 0x400 for character in text if character > "\x7f"):
+        return False
+    bare = _JOINED.sub(" , ", _COMMAND.sub(" ", text))
+    words = [word for word in _WORD.findall(bare) if word.lower() not in _FORMULA_WORDS and not (word.isupper() and len(word) < 4)]
+    if not words:
+        return True
+    return len(words) <= 3 and bool(re.fullmatch(r"\W*\d[\d.,/\s]*(?:[A-Za-z%²³^\d.]+\s*){1,3}", bare)) and not _WORDS_OF_PROSE.search(bare)
+
+
 def _last_of(text: str) -> Found:
-    """The last formula, after its last "="; else the last line, where it is short; else its last number."""
-    text = before_next_question(text, lambda before: bool(before.strip()))[-4000:]
-    spans = [next(part for part in match.groups() if part) for match in _MATH_SPAN.finditer(text)]
-    if spans:
-        last = spans[-1].strip()
-        return _limited(last.rpartition("=")[2].strip() or last)
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if not lines:
+    """The whole text where it is nothing but a formula; else the last formula, or the number of a conclusion after it; else the
+    last line where it is short; else its last number."""
+    text = _POLITE.sub("", before_next_question(text, lambda before: bool(before.strip()))[-4000:]).strip()
+    if not text:
         return NOTHING
-    last = lines[-1].rstrip(".")
-    if "\\boxed" in last:
+    if "\\boxed" in text.rsplit("\n", 1)[-1]:
         return Found(None, "no answer", "nothing, or nothing whole, in \\boxed{}")
-    if len(last.split()) <= 3 and (re.search(r"\d", last) or "\\" in last):
+    inside = formulas(text)
+    if len(text) <= 300 and (is_formula(text) if not inside else "\n" not in text and len(inside) <= 3 and _is_phrase(text, inside)):
+        return _limited(_result(text))
+    if inside:
+        conclusion = next((part for part in reversed(_SENTENCE_END.split(after_formulas(text))) if part.strip()), "")
+        if _CONCLUDES.match(conclusion) and re.search(r"\d", conclusion) and not re.search(r"[$\\]", conclusion):
+            return numbers.NUMBER.read(conclusion, "flexible")
+        return _limited(_result(inside[-1]))
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    last = lines[-1].rstrip(".")
+    if re.search(r"\d|\\", last) and is_formula(last):
+        return _limited(_result(last))
+    if len(last.split()) <= 3 and (re.search(r"\d", last) or "\\" in last) and last.isascii():
         return _limited(last.rpartition("=")[2].strip() or last)
     return numbers.NUMBER.read(lines[-1], "flexible")
+
+
+def _result(formula: str) -> str:
+    """The result of a calculation (`3 + 4 = 7`, `x = 3 + 4 = 7`); an equation or a relation whole."""
+    sides, signs = relation(formula)
+    if not signs or any(sign != "=" for sign in signs) or not sides[-1]:
+        return formula
+    if len(signs) > 1 and not re.search(r"[,;]", formula):
+        return sides[-1]
+    without_letters = [not re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", side)) for side in (sides[0], sides[-1])]
+    named = re.fullmatch(r"[A-Za-z]", sides[0]) and without_letters[1]
+    return sides[-1] if (without_letters[0] or named) and "," not in formula else formula
 
 
 MATH = MathKind()

@@ -15,6 +15,7 @@ from aftune.answers.statements import MAX_STATEMENT, Statement, any_format, aske
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading
 
 MAX_DIGITS = 400  # of a number, and the largest power of ten
+_CJK = 0x2E80  # from here on scripts that write no space between words
 _MAX_NUMBERS = 40  # in a statement; more is no answer
 
 _SCALES = {
@@ -47,7 +48,7 @@ _TOKEN = re.compile(
 )
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _GROUPED = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?")
-_EUROPEAN = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}")
+_EUROPEAN = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}|[1-9][0-9]{3,},[0-9]{2}")
 _SPACED = re.compile(r"[0-9]{1,3}(?:[ '_][0-9]{3})+(?:\.[0-9]+)?")
 _SIMPLE = re.compile(r"(-?)\$?((?<![0-9.,])[0-9]+(?:[.,][0-9]+)*)\.?")  # how most answers are written
 _VARIABLE = re.compile(r"[xyznabwtruvi](?![A-Za-z])|[*×·]?\(|\s?(?:π|√|\\(?:pi|sqrt))")
@@ -56,6 +57,8 @@ _MINUS_WORDS = re.compile(r"\b(?:minus|negative)\s+(?=[$€£]?\s?[0-9.])", re.I
 _EQUALS = re.compile(r"(?<![<>!=])={1,3}(?!>)|[≈≅≃→]|=>|->|\bequals?(?: to)?\b", re.IGNORECASE)
 _TWO_EQUATIONS = re.compile(r"[0-9][^=]*?(?:,|;|\band\b|\bor\b)\s*[A-Za-z]\w{0,2}\s*$")
 _PARENTHESES = re.compile(r"[(\[][^()\[\]]*[)\]]")
+_MAX_SENTENCE = 600
+_SENTENCE_BREAK = re.compile(r"(?<=[^\s.])[.!?](?=\s)")
 _SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?](?=[\s\"'*)\]}]|$)")
 _NOT_THIS_BUT = re.compile(r"^\W*not\b.*?\b(?:but|rather|instead)\b", re.IGNORECASE)
 _NOT_THIS = re.compile(r"^\W*(?:not|n't)\s", re.IGNORECASE)
@@ -66,7 +69,27 @@ _EXPLAINS = re.compile(
     r"can|using|by (?:adding|taking|the)|due|instead|who|left|remain\w*)\b",
     re.IGNORECASE,
 )
-_JOINS = re.compile(r"\b(?:and|or|to|through|until|vs|plus|minus|times|by|x)\b|[,;/&+*×÷^|-]|…|\.\.", re.IGNORECASE)
+_JOINS = re.compile(
+    r"\b(?:and|or|through|until|vs|plus|minus|times|by|x)\b|\bto\b(?:\W*|\W+(?:about|almost|around|nearly|over)\W+)$|[,;/&+*×÷^|-]|…|\.\.",
+    re.IGNORECASE,
+)
+# After a number: it describes what is counted ("6 12-inch pizzas", "100 5th graders").
+_DESCRIBES = re.compile(r"-[A-Za-z]|(?:st|nd|rd|th)\b", re.IGNORECASE)
+# Before a number: it belongs to the circumstances ("12 stamps on 6 sheets"), unless "of" follows what is asked for.
+_CIRCUMSTANCE = re.compile(
+    r"(?<![A-Za-z])(?:(?<!total )(?<!sum )(?<!cost )(?<!price )(?<!amount )(?<!average )(?<!profit )(?<!value )(?<!result )(?<!number )"
+    r"(?<!maximum )(?<!minimum )(?<!distance )(?<!answer )of|on|in|for|per|from|at|after|before|(?<!left )(?<!up )(?<!start )(?<!started )(?<!begin )(?<!began )(?<!ended )with|than|over|under|within|during|every|"
+    r"each|among|between|until|across|step|part|case|d'ici|dans|pour|par)\s+"
+    r"(?:(?:the|a|an|all(?<!in all)|her|his|their|its|your|my|our|those|these|only|about|just|another|first|last|next|remaining|other|same|those)\s+)*"
+    r"(?:age\s+)?$",
+    re.IGNORECASE,
+)
+_DURATION = re.compile(r"\s*(?:second|minute|hour|day|week|month|year)s?\b", re.IGNORECASE)
+_PURPOSE = re.compile(
+    r"^(?:(?!\b(?:so|and|which|that|means|would|will|left|was|were|is|are|if|then)\b)[^,;:])*?\bto\s+(?!be\b|get\b|make\b)"
+    r"(?:(?!\b(?:so|and|which|that|means|would|will|left|was|were|is|are|if|then)\b)[^,;:])*$",
+    re.IGNORECASE,
+)
 _SIGN_FOLLOWS = re.compile(r"\b(?:is|are|was|be|of|to|at|get|gets|gives|equals)\s*$", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,200}?)\*\*")
 _MARKDOWN = re.compile(r"(?<![0-9])\*\*|\*\*(?![0-9])|__|`")
@@ -98,6 +121,7 @@ class _Token:
 
 
 _ONE = Fraction(1)
+_FLOAT_ERROR = Fraction(2, 10**15)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -108,7 +132,7 @@ def _tokens(text: str) -> Iterator[_Token]:
             continue
         body_start = match.start("body")
         before = text[body_start - 1] if body_start and not match["currency"] else " "
-        if before.isalpha() or before in "_^" or (before == "." and body_start > 1 and text[body_start - 2].isalnum()):
+        if _is_letter(before) or before in "_^" or (before == "." and body_start > 1 and text[body_start - 2].isalnum()):
             continue  # x2, m^2, log_2
         operator = False
         if match["sign"]:
@@ -124,6 +148,11 @@ def _tokens(text: str) -> Iterator[_Token]:
         if operator:
             written = written.lstrip("+- ")
         yield _Token(start, end, written, number, operator)
+
+
+def _is_letter(character: str) -> bool:
+    """Whether a number right after this character belongs to a word (x2); in scripts without spaces it does not."""
+    return character.isalpha() and ord(character) < _CJK
 
 
 def _value(match: re.Match[str], operator: bool = False) -> Number | None:
@@ -216,10 +245,18 @@ def numbers_equal(answer: str, gold: str) -> bool:
 def same_number(left: Number, right: Number) -> bool:
     """Equal in value, or as written where only one of them has a percent sign or another unit that multiplies."""
     if left.scale == right.scale:
-        return left.face == right.face or _rounded(left.face, right.face)
+        return left.face == right.face or _rounded(left.face, right.face) or _float_noise(left.face, right.face)
     if left.value == right.value:
         return True
     return (left.scale == 1 or right.scale == 1) and left.face == right.face
+
+
+def _float_noise(left: Fraction, right: Fraction) -> bool:
+    """Whether two numbers differ as two results of floating-point arithmetic do: one of them has fifteen digits or more, not all
+    before the point, and they agree to all of these but the last."""
+    if abs(left - right) > _FLOAT_ERROR * abs(left):
+        return False
+    return any(value.denominator > 1 and len(str(abs(value.numerator))) >= 15 and _num_decimals(value) for value in (left, right))
 
 
 def _rounded(left: Fraction, right: Fraction) -> bool:
@@ -294,6 +331,9 @@ def _choose(tokens: list[_Token], text: str) -> tuple[_Token | None, str]:
     position = first.end
     for token in tokens[1:]:
         gap = text[position : token.start]
+        if not token.operator and not gap.strip() and _DESCRIBES.match(text, token.end):
+            position = token.end
+            continue
         if token.operator or _OPERATOR.search(gap.strip(" *") if "**" not in gap else gap):
             return None, "ambiguous"
         if token.number is None or not same_number(value, token.number):
@@ -373,8 +413,9 @@ class NumberKind:
         lines = [line for line in text.split("\n") if _DIGIT.search(line)]
         if not lines:
             return NOTHING
-        line = lines[-1][-600:]
-        sentence = next(part for part in reversed(re.split(r"(?<=[^\s.])[.!?](?=\s)", line)) if _DIGIT.search(part))
+        line = lines[-1]
+        line = line[max(0, _last_digit(line) - _MAX_SENTENCE) : _last_digit(line) + _MAX_SENTENCE]
+        sentence = next(part for part in reversed(_SENTENCE_BREAK.split(line)) if _DIGIT.search(part))
         bold = [part for part in _BOLD.findall(sentence) if _DIGIT.search(part)]
         if bold:
             token, _ = _only_number(bold[-1])
@@ -388,13 +429,39 @@ class NumberKind:
             token, _ = _choose(list(_tokens(sentence[after:])), sentence[after:])
             if token is not None:
                 return Found(token.text, "read")
-        last = tokens[-1]
+        last = _stated_last(tokens, sentence)
         if last.number is None or (last.operator and "=" not in sentence[tokens[-2].end if len(tokens) > 1 else 0 : last.start]):
             return Found(None, "ambiguous", sentence[-80:])
         return Found(last.text, "read")
 
     def equal(self, answer: str, gold: str, options: Sequence[str] | None = None) -> bool:
         return numbers_equal(answer, gold)
+
+
+def _last_digit(line: str) -> int:
+    """Where the last digit of a line that has one stands."""
+    return max(line.rfind(digit) for digit in "0123456789")
+
+
+def _is_circumstance(token: _Token, sentence: str) -> bool:
+    before = _CIRCUMSTANCE.search(sentence[max(0, token.start - 60) : token.start])
+    # "in 3 hours" may be the answer as well as what it is asked for
+    return before is not None and not (before.group().lower().startswith("in ") and _DURATION.match(sentence, token.end))
+
+
+def _stated_last(tokens: list[_Token], sentence: str) -> _Token:
+    """The last number of a sentence that is not one of its circumstances; the last one where all of them are, or where the
+    sentence calculates."""
+    if len(tokens) == 1 or any(token.operator or token.number is None for token in tokens):
+        return tokens[-1]
+    free = [token for token in tokens if not _is_circumstance(token, sentence)]
+    if not free:
+        return tokens[-1]
+    kept = free[:1]
+    for token in free[1:]:
+        if not _PURPOSE.search(sentence[kept[-1].end : token.start]) and not _DESCRIBES.match(sentence, token.end):
+            kept.append(token)
+    return kept[-1]
 
 
 def _is_form(text: str) -> bool:

@@ -4,6 +4,7 @@ A place that holds only the form of an answer (`#### N`, `"answer": "___"`) is a
 What follows a first answer under a new "Question:" belongs to another question and is not read.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,14 +20,17 @@ _MAX_MARKERS = 20_000
 _FEW_MARKERS = 40  # of many: so many of the first and of the last are looked at
 
 _WORD = r"(?<![A-Za-z])(?:answers?|ans)(?![A-Za-z])"
-_ABOUT = r"(?:\s+(?:to|for|of|in)\b[^.:\n=]{0,80}?)?"
+# "(yes or no)", "[in dollars]" after "answer": at least a word, not the letter of an option.
+_ASIDE = r"(?:\s*[(\[](?=[^()\[\]\n]{0,78}[A-Za-z]{2})[^()\[\]\n]{0,80}[)\]])?"
+_ABOUT = rf"{_ASIDE}(?:\s+(?:to|for|of|in)\b(?:(?!,\s*(?:as|since|because|but|so|which|and)\b)[^.:\n=;]){{0,80}}?)?{_ASIDE}"
 _MARKERS = {
     "hashes": r"(?P<hashes>#{4,})",
-    "boxed": r"(?P<boxed>\\(?:boxed|fbox)(?![A-Za-z]))",
+    "boxed": r"(?P<boxed>(?:\\(?:begin)?(?:boxed|fbox)(?![A-Za-z])|(?<![A-Za-z\\])boxed(?=\{)))",
+    "tag": r"(?P<tag><(?:final[_ ]?)?answer>)",
     "json": r"(?P<json>\\{0,2}[\"'](?:[a-z]{1,12}[_ ])?answer\\{0,2}[\"']\s*:)",
     "phrase": (
         rf"(?P<phrase>{_WORD}(?:\*\*|__|[\"'`\\])*{_ABOUT}\s*"
-        r"(?::|=|->|(?:is|are|was|will be|would be|should be|must be)\b)"
+        r"(?::|=|->|\b(?:is|are|was|will be|would be|should be|must be|could be)\b)"
         r"(?:\s*(?:therefore|thus|then|simply|just|indeed|clearly|hence)\b)?)"
     ),
     "line": r"(?P<line>^[ \t>*_]*A[*_]*:)",
@@ -34,7 +38,7 @@ _MARKERS = {
 
 
 # What a text must hold (in lower case) to hold such a marker: most texts are done with at this.
-_SIGNS = {"hashes": "####", "boxed": "box", "json": "answer", "phrase": "ans", "line": "a"}
+_SIGNS = {"hashes": "####", "boxed": "box", "tag": "answer>", "json": "answer", "phrase": "ans", "line": "a"}
 
 
 @cache
@@ -59,7 +63,8 @@ _EMPTY_FORM = re.compile(
     r"(?:answer|number|value|result)(?: here)?|LETTER|\$LETTER)?[\s\"'`*.,:;}\])\\]*",
     re.IGNORECASE,
 )
-_OPENING = re.compile(r"[\s*_`:>]*")
+_OPENING = re.compile(r"(?:[\s*_`:]|(?<=\n)>)*")
+_ONLY_BRACKETS = re.compile(r"(?!\W{0,3}(?:\(\s*\)|\[\s*\]|\{\s*\}|<\s*>)\W{0,3}$)[\s\"'`.,]*[<>()\[\]{}][\s\"'`.,<>()\[\]{}]*")
 _LEAD = re.compile(r"(?:the\s+)?(?:final\s+)?(?:correct\s+)?answer\s*(?:is\b)?[\s:*_]*", re.IGNORECASE)
 _BOX_JOINT = re.compile(r"[\s$\\(),.;]*(?:and|or|,)?[\s$\\(]*")
 
@@ -76,8 +81,19 @@ class Statement:
     opens: bool = False
 
 
+_THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.IGNORECASE)
+
+
 def shorten(text: str) -> str:
     return text if len(text) <= MAX_TEXT else text[-MAX_TEXT:]
+
+
+def after_thinking(text: str) -> str:
+    """What follows the last `</think>`, where anything does."""
+    if "</" not in text:
+        return text
+    end = max((match.end() for match in _THOUGHT_ENDS.finditer(text)), default=0)
+    return text[end:] if text[end:].strip() else text
 
 
 def statements(text: str, kinds: frozenset[str], is_form: Callable[[str], bool] = lambda _: False) -> list[Statement]:
@@ -95,8 +111,8 @@ def statements(text: str, kinds: frozenset[str], is_form: Callable[[str], bool] 
         if match.start() >= stop:
             break
         kind = match.lastgroup or ""
-        statement = _boxed(text, match) if kind == "boxed" else _line(text, match, kind)
-        if statement is None or _EMPTY_FORM.fullmatch(statement.text) or is_form(statement.text):
+        statement = _READERS.get(kind, _line)(text, match, kind)
+        if statement is None or _is_empty(statement) or is_form(statement.text):
             continue
         if kind == "hashes" and _HEADING.match(statement.text):
             continue
@@ -106,12 +122,25 @@ def statements(text: str, kinds: frozenset[str], is_form: Callable[[str], bool] 
         joined = found and kind == found[-1].kind == "boxed" and _joint(text, found[-1], statement)
         if joined:
             last = found.pop()
-            statement = Statement(f"{last.text}, {statement.text}", last.start, statement.end, kind)
+            statement = join(last, statement)
         found.append(statement)
     return found
 
 
+def join(first: Statement, second: Statement) -> Statement:
+    """Two statements as one; the same text is not said twice."""
+    text = first.text if first.text == second.text else f"{first.text}, {second.text}"
+    return Statement(text, first.start, second.end, second.kind)
+
+
 _ALL_KINDS = frozenset(_MARKERS)
+
+
+def _is_empty(statement: Statement) -> bool:
+    """Whether a statement holds nothing, or only the form of an answer; brackets that a sentence gives are an answer."""
+    if not _EMPTY_FORM.fullmatch(statement.text):
+        return False
+    return statement.kind in ("json", "boxed") or not _ONLY_BRACKETS.fullmatch(statement.text)
 
 
 def _line(text: str, match: re.Match[str], kind: str) -> Statement | None:
@@ -130,24 +159,49 @@ def _line(text: str, match: re.Match[str], kind: str) -> Statement | None:
     if quoted is None and kind == "json" and line.startswith('"') and "\n" not in line.strip() and len(window) < MAX_STATEMENT:
         return None  # cut off in the middle of the answer
     if quoted is not None:
-        return Statement(quoted, match.start(), start + offset + len(quoted) + 2, kind)
+        return Statement(quoted[0], match.start(), start + offset + quoted[1], kind)
     line = line.split("\n", 1)[0].rstrip()
+    if kind == "json":
+        line = _UNQUOTED.match(line)[0].rstrip()  # type: ignore[index]
+    if "<" in line:
+        line = _TAGS.sub("", line)
     if kind == "hashes":  # a later marker of the same line is a statement of its own
         line = line.split("####", 1)[0]
     return Statement(line, match.start(), start + offset + len(line), kind, match.group().endswith(":"))
 
 
-_QUOTED = re.compile(r"\\{0,2}\"((?:[^\"\\\n]|\\[^\"])*+)\\{0,2}\"")
+_QUOTED = re.compile(r"\"((?:[^\"\\\n]|\\.)*+)\"")
+_ESCAPED = re.compile(r"\\{1,2}\"((?:[^\"\\\n]|\\[^\"])*+)\\{1,2}\"")  # JSON within a JSON string
+_SINGLE = re.compile(r"'((?:[^'\\\n]|\\.)*+)'(?=\s*(?:[,}\]]|$))")  # a dictionary as Python prints it
+_ANOTHER = re.compile(r"\s*(?:or|and|,|/|nor)\s*(?:and|or)?\s*[\"“(\[]", re.IGNORECASE)  # `"shop" or "road"`
+_PROPER = re.compile(r"(?:[^\\]|\\[\"\\/]|\\u[0-9a-fA-F]{4}|\\[nt](?![a-z]))*")
+_UNQUOTED = re.compile(r"(?:(?!,\s*[\"'\n]|\}\s*$).)*")
+_TAGS = re.compile(r"</?(?:final[_ ]?)?answer>", re.IGNORECASE)
 
 
-def _quoted(line: str) -> str | None:
-    if not line.startswith(('"', '\\"', '\\\\"')):
+def _quoted(line: str) -> tuple[str, int] | None:
+    """What quotation marks at the beginning of a line hold, and where they end; None where there are none, or several."""
+    pattern = _QUOTED if line.startswith('"') else _ESCAPED if line.startswith("\\") else _SINGLE
+    match = pattern.match(line)
+    if match is None or (pattern is not _SINGLE and _ANOTHER.match(line, match.end())):
         return None
-    match = _QUOTED.match(line)
-    return match[1] if match else None
+    text = match[1]
+    if pattern is _QUOTED and "\\" in text:
+        text = json.loads(f'"{text}"', strict=False) if _PROPER.fullmatch(text) else text.replace('\\"', '"')
+    return text, match.end()
 
 
-def _boxed(text: str, match: re.Match[str]) -> Statement | None:
+def _tagged(text: str, match: re.Match[str], kind: str) -> Statement | None:
+    """What `<answer>...</answer>` holds, its last line; without the second tag, which may have ended the response, its line."""
+    start = match.end()
+    end = text.find("</", start, start + MAX_BOX)
+    held = text[start : end if end >= 0 else start + MAX_STATEMENT].strip()
+    if end < 0:
+        held = held.split("\n", 1)[0].rstrip()
+    return Statement(held.rsplit("\n", 1)[-1].strip(), match.start(), start + len(held), kind)
+
+
+def _boxed(text: str, match: re.Match[str], kind: str) -> Statement | None:
     """What `\\boxed{...}` holds; None where its brace is not closed: the response was cut off in the middle of the answer."""
     position = match.end()
     while position < len(text) and text[position] in " \t":
@@ -172,6 +226,9 @@ def _boxed(text: str, match: re.Match[str]) -> Statement | None:
     return None
 
 
+_READERS: dict[str, Callable[[str, re.Match[str], str], Statement | None]] = {"boxed": _boxed, "tag": _tagged}
+
+
 def _joint(text: str, first: Statement, second: Statement) -> bool:
     between = text[first.end : second.start]
     return len(between) < 24 and "\n\n" not in between and bool(_BOX_JOINT.fullmatch(between)) and bool(between.strip(" $\n\\()"))
@@ -187,10 +244,17 @@ _KINDS: dict[Format, frozenset[str]] = {
 
 def asked_for(text: str, form: Format, is_form: Callable[[str], bool] = lambda _: False) -> Statement | None:
     """The last statement in the format that was asked for: what a strict reading reads."""
+    found = all_asked_for(text, form, is_form)
+    return found[-1] if found else None
+
+
+def all_asked_for(text: str, form: Format, is_form: Callable[[str], bool] = lambda _: False) -> list[Statement]:
+    """The statements in the format that was asked for: those after the thoughts, where there are any, else all."""
     if form not in _KINDS:
         raise ValueError(f"form is {form!r}, expected {', '.join(FORMATS)}")
-    found = statements(text, _KINDS[form], is_form)
-    return found[-1] if found else None
+    answer = after_thinking(text)
+    found = statements(answer, _KINDS[form], is_form)
+    return found if found or len(answer) == len(text) else statements(text, _KINDS[form], is_form)
 
 
 def any_format(text: str, line_marker: bool, is_form: Callable[[str], bool] = lambda _: False) -> list[Statement]:
@@ -209,4 +273,15 @@ def before_next_question(text: str, says_something: Callable[[str], bool]) -> st
     return text[: match.start()] if match and says_something(text[: match.start()]) else text
 
 
-__all__ = ["MAX_STATEMENT", "MAX_TEXT", "Statement", "any_format", "asked_for", "before_next_question", "shorten"]
+__all__ = [
+    "MAX_STATEMENT",
+    "MAX_TEXT",
+    "Statement",
+    "after_thinking",
+    "all_asked_for",
+    "any_format",
+    "asked_for",
+    "before_next_question",
+    "join",
+    "shorten",
+]

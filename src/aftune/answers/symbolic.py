@@ -11,8 +11,12 @@ from typing import Any
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Basic, Expr, Float, MatrixBase, Rational, Symbol, nan, oo, zoo
+from sympy import Basic, Expr, Float, I, MatrixBase, Rational, Symbol, nan, oo, zoo
 from sympy.core.cache import clear_cache
+
+from aftune.answers.equality import decide_atom
+from aftune.answers.spelling import for_parser
+from aftune.answers.structures import relation, same, structure
 
 logging.disable(logging.CRITICAL)
 
@@ -20,6 +24,7 @@ logging.disable(logging.CRITICAL)
 _POINTS = ("0.371", "1.618", "2.236", "3.317", "-0.577", "-1.732", "4.123", "0.087")
 _DIGITS = 30
 _ENOUGH_POINTS = 3
+_I = Symbol("i")
 _LATEX = [
     LatexExtractionConfig(
         normalization_config=NormalizationConfig(
@@ -32,11 +37,24 @@ _count = 0
 
 
 def compare(answer: str, gold: str) -> bool:
-    """Whether an answer equals the gold one; both LaTeX without delimiters. May take any time and memory."""
+    """Whether an answer equals the gold one, both in one spelling (`spelling.normal`): as a whole, or element by element. May take
+    any time and memory."""
     global _count
     _count += 1
     if _count % _CLEAR_EVERY == 0:
         clear_cache()
+    if _compare_whole(answer, gold):
+        return True
+    of_parts = any(structure(text) or relation(text)[1] for text in (answer, gold))
+    return of_parts and bool(same(answer, gold, _compare_parts))
+
+
+def _compare_parts(left: str, right: str) -> bool:
+    decided = decide_atom(left, right)
+    return _compare_whole(left, right) if decided is None else decided
+
+
+def _compare_whole(answer: str, gold: str) -> bool:
     left, right = _parse(answer), _parse(gold)
     if not left or not right:
         return False
@@ -45,13 +63,15 @@ def compare(answer: str, gold: str) -> bool:
         return bool(a == b)
     equal = bool(verify(right, left, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=True))
     if _is_plain(a) and _is_plain(b):
-        return _same_size(a, b) if equal else _same_everywhere(a, b)
+        if equal:
+            return _same_size(a, b)
+        return _same_everywhere(a, b) or bool({_I} & (a.free_symbols | b.free_symbols) and _same_everywhere(a.subs(_I, I), b.subs(_I, I)))
     return equal
 
 
 def _parse(text: str) -> list[Any]:
     return list(
-        parse(f"${text}$", extraction_config=_LATEX, fallback_mode="no_fallback", parsing_timeout=None, raise_on_error=True)
+        parse(f"${for_parser(text)}$", extraction_config=_LATEX, fallback_mode="no_fallback", parsing_timeout=None, raise_on_error=True)
     )
 
 

@@ -1,9 +1,9 @@
 """The process that compares expressions: reads one JSON request a line, answers one a line, and is killed when it takes too long.
 
-    python -m aftune.answers.worker SECONDS MEGABYTES
+    python -m aftune.answers.worker MEGABYTES
 
 LaTeX is parsed by math-verify's grammar alone: its other parsers hand text to functions that evaluate Python. A request that
-uses more CPU time than SECONDS ends the process at once, also within one long multiplication: the alarm is not caught.
+uses more CPU time than its `seconds` ends the process at once, also within one long multiplication: the alarm is not caught.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def main() -> None:
-    seconds, megabytes = float(sys.argv[1]), int(sys.argv[2])
+    megabytes = int(sys.argv[1])
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
@@ -34,7 +34,7 @@ def main() -> None:
     replies.flush()
     for line in sys.stdin:
         request: Any = json.loads(line)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_PROF, request["seconds"])
         try:
             reply = "equal" if compare(request["answer"], request["gold"]) else "different"
         except MemoryError:

@@ -40,7 +40,7 @@ def import_candidates(section: ImportSection, data: Path | None, problems: Seque
     Raises DataError where there is no such file, or no candidate in it for any of them.
     """
     path = find_source(section, data)
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")) if path.is_dir() else [path]
     imported = match(chain.from_iterable(FORMATS[section.format](file, section.columns) for file in files), problems)
     if not imported.candidates:
         raise DataError(f"{path}: holds no candidate for any of the {len(problems)} problems; check task.train and task.test")

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from aftune.data_files import read_rows
 from aftune.errors import DataError
 from aftune.importers.rows import Response, Row
 from aftune.recipe import ColumnsSection
-from aftune.records import PUBLISHED_VERDICT, read_json_lines
+from aftune.records import PUBLISHED_VERDICT
 
 KINDS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 
@@ -16,7 +17,7 @@ def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
 
     A solution without an `A:` line ran on until it was cut off. Raises DataError that names the line of a bad record.
     """
-    for place, row in read_json_lines(path):
+    for place, row in read_rows(path):
         try:
             question = row["question"].strip()
             solutions = [(kind, row[kind]["solution"].strip(), bool(row[kind]["is_correct"])) for kind in KINDS]

@@ -1,17 +1,17 @@
-"""Plain JSON Lines, a response a line: who asked, a text, and if known its index and finish reason; `columns` names them."""
+"""Plain JSON Lines (or a table), a response a line: which problem, a text, and if known its index and finish reason."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from aftune.data_files import read_rows
 from aftune.errors import DataError
-from aftune.importers.rows import Response, Row
+from aftune.importers.rows import Response, Row, index_of
 from aftune.recipe import ColumnsSection
-from aftune.records import read_json_lines
 
 
 def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
     """Problems are named by id, or by question; raises DataError that names the line of a bad record."""
-    for place, row in read_json_lines(path):
+    for place, row in read_rows(path):
         if not isinstance(row, dict) or not isinstance(row.get(columns.text), str):
             raise DataError(f"{place}: there is no text {columns.text!r}; correct this line or set candidates.columns.text")
         problem_id, question = row.get(columns.problem_id), row.get(columns.question)
@@ -20,9 +20,7 @@ def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
                 f"{place}: neither {columns.problem_id!r} nor {columns.question!r} says which problem this is; "
                 "set candidates.columns.problem_id or .question"
             )
-        index = row.get(columns.index)
-        if index is not None and (not isinstance(index, int) or isinstance(index, bool) or index < 0):
-            raise DataError(f"{place}: {columns.index} is {index!r}, expected a number from 0; correct this line")
+        index = index_of(place, row.get(columns.index), columns.index)
         finish = row.get(columns.finish_reason) or "stop"
         if finish not in ("stop", "length"):
             raise DataError(f"{place}: {columns.finish_reason} is {finish!r}, expected stop or length; correct this line")

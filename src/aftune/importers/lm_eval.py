@@ -6,12 +6,11 @@ those lines are left out, with the reason. Whether a response was cut off is not
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from aftune.data_files import read_rows
 from aftune.errors import DataError
 from aftune.importers.rows import Response, Row
 from aftune.recipe import ColumnsSection
-from aftune.records import read_json_lines
 
 
 def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
@@ -19,12 +18,15 @@ def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
 
     Problems are found by the document's id or question (`columns`). Raises DataError that names the line of a bad record.
     """
-    filters: dict[Any, str] = {}
-    for place, row in read_json_lines(path):
+    filters: dict[str | int, str] = {}
+    for place, row in read_rows(path):
         if not isinstance(row, dict) or not isinstance(row.get("doc"), dict) or not isinstance(row.get("resps"), list):
             raise DataError(f"{place}: expected doc and resps; write the file with lm_eval --log_samples")
         name = str(row.get("filter", "none"))
-        if filters.setdefault(row.get("doc_id", place), name) != name:
+        document = row.get("doc_id", place)
+        if not isinstance(document, str | int):
+            raise DataError(f"{place}: doc_id is {document!r:.80}, expected a number; correct this line")
+        if filters.setdefault(document, name) != name:
             continue
         doc = row["doc"]
         flat = [text for request in row["resps"] for text in (request if isinstance(request, list) else [request])]

@@ -8,35 +8,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from aftune.data_files import read_rows
 from aftune.errors import DataError
-from aftune.importers.rows import Response, Row
+from aftune.importers.rows import Response, Row, index_of
 from aftune.recipe import ColumnsSection
-from aftune.records import read_json_lines
 
 _FINISHED: dict[str, Literal["stop", "length"]] = {"stop": "stop", "length": "length"}
 
 
 def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
     """A row for each request; raises DataError that names the line of a bad record."""
-    for place, row in read_json_lines(path):
+    for place, row in read_rows(path):
         try:
             problem_id, _, number = str(row["custom_id"]).rpartition("#")
             numbered = bool(problem_id) and number.isdecimal()
-            yield Row(place, list(_responses(row)), problem_id if numbered else str(row["custom_id"]))
+            yield Row(place, list(_responses(place, row)), problem_id if numbered else str(row["custom_id"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{place}: expected custom_id and response.body.choices with message.content; correct this line"
             ) from error
 
 
-def _responses(row: dict[str, Any]) -> Iterator[Response]:
+def _responses(place: str, row: dict[str, Any]) -> Iterator[Response]:
     answer = row.get("response") or {}
     if row.get("error") or answer.get("status_code", 200) != 200:
         yield Response("", unusable=f"the request failed: {row.get('error') or answer.get('status_code')}")
         return
     body = answer["body"]
     settings = {"model": body["model"]} if "model" in body else {}
-    for choice in sorted(body["choices"], key=lambda choice: int(choice.get("index", 0))):
+    for choice in sorted(body["choices"], key=lambda choice: index_of(place, choice.get("index"), "index") or 0):
         text = choice["message"]["content"] if "message" in choice else choice["text"]
         finish = choice.get("finish_reason") or "stop"
         if not isinstance(text, str) or finish not in _FINISHED:

@@ -1,5 +1,6 @@
 """What every importer makes of a file: rows with responses, and which problem each row belongs to."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,10 @@ from typing import Any, Literal
 
 from aftune.errors import DataError
 from aftune.prompts import normalised
-from aftune.records import Candidate, Problem
+from aftune.records import Candidate, Problem, with_unique_ids
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_MAX_INDEX = 10**9
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,12 @@ def match(rows: Iterable[Row], problems: Sequence[Problem]) -> Imported:
     asks it: options belong to a problem, and a row does not name them.
 
     Candidates without an index of their own are numbered in the order in which they come. Raises DataError with the place
-    of a row whose index is taken.
+    of a row whose index is taken, RepeatedIdError for two problems of one id.
     """
-    ids = {problem.id for problem in problems}
+    ids: set[str] = set()
     by_question: dict[str, Problem | None] = {}  # None: several problems ask it
-    for problem in problems:
+    for problem in with_unique_ids(problems, "problems"):
+        ids.add(problem.id)
         first = by_question.setdefault(normalised(problem.question), problem)
         if first is not None and first.options != problem.options:
             by_question[normalised(problem.question)] = None
@@ -86,6 +91,14 @@ def _candidate(row: Row, problem_id: str, response: Response, used: set[int]) ->
 
 def _left_out(row: Row, reason: str, **details: str | None) -> dict[str, Any]:
     return {"place": row.place, "reason": reason} | {key: text[:200] for key, text in details.items() if text}
+
+
+def index_of(place: str, value: Any, name: str) -> int | None:
+    """A candidate's index, also as the digits that a table has; None stays None. Raises DataError for anything else."""
+    number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value.strip()) else value
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _MAX_INDEX):
+        raise DataError(f"{place}: {name} is {value!r:.80}, expected a number from 0; correct this line")
+    return number
 
 
 def texts(place: str, value: Any, what: str) -> Iterator[str]:

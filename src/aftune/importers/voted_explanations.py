@@ -5,13 +5,13 @@ A row of `commonsenseqa_train.csv` or `commonsenseqa_test.csv` is one person's v
 the explanations that this person accepts (`2|4|5`; nothing: none of them). The rows of a question need not stand together.
 """
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from aftune.data_files import scan_table
 from aftune.errors import DataError
 from aftune.records import Candidate, Feedback, Group, Problem
 
@@ -112,24 +112,21 @@ def _reason_to_drop(texts: Sequence[str], means: Sequence[float], index: int) ->
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """`(file:line, row)` of all rows, each with all columns."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", strict=True)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path}:1: there is no column {missing[0]}; expected a commonsenseqa_*.csv with a vote a row")
-            for row in reader:
-                place = f"{path}:{reader.line_num}"
-                if "" in row or None in row.values():
-                    raise DataError(f"{place}: expected {len(reader.fieldnames or ())} fields; correct this row")
-                _check(place, row)
-                yield place, row
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the path") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.reader.line_num}: not valid CSV ({error}); correct this row") from error
+    table = scan_table(path)
+    _, names = next(table, ("", ()))
+    if isinstance(names, DataError):
+        raise names
+    missing = [name for name in _COLUMNS if name not in names]
+    if missing:
+        raise DataError(f"{path}:1: there is no column {missing[0]}; expected a commonsenseqa_*.csv with a vote a row")
+    for place, fields in table:
+        if isinstance(fields, DataError):
+            raise fields
+        if len(fields) != len(names):
+            raise DataError(f"{place}: expected {len(names)} fields; correct this row")
+        row = dict(zip(names, fields, strict=True))
+        _check(place, row)
+        yield place, row
 
 
 def _check(place: str, row: dict[str, str]) -> None:

@@ -32,6 +32,7 @@ def benchmark(
     folder that holds another benchmark and for letters of a task without options, DataError for a question that does not fit
     the model's context, unless task.skip_too_long is set.
     """
+    out = out.expanduser()
     recipe = recipe_from({"run_dir": str(out), "model": {"name": model}, "task": {"name": task}}, overrides, "aftune benchmark")
     if recipe.task.name != task or recipe.model.name != model:
         raise UsageError("aftune benchmark: model and task are the first two arguments; leave model.name and task.name out")
@@ -89,7 +90,7 @@ def _examples(context: Context) -> list[Problem]:
     """Training problems to show, none of which is measured."""
     task, recipe = context.task, context.recipe
     measured = frozenset(question_key(problem.question, problem.options) for problem in task.stream(recipe.task.test))
-    return choose_examples(task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.reference_response, measured)
+    return choose_examples(task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.sound_reference, measured)
 
 
 def _letters(context: Context, task: tasks.ChoiceTask, out: Path) -> dict[str, Any]:

@@ -14,14 +14,16 @@ from rich.markup import escape
 
 from aftune.diagnosis import diagnose
 from aftune.errors import UsageError
+from aftune.pipeline import claim, runner, stages
 from aftune.pipeline import methods as known
-from aftune.pipeline import runner, stages
 from aftune.pipeline.methods import Method
 from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Shared
 from aftune.pipeline.workers import executor
 from aftune.recipe import Recipe, with_settings
+
+RESULTS = ("compare.html", "compare.csv", "compare.json")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,25 @@ def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: 
 
 def _seed_folder(recipe: Recipe, seed: int) -> Path:
     return recipe.run_dir / f"seed-{seed}"
+
+
+def make_room(wanted: Comparison, *, overwrite: bool) -> None:
+    """Raises UsageError where the directory of a seed holds the run of another recipe, unless that is to be overwritten: then it is
+    removed. Results that will not be those of the runs are removed too."""
+    plans = []
+    for seed in wanted.seeds:
+        shared = wanted.shared(seed)
+        run = RunDirectory(shared.recipe.run_dir)
+        earlier = shared.plan()
+        if claim.claim(shared.recipe, run, earlier, overwrite=overwrite):
+            earlier = shared.plan()
+        plans += earlier
+        for method in wanted.methods:
+            own = wanted.method_recipe(method, seed)
+            plans += runner.plan(own, RunDirectory(own.run_dir), method.stages(own), earlier)
+    if all(item.status == "new" for item in plans) or any(item.status == "redo" for item in plans):
+        for name in RESULTS:
+            (wanted.recipe.run_dir / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -307,7 +307,7 @@ def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]
     except AftuneError:
         return _ASSUMED_TOKENS
     section = recipe.prompt
-    examples = choose_examples(problems, section.few_shot, recipe.seed, task.reference_response) if section.few_shot else []
+    examples = choose_examples(problems, section.few_shot, recipe.seed, task.sound_reference) if section.few_shot else []
     prompter = make_prompter(tokenizer, task, section, examples)
     prompts = [len(prompter(problem)) for problem in problems]
     responses = [len(tokenizer(task.reference_response(problem) or "")["input_ids"]) for problem in problems]

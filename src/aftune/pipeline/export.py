@@ -25,6 +25,7 @@ def export(
     form: `groups`, or another format of a file that holds groups (`voted_explanations`).
     Raises UsageError for a target that the source cannot give, StageError where the run has not come so far.
     """
+    source, out = source.expanduser(), out.expanduser()
     if target not in TARGETS:
         raise UsageError(f"--to is {target!r}, expected {', '.join(TARGETS)}")
     if not source.is_dir():

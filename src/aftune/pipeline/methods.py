@@ -10,6 +10,7 @@ import yaml
 from aftune.errors import UsageError
 from aftune.pipeline.stages import ALIGN, CONTROL, MEASURE, REFERENCE, Stage, needs_reference, round_stages
 from aftune.recipe import AlignSection, Recipe, with_settings
+from aftune.yaml_text import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def parse(text: str) -> Method:
         if _KEYS[key] in varied:
             raise UsageError(f"compare: {text!r} sets {_KEYS[key]} twice; remove one")
         try:
-            varied[_KEYS[key]] = yaml.safe_load(value)
+            varied[_KEYS[key]] = parse_yaml(value)
         except yaml.YAMLError as error:
             raise UsageError(f"compare: {setting!r} in {text!r}: the value is not valid YAML; correct it") from error
     title = ", ".join([base.title, *(_words(key, value) for key, value in varied.items())])

@@ -1,6 +1,6 @@
 """Settling `model.precision: auto`: once for a run, which keeps what was chosen wherever it goes on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aftune.models import pick_device
@@ -39,12 +39,3 @@ def settle(recipe: Recipe, runs: Sequence[RunDirectory]) -> Settled:
     chosen, why = (faster_precision(device), str(product_rates(device))) if kept is None else (kept, "as this run began")
     model = recipe.model.model_copy(update={"precision": chosen})
     return Settled(recipe.model_copy(update={"model": model}), why)
-
-
-def settle_run(recipe: Recipe, run: RunDirectory, report: Callable[[str], None]) -> Recipe:
-    """The recipe with the precision of its run, which is reported and noted in the manifest."""
-    settled = settle(recipe, [run])
-    for line in settled.lines():
-        report(line)
-    run.note_precision(settled.recipe.model.precision, settled.why)
-    return settled.recipe

@@ -11,19 +11,23 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 import aftune
 from aftune.errors import StageError
 from aftune.recipe import Recipe
 from aftune.records import write_json, write_lines
+from aftune.yaml_text import parse_yaml
 
 _LARGE_FILE = 64 * 2**20  # of larger files (weights) the size and both ends are hashed
 _FULL = 2**18  # bytes
+_UNUSED = "unused"  # the folder for stages that the recipe no longer has
 
 
 class RunDirectory:
@@ -35,8 +39,10 @@ class RunDirectory:
     def folder(self, stage: str) -> Path:
         return self.path / stage
 
-    def create(self) -> None:
-        """Makes the directory; raises StageError where nothing can be written to it."""
+    def create(self) -> list[Path]:
+        """Makes the directory and gives what was not there before, innermost first; raises StageError where nothing can be written
+        to it."""
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / ".lock").touch()
@@ -44,6 +50,48 @@ class RunDirectory:
             raise StageError(
                 f"run_dir: {self.path} cannot be written ({error.strerror}); choose another with run_dir=FOLDER"
             ) from error
+        return made
+
+    def undo(self, made: Sequence[Path]) -> None:
+        """Removes a directory that `create` made, and those around it, where no stage was finished in it."""
+        if not made or self.has_finished():
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in made[1:]:
+            with suppress(OSError):  # somebody else's files are in it by now
+                folder.rmdir()
+
+    def has_finished(self) -> bool:
+        """Whether any stage is finished."""
+        return any(entry["status"] == "finished" for entry in self.manifest()["stages"].values())
+
+    def clear(self) -> None:
+        """Removes what a run has written, the runs of a comparison that build on it included, and nothing else."""
+        for name in (*self.manifest()["stages"], _UNUSED, "methods"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("report.html", "metrics.json", "recipe.yaml", "manifest.json"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def set_aside(self, stage: str) -> Path:
+        """Moves a stage's folder to where nobody takes it for current, and gives its place there."""
+        manifest = self.manifest()
+        del manifest["stages"][stage]
+        place = self.path / _UNUSED / stage
+        shutil.rmtree(place, ignore_errors=True)
+        if self.folder(stage).exists():
+            place.parent.mkdir(exist_ok=True)
+            self.folder(stage).rename(place)
+        write_json(self.path / "manifest.json", manifest)
+        return place
+
+    def recipe_values(self) -> dict[str, Any]:
+        """The keys of the recipe that was run here, whatever version wrote them; empty where there is none."""
+        path = self.path / "recipe.yaml"
+        try:
+            values = parse_yaml(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except (ValueError, yaml.YAMLError) as error:
+            raise StageError(f"{path}: cannot be read ({error}); remove it, or choose another run_dir") from error
+        return values if isinstance(values, dict) else {}
 
     def write_recipe(self, recipe: Recipe) -> None:
         """The resolved recipe of what is being run."""

@@ -12,10 +12,9 @@ from rich.markup import escape
 import aftune
 from aftune import models
 from aftune.errors import AftuneError, StageError
-from aftune.importers import find_source
+from aftune.pipeline import claim, task
 from aftune.pipeline import stages as registry
-from aftune.pipeline import task
-from aftune.pipeline.precision import settle_run
+from aftune.pipeline.precision import settle
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
 from aftune.pipeline.stages import Stage
 from aftune.recipe import Recipe
@@ -98,32 +97,57 @@ def run_stages(
     *,
     stages: Sequence[Stage] | None = None,
     shared: Shared | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Runs all stages of a recipe, or `only` one, or other `stages`, and gives the manifest's entries.
 
-    Raises StageError when a stage is asked for before one that it reads.
+    Raises StageError when a stage is asked for before one that it reads, UsageError where the directory holds the run of another
+    recipe, unless that is to be overwritten. What is refused leaves no directory that was not there.
     """
     from aftune.pipeline.context import Context
 
     check(recipe)
     run = RunDirectory(recipe.run_dir)
-    run.create()
-    with run.locked():
-        recipe = settle_run(recipe, run, report)
-        context = Context(recipe, run, RunDirectory(shared.recipe.run_dir) if shared else None)
-        earlier = shared.plan() if shared else []
-        wanted = [item for item in plan(recipe, run, stages, earlier) if only in (None, item.stage.name)]
-        if only is not None:
-            if not wanted:
-                raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists those that it has")
-            _check_inputs(*wanted)
-        if recipe.candidates and any(item.stage.name == "sample" and item.status != "finished" for item in wanted):
-            find_source(recipe.candidates, recipe.data)  # before a stage is emptied or another one has taken its time
-        run.write_recipe(recipe)
-        for item in wanted:
-            _run_one(context, item, report)
-        entries: dict[str, Any] = run.manifest()["stages"]
-        return entries
+    settled = settle(recipe, [run])
+    recipe = settled.recipe
+    for line in settled.lines():
+        report(line)
+    context = Context(recipe, run, RunDirectory(shared.recipe.run_dir) if shared else None)
+
+    def plans() -> list[Plan]:
+        return plan(recipe, run, stages, shared.plan() if shared else [])
+
+    claim.check_inputs(context, _wanted(plans(), only))
+    made = run.create()
+    try:
+        with run.locked():
+            current = plans()
+            if claim.claim(recipe, run, current, overwrite=overwrite):
+                report(f"the run of another recipe in {escape(str(run.path))} was removed")
+                current = plans()
+            wanted = _wanted(current, only)
+            if stages is None:
+                claim.put_away(run, current, report)
+            run.write_recipe(recipe)
+            run.note_precision(recipe.model.precision, settled.why)
+            for item in wanted:
+                _run_one(context, item, report)
+            entries: dict[str, Any] = run.manifest()["stages"]
+            return entries
+    except AftuneError:
+        run.undo(made)
+        raise
+
+
+def _wanted(plans: Sequence[Plan], only: str | None) -> list[Plan]:
+    """All, or `only` one that is ready to run."""
+    if only is None:
+        return list(plans)
+    wanted = [item for item in plans if item.stage.name == only]
+    if not wanted:
+        raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists those that it has")
+    _check_inputs(*wanted)
+    return wanted
 
 
 def _check_inputs(item: Plan) -> None:

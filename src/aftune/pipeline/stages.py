@@ -92,11 +92,11 @@ REFERENCE = Stage(
     needs_reference,
 )
 ALIGN = Stage(
-    "align", 2, ("prepare", "sft", "label", "reference"), "training:align", "align/model", _section("align", "seed", "model")
+    "align", 3, ("prepare", "sft", "label", "reference"), "training:align", "align/model", _section("align", "seed", "model")
 )
 CONTROL = Stage(
     "control",
-    2,
+    3,
     ("prepare", "sft", "label"),
     "training:control",
     "control/model",
@@ -124,7 +124,7 @@ MEASURE = Stage(
     _section("evaluate", "label", "seed", "model"),
 )
 
-PREPARE = Stage("prepare", 2, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings)
+PREPARE = Stage("prepare", 3, (), "prepare:prepare", "prepare/left_out.json", _prepare_settings)
 SFT = Stage(
     "sft",
     2,

@@ -14,7 +14,7 @@ from transformers.trainer_callback import PrinterCallback
 from aftune.encoding import EncodedGroup
 from aftune.errors import DataError
 from aftune.evaluation.accuracy import greedy_accuracy
-from aftune.models import pick_device
+from aftune.models import pick_device, saved_dtype
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.stages import needs_reference
 from aftune.pipeline.task import default_feedback
@@ -127,7 +127,7 @@ def _train(
     if patience is not None:
         trainer.add_callback(EarlyStoppingCallback(patience))
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
-    save_policy(trainer.model, context.tokenizer, folder / "model")
+    save_policy(trainer.model.to(saved_dtype(context.recipe.model)), context.tokenizer, folder / "model")
     write_json(folder / "log.json", _finite(trainer.state.log_history))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return _summary(trainer)
@@ -153,7 +153,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         output_dir=str(folder),
         learning_rate=section.learning_rate,
         lr_scheduler_type=section.lr_schedule,
-        warmup_steps=section.warmup_fraction,  # below 1 the Trainer takes it as a share of all steps
+        warmup_fraction=section.warmup_fraction,
         num_train_epochs=section.num_epochs,
         per_device_train_batch_size=section.batch_size,
         token_budget=section.token_budget,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aftune.progress import progress_bar
-from aftune.records import Candidate, Problem, append_records, drop_partial_line, read_records
+from aftune.records import Candidate, Problem, append_records, drop_partial_line, read_records, with_unique_ids
 from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings
 from aftune.seeds import derive_seed
 
@@ -23,15 +23,15 @@ def collect_candidates(
     path: Path,
     title: str,
 ) -> list[Candidate]:
-    """`num_candidates` for each problem, those with the longest prompts first.
+    """`num_candidates` for each problem, in the order of the problems; those with the longest prompts are made first.
 
-    prompter: the ids of a problem's prompt.
+    prompter: the ids of a problem's prompt. Raises RepeatedIdError for two problems of one id.
 
     Work is done in blocks of whole problems, each written when it is finished, in the order above. Blocks are the same however
     often the run is broken off: a file that ends within one is cut back to its start. What a run holds together in a batch
     touches the last bits of its numbers, so only whole blocks are sure to come out the same.
     """
-    prompts = {problem.id: prompter(problem) for problem in problems}
+    prompts = {problem.id: prompter(problem) for problem in with_unique_ids(problems, title)}
     by_length = sorted(problems, key=lambda problem: -len(prompts[problem.id]))
     jobs = [(problem.id, index) for problem in by_length for index in range(num_candidates)]
     block_size = math.ceil(ROUNDS * engine.batch_size / num_candidates) * num_candidates

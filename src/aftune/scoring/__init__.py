@@ -2,6 +2,7 @@
 
 from aftune.scoring.abilities import Abilities, abilities
 from aftune.scoring.batches import Batch, Pass, collate, make_pass
+from aftune.scoring.finite import damaged_weight, why_not_finite
 from aftune.scoring.logprobs import ResponseLogprobs, response_logprobs, rows_of_segments
 from aftune.scoring.score import ScoredGroup, group_logprobs, score_groups
 
@@ -13,9 +14,11 @@ __all__ = [
     "ScoredGroup",
     "abilities",
     "collate",
+    "damaged_weight",
     "group_logprobs",
     "make_pass",
     "response_logprobs",
     "rows_of_segments",
     "score_groups",
+    "why_not_finite",
 ]

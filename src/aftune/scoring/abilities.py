@@ -10,9 +10,13 @@ from torch import Tensor
 
 from aftune.scoring.attention import Segment, row_arguments, shared_prefix_attention
 from aftune.scoring.head import chunked_logprobs, replaced_head
+from aftune.scoring.probe import distance, float32_weights, ordinary_probe
 
-_PROMPT, _RESPONSES = [3, 4, 5], ([6, 7, 8], [9, 6])
 _SUPPORTED_LAYERS = {"full_attention", "sliding_attention"}
+# What sums in another order may change in float32, as a share of the logits: measured 2e-7 to 1e-6.
+_ROUNDING = 1e-4
+# How many times the model's own rounding error a row with a shared prompt may have in bfloat16 or float16; measured 0.9 to 1.8.
+_TIMES_OWN_ERROR = 3.0
 
 
 @dataclass(frozen=True)
@@ -33,65 +37,84 @@ def abilities(model: Any) -> Abilities:
         training = model.training
         model.eval()
         with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
-            found = Abilities(_shared_prefix(model), _chunked_head(model))
+            trial = _Trial(model)
+            obstacle, chunked_head = trial.obstacle_to_sharing(), trial.chunked_head()
         model.train(training)
         name = type(model).__name__
-        if not found.shared_prefix:
-            warnings.warn(f"{name} cannot share a prompt between responses: each is computed with its own prompt", stacklevel=2)
-        if not found.chunked_head:
+        if obstacle:
+            text = f"{name} cannot share a prompt between responses ({obstacle}): each is computed with its own prompt"
+            warnings.warn(text, stacklevel=2)
+        if not chunked_head:
             warnings.warn(f"{name} changes its logits after the head: they are held for all tokens at once", stacklevel=2)
-        _known[model] = found
+        _known[model] = Abilities(not obstacle, chunked_head)
     return _known[model]
 
 
-def _shared_prefix(model: Any) -> bool:
-    layers = set(getattr(model.config, "layer_types", None) or ()) - _SUPPORTED_LAYERS
-    if layers or not getattr(model, "_supports_attention_backend", False):
-        return False
-    lengths = [len(response) for response in _RESPONSES]
-    ids = torch.tensor([_PROMPT + [token for response in _RESPONSES for token in response]], device=model.device)
-    positions = torch.tensor([[t for n in (0, *lengths) for t in _positions(n)]], device=model.device)
-    segments = [Segment(0, len(_PROMPT), tuple(lengths))]
-    try:
-        with shared_prefix_attention(model):
-            logits_T_V = model(
-                input_ids=ids, position_ids=positions, use_cache=False, **row_arguments(segments, model.device)
-            ).logits[0]
-    except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
-        return False  # it takes no segments, or no attention but its own
-    starts = [len(_PROMPT), len(_PROMPT) + lengths[0]]
-    return all(
-        _same(logits_T_V[start : start + len(response)], _own_logits(model, response)[len(_PROMPT) :])
-        for start, response in zip(starts, _RESPONSES, strict=True)
-    )
+class _Trial:
+    """Both short cuts in float32 with the model's weights, where they have to give the same numbers; and the shared prefix in the
+    weights' own type, where its error must not be much larger than the model's own."""
 
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.probe = ordinary_probe(model.config)
 
-def _positions(num_response: int) -> range:
-    """Of the prompt for 0, else of a response of that length."""
-    return range(len(_PROMPT), len(_PROMPT) + num_response) if num_response else range(len(_PROMPT))
+    def obstacle_to_sharing(self) -> str:
+        """In words; '' where there is none."""
+        if layers := set(getattr(self.model.config, "layer_types", None) or ()) - _SUPPORTED_LAYERS:
+            return f"it has layers of {' and '.join(sorted(layers))}"
+        if not getattr(self.model, "_supports_attention_backend", False):
+            return "its attention cannot be replaced"
+        try:
+            with float32_weights(self.model):
+                truth_M_V, shared_M_V = self._own(), self._shared()
+            if not torch.isfinite(truth_M_V).any():
+                return ""  # whoever asks for scores is told
+            if not (error := distance(shared_M_V, truth_M_V)) <= _ROUNDING:
+                return f"its logits change by {error:.1%}"
+            if self.model.dtype in (torch.float32, torch.float64):
+                return ""
+            own, error = distance(self._own(), truth_M_V), distance(self._shared(), truth_M_V)
+        except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as failure:
+            return f"it takes no rows of segments: {str(failure).partition(chr(10))[0][:100]}"
+        if not error <= _TIMES_OWN_ERROR * own + _ROUNDING:
+            return f"in {self.model.dtype} its logits are wrong by {error:.1%}, without it by {own:.1%}"
+        return ""
 
+    def chunked_head(self) -> bool:
+        head = self.model.get_output_embeddings()
+        if type(head) is not torch.nn.Linear:  # an adapter on the head is more than its weight
+            return False
+        ids = torch.tensor([self.probe.prompt], device=self.model.device)
+        targets_M = ids[0, 1:]
 
-def _chunked_head(model: Any) -> bool:
-    head = model.get_output_embeddings()
-    if type(head) is not torch.nn.Linear:  # an adapter on the head is more than its weight
-        return False
-    ids = torch.tensor([_PROMPT], device=model.device)
-    targets = ids[0, 1:]
+        def logprobs(hidden: Tensor, head: torch.nn.Linear) -> Tensor:
+            return chunked_logprobs(hidden[0, :-1], head.weight, head.bias, targets_M)
 
-    def logprobs(hidden: Tensor, head: torch.nn.Linear) -> Tensor:
-        return chunked_logprobs(hidden[0, :-1], head.weight, head.bias, targets)
+        with float32_weights(self.model):
+            with replaced_head(self.model, logprobs):
+                ours_M = self.model(input_ids=ids, use_cache=False).logits
+            logits_M_V = self.model(input_ids=ids, use_cache=False).logits[0, :-1]
+        if not torch.isfinite(logits_M_V).any():
+            return True
+        return distance(ours_M, logits_M_V.float().log_softmax(-1).gather(1, targets_M[:, None])[:, 0]) <= _ROUNDING
 
-    with replaced_head(model, logprobs):
-        ours = model(input_ids=ids, use_cache=False).logits
-    theirs = _own_logits(model, [])[:-1].float().log_softmax(-1).gather(1, targets[:, None])[:, 0]
-    return _same(ours, theirs)
+    def _own(self) -> Tensor:
+        """[M, V], the logits at all responses, each computed as one text with the prompt."""
+        texts = [torch.tensor([self.probe.prompt + ids], device=self.model.device) for ids in self.probe.responses]
+        logits = [self.model(input_ids=ids, use_cache=False).logits[0, len(self.probe.prompt) :] for ids in texts]
+        return torch.cat(logits)
 
-
-def _own_logits(model: Any, response: list[int]) -> Tensor:
-    logits: Tensor = model(input_ids=torch.tensor([_PROMPT + response], device=model.device), use_cache=False).logits[0]
-    return logits
-
-
-def _same(ours: Tensor, theirs: Tensor) -> bool:
-    tolerance = 1e-3 if theirs.dtype in (torch.float32, torch.float64) else 0.1
-    return bool(torch.allclose(ours.float(), theirs.float(), rtol=tolerance, atol=tolerance))
+    def _shared(self) -> Tensor:
+        """The same from one row."""
+        prompt, responses, device = self.probe.prompt, self.probe.responses, self.model.device
+        lengths = tuple(map(len, responses))
+        ids = prompt + [token for response in responses for token in response]
+        positions = [*range(len(prompt)), *(len(prompt) + t for length in lengths for t in range(length))]
+        with shared_prefix_attention(self.model):
+            logits: Tensor = self.model(
+                input_ids=torch.tensor([ids], device=device),
+                position_ids=torch.tensor([positions], device=device),
+                use_cache=False,
+                **row_arguments([Segment(0, len(prompt), lengths)], device, self.model.config),
+            ).logits
+        return logits[0, len(prompt) :]

@@ -44,13 +44,15 @@ def shared_prefix_attention(model: Any) -> Iterator[None]:
         config._attn_implementation = before
 
 
-def row_arguments(segments: list[Segment], device: torch.device) -> dict[str, Any]:
+def row_arguments(segments: list[Segment], device: torch.device, config: Any = None) -> dict[str, Any]:
     """What a model's forward takes for a row beside its ids.
 
     Transformers hands a mask of four dimensions on as it is. This one fits no attention but ours: a forward pass outside of
-    `shared_prefix_attention` fails instead of mixing up the responses.
+    `shared_prefix_attention` fails instead of mixing up the responses. A model whose `config` says
+    that it balances the load of its experts would take it for the tokens to count, and gets none.
     """
-    return {"attention_mask": torch.empty((1, 1, 0, 0), dtype=torch.bool, device=device), "segments": segments}
+    mask = None if getattr(config, "output_router_logits", False) else torch.empty((1, 1, 0, 0), dtype=torch.bool, device=device)
+    return {"attention_mask": mask, "segments": segments}
 
 
 def _attention(

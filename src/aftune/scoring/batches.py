@@ -6,7 +6,8 @@ rows of its own, and a group too large for one row has several (its rows are the
 one at a time).
 
 Tensor suffixes: _P problems, _G responses of a problem, _T tokens of a row, _N responses of a row, _M response tokens of a
-row. Dimension 0 of a pass's tensors is always problems, so that nothing that splits a batch can tear a group apart.
+row, _L tokens of a response. Dimension 0 of a pass's tensors is always problems, so that nothing that splits a batch can tear
+a group apart.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,8 +29,9 @@ class Row(TypedDict):
     segments: list[Segment] | None  # of a shared row
     predictors_M: Tensor  # where, in the flattened row, the hidden state stands that predicts each response token
     targets_M: Tensor  # [M] int64, the response tokens
-    lengths_N: Tensor  # [N] int64, tokens of each response
+    places_N_L: Tensor  # [N, L] int64, where in M the tokens of each response stand; M where it has no more
     responses_N: Tensor  # [N] int64, p * G + g of each response
+    num_tokens: int  # without padding
     needs_gradient: bool
 
 
@@ -50,6 +52,7 @@ class Batch(TypedDict):
 
     problems: Tensor  # [P], the numbers of all groups
     passes: list[Pass]
+    groups: list[EncodedGroup]  # what it was made of
 
 
 # Which responses the alignment loss uses, and to which of them it has gradients, from qualities and mask [P, G].
@@ -65,7 +68,7 @@ def collate(
         make_pass([groups[i] for i in sorted(indices)], token_budget=token_budget, shared_prefix=shared_prefix, needs=needs)
         for indices in _bins(sizes, token_budget)
     ]
-    return Batch(problems=torch.arange(len(groups)), passes=[made for made in passes if made["rows"]])
+    return Batch(problems=torch.arange(len(groups)), passes=[made for made in passes if made["rows"]], groups=list(groups))
 
 
 def make_pass(
@@ -199,7 +202,15 @@ def _row(
         segments=segments,
         predictors_M=torch.tensor(predictors),
         targets_M=torch.tensor([token for _, response in responses for token in response]),
-        lengths_N=torch.tensor([len(response) for _, response in responses]),
+        places_N_L=_places([len(response) for _, response in responses]),
         responses_N=torch.tensor([index for index, _ in responses]),
+        num_tokens=sum(map(len, ids)) if mask is None else sum(map(sum, mask)),
         needs_gradient=needs_gradient,
     )
+
+
+def _places(lengths: Sequence[int]) -> Tensor:
+    """[N, L]: the numbers of each response's tokens among all of them, the number of all where it has no more."""
+    length_N1 = torch.tensor(lengths)[:, None]
+    place_N_L = length_N1.cumsum(0) - length_N1 + torch.arange(max(lengths))
+    return torch.where(torch.arange(max(lengths)) < length_N1, place_N_L, sum(lengths))

@@ -21,10 +21,15 @@ from aftune.scoring.precision import score_dtype
 
 @dataclass(frozen=True)
 class ResponseLogprobs:
-    """Summed log-probabilities (nats) and lengths (tokens, the end-of-sequence token included) of responses, [P, G]."""
+    """Summed log-probabilities (nats) and lengths (tokens, the end-of-sequence token included) of responses, [P, G].
+
+    router_loss: the load-balancing loss of the experts of each row with gradients, times the row's tokens, summed; None for a model
+    that returns none.
+    """
 
     sums_P_G: Tensor
     lengths_P_G: Tensor
+    router_loss: Tensor | None = None
 
     @property
     def scores_P_G(self) -> Tensor:
@@ -42,16 +47,21 @@ def response_logprobs(model: Any, batch: Pass) -> ResponseLogprobs:
     lengths_P_G = batch["response_lengths"]
     several = sum(row["needs_gradient"] for row in batch["rows"]) > 1
     sums_PG = torch.zeros(lengths_P_G.numel(), device=lengths_P_G.device)
+    router_losses: list[Tensor] = []
     for row in batch["rows"]:
         if not row["needs_gradient"]:
             with torch.no_grad():
-                sums_N = _row_sums(model, row)
-        elif several and torch.is_grad_enabled():
-            sums_N = checkpoint(partial(_one_of_several, model, row), use_reentrant=False)
+                sums_N, _ = _row_sums(model, row)
         else:
-            sums_N = _row_sums(model, row)
+            if several and torch.is_grad_enabled():
+                sums_N, router_loss = checkpoint(partial(_one_of_several, model, row), use_reentrant=False)
+            else:
+                sums_N, router_loss = _row_sums(model, row)
+            if router_loss is not None:
+                router_losses.append(router_loss * row["num_tokens"])
         sums_PG = sums_PG.to(sums_N.dtype).index_copy(0, row["responses_N"], sums_N)
-    return ResponseLogprobs(sums_PG.view_as(lengths_P_G), lengths_P_G)
+    router_loss = torch.stack(router_losses).sum() if router_losses else None
+    return ResponseLogprobs(sums_PG.view_as(lengths_P_G), lengths_P_G, router_loss)
 
 
 @contextmanager
@@ -65,19 +75,19 @@ def rows_of_segments(model: Any) -> Iterator[None]:
         yield
 
 
-def _one_of_several(model: Any, row: Row) -> Tensor:
+def _one_of_several(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
     """As `_row_sums`, for a row that shall need no memory beside that of another one."""
     if row["input_ids"].device.type == "cpu":
         machine.give_back_freed_memory()
     return _row_sums(model, row)
 
 
-def _row_sums(model: Any, row: Row) -> Tensor:
-    """[N], summed log-probabilities of a row's responses."""
+def _row_sums(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
+    """[N], summed log-probabilities of a row's responses; and the load-balancing loss of the model's experts on it."""
     inner = extract_model_from_parallel(model)
     arguments: dict[str, Any] = {"attention_mask": row["attention_mask"]}
     if row["segments"] is not None:
-        arguments = row_arguments(row["segments"], row["input_ids"].device)
+        arguments = row_arguments(row["segments"], row["input_ids"].device, inner.config)
     forward = partial(model, input_ids=row["input_ids"], position_ids=row["position_ids"], use_cache=False, **arguments)
 
     def logprobs(hidden: Tensor, head: torch.nn.Linear) -> Tensor:
@@ -87,9 +97,13 @@ def _row_sums(model: Any, row: Row) -> Tensor:
     with rows_of_segments(model) if row["segments"] is not None else nullcontext():
         if abilities(inner).chunked_head:
             with replaced_head(inner, logprobs):
-                logprobs_M = forward().logits
+                outputs = forward()
+            logprobs_M = outputs.logits
         else:
-            logits_M_V = forward().logits.flatten(0, 1)[row["predictors_M"]]
+            outputs = forward()
+            logits_M_V = outputs.logits.flatten(0, 1)[row["predictors_M"]]
             logits_M_V = logits_M_V.to(score_dtype(logits_M_V.dtype))
             logprobs_M = -torch.nn.functional.cross_entropy(logits_M_V, row["targets_M"], reduction="none")
-    return torch.segment_reduce(logprobs_M, "sum", lengths=row["lengths_N"])
+    # A sum in the same order everywhere, by what every device has (torch.segment_reduce is not on Apple's GPUs).
+    sums_N = torch.nn.functional.pad(logprobs_M, (0, 1))[row["places_N_L"]].sum(1)
+    return sums_N, getattr(outputs, "aux_loss", None)

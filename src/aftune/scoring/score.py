@@ -12,6 +12,7 @@ from aftune.encoding import EncodedGroup
 from aftune.errors import DataError
 from aftune.scoring.abilities import abilities
 from aftune.scoring.batches import make_pass
+from aftune.scoring.finite import why_not_finite
 from aftune.scoring.logprobs import response_logprobs
 
 
@@ -63,16 +64,13 @@ def _scored(model: Any, groups: list[EncodedGroup], token_budget: int) -> list[S
     made = make_pass(groups, token_budget=token_budget, shared_prefix=abilities(model).shared_prefix)
     logprobs = response_logprobs(model, send_to_device(made, model.device))
     rows = zip(groups, logprobs.sums_P_G.tolist(), logprobs.lengths_P_G.tolist(), strict=True)
-    return [_scored_group(group, sums, lengths) for group, sums, lengths in rows]
+    return [_scored_group(model, group, sums, lengths) for group, sums, lengths in rows]
 
 
-def _scored_group(group: EncodedGroup, sums: list[float], lengths: list[int]) -> ScoredGroup:
+def _scored_group(model: Any, group: EncodedGroup, sums: list[float], lengths: list[int]) -> ScoredGroup:
     number = len(group.response_ids)
     if not all(map(math.isfinite, sums[:number])):
-        raise DataError(
-            f"{group.problem_id}: the model gives log-probabilities that are not finite; "
-            "its training has diverged: lower learning_rate"
-        )
+        raise DataError(f"{group.problem_id}: the model gives log-probabilities that are not finite: {why_not_finite(model)}")
     return ScoredGroup(sums[:number], lengths[:number])
 
 

@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 from aftune.answers import CHOICE, judge
 from aftune.answers.choices import LETTERS
 from aftune.errors import DataError
-from aftune.records import Problem, read_json_lines, text_lines
+from aftune.records import Problem
 from aftune.tasks.base import LeftOut, data_folder
-from aftune.tasks.files import find_file, hub_rows, need_file
+from aftune.tasks.files import find_file, flan_table, hub_rows, need_file, rows_of
 from aftune.tasks.multiple_choice import ChoiceTask, with_final_line, without_label
 
-_FILES = {"train": ("train.json", "flan_train.tsv"), "validation": ("dev.json",), "test": ("test.json",)}
+_FLAN = "flan_train.tsv"
+_FILES = {"train": ("train.json", _FLAN), "validation": ("dev.json",), "test": ("test.json",)}
 # How a rationale ends that names a letter: "Answer: B", "Correct answer - A", "ANSWER B", "D is the correct choice", "B".
 _FINAL_LETTER = re.compile(
     r"(?P<line>(?:^|\n)[^\w\n]*)?(?P<said>\b(?:(?:so|hence|thus|therefore|the|correct|right|final|best)\b[\W_]*)*"
@@ -46,48 +47,40 @@ class Aqua(ChoiceTask):
     def has_split(self, split: str) -> bool:
         return self.data is None or find_file(self.data, *_FILES[split]) is not None
 
-    def entries(self, split: str) -> Iterator[Problem | LeftOut]:
-        held_out = self._held_out_questions() if split == "train" else {}
-        for index, (place, row) in enumerate(self._rows(split)):
-            problem, rationale = parse_row(row, place, f"aqua/{split}/{index}")
-            other = held_out.get(_letters_only(problem.question))
-            if other is not None:
-                yield LeftOut(problem.id, f"the same question is in {other}")
-                continue
-            outcome = leads_to(rationale, problem)
-            if outcome != "matched":
-                reason = f"the rationale does not lead to the gold letter ({outcome})"
-                yield LeftOut(problem.id, reason, "problem" if split == "train" else "rationale")
-                if split == "train":
-                    continue
-            else:
-                reference = with_final_line(_without_final_letter(rationale), problem.gold_answer)
-                problem = problem.model_copy(update={"rationale": reference})
+    def entries(self, split: str, index: int, place: str, row: Any) -> Iterator[Problem | LeftOut]:
+        problem, rationale = parse_row(row, place, f"aqua/{split}/{index}")
+        other = self._held_out_questions().get(_letters_only(problem.question)) if split == "train" else None
+        if other is not None:
+            yield LeftOut(problem.id, f"the same question is in {other}")
+            return
+        outcome = leads_to(rationale, problem)
+        if outcome == "matched":
+            reference = with_final_line(_without_final_letter(rationale), problem.gold_answer)
+            yield problem.model_copy(update={"rationale": reference})
+            return
+        reason = f"the rationale does not lead to the gold letter ({outcome})"
+        yield LeftOut(problem.id, reason, "problem" if split == "train" else "rationale")
+        if split != "train":
             yield problem
 
-    def _rows(self, split: str) -> Iterator[tuple[str, Any]]:
+    def rows(self, split: str) -> Iterator[tuple[str, Any]]:
         if self.data is None:
             if split not in self._hub:
                 self._hub[split] = hub_rows(self.name, "deepmind/aqua_rat", "raw", split)
-            yield from self._hub[split]
-            return
+            return iter(self._hub[split])
         path = need_file(self.name, self.data, *_FILES[split])
-        empty = True
-        for place, row in read_json_lines(path) if path.suffix == ".json" else _flan_rows(path):
-            yield place, row
-            empty = False
-        if empty:
-            raise DataError(f"{path}: the file is empty, expected one question a line; get it again")
+        return _flan_rows(path) if path.name == _FLAN else rows_of(path)
 
     def _held_out_questions(self) -> dict[str, str]:
-        """Questions of the other splits, as far as those are here."""
+        """Questions of the other splits, as far as those are here; rows that cannot be read are errors of their own splits."""
         if self._held_out is None:
-            self._held_out = {}
-            for split in ("validation", "test"):
-                if self.has_split(split):
-                    self._held_out |= {
-                        _letters_only(parse_row(row, place, split)[0].question): split for place, row in self._rows(split)
-                    }
+            self._held_out = {
+                _letters_only(entry.question): split
+                for split in ("validation", "test")
+                if self.has_split(split)
+                for entry in self.survey(split)
+                if isinstance(entry, Problem)
+            }
         return self._held_out
 
 
@@ -138,21 +131,14 @@ def _letters_only(question: str) -> str:
 
 
 def _flan_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """FLAN's table: question with options, answer, rationale; line breaks are written as `\\n`."""
-    for number, _, line in text_lines(path):
-        place = f"{path}:{number}"
-        fields = [field.replace("\\n", "\n") for field in line.rstrip("\r\n").split("\t")]
-        if len(fields) != 3:
-            raise DataError(f"{place}: {len(fields)} fields, expected question, answer and rationale with tabs between; correct it")
+    """FLAN's table: question with options, answer, rationale."""
+    for place, fields in flan_table(path, "rationale"):
+        if isinstance(fields, DataError):
+            yield place, fields
+            continue
         question, separator, options = fields[0].partition("\nOptions:\n")
         if not separator:
-            raise DataError(f'{place}: the question has no line "Options:"; correct this line')
-        yield (
-            place,
-            {
-                "question": question,
-                "options": options.split("\n"),
-                "rationale": fields[2],
-                "correct": fields[1].strip().strip("()"),
-            },
-        )
+            yield place, DataError(f'{place}: the question has no line "Options:"; correct this line')
+            continue
+        correct = fields[1].strip().strip("()")
+        yield place, {"question": question, "options": options.split("\n"), "rationale": fields[2], "correct": correct}

@@ -12,6 +12,7 @@ from aftune.errors import DataError, UsageError
 from aftune.prompts import PLAIN_PROMPT, question_text
 from aftune.records import Feedback, Problem
 from aftune.tasks import splits
+from aftune.tasks.contradictions import contradiction
 from aftune.tasks.options import TaskOptions
 
 
@@ -63,6 +64,15 @@ class Task(ABC):
     def left_out(self, split: str) -> list[LeftOut]:
         """What the files of a split hold that `problems` does not give."""
         return []
+
+    def survey(self, split: str) -> Iterator[Problem | LeftOut | DataError]:
+        """All that a split holds: its problems in order, what is left out, and the error of each row that is neither. Raises no
+        DataError: a row that cannot be read ends nothing, where the task can go on after it."""
+        try:
+            yield from self.problems(split, 0, self.split_size(split))
+            yield from self.left_out(split)
+        except DataError as error:
+            yield error
 
     @classmethod
     def problem_task(cls) -> str:
@@ -124,6 +134,14 @@ class Task(ABC):
         """The response that fine-tuning imitates."""
         return problem.rationale
 
+    def contradiction(self, problem: Problem) -> str | None:
+        """Why a problem's rationale and its gold answer cannot both be right, as a sentence; None where nothing says so."""
+        return None if problem.rationale is None else contradiction(self.answer_kind, problem, problem.rationale)
+
+    def sound_reference(self, problem: Problem) -> str | None:
+        """The reference, unless it contradicts the gold answer: what may be imitated and shown as an example."""
+        return None if self.contradiction(problem) else self.reference_response(problem)
+
     def gold_response(self, problem: Problem) -> str:
         """The shortest right response: the gold answer in the format that is asked for."""
         return state_answer(self.answer_kind, problem.gold_answer)
@@ -145,6 +163,14 @@ def data_folder(task: str, data: Path | None) -> Path | None:
     if not data.is_dir():
         raise DataError(f"data: {data} is not a folder; give the folder that holds the files of task {task}")
     return data
+
+
+def with_answer(kind: AnswerKind, problem: Problem, rationale: str) -> str:
+    """A rationale with a last line that states the gold answer, where it states none in the format that is asked for; as it is
+    where it comes to another answer."""
+    if contradiction(kind, problem, rationale) or judge(kind, rationale, problem.gold_answer).reason != "no answer":
+        return rationale
+    return f"{rationale}\n{state_answer(kind, problem.gold_answer)}"
 
 
 def state_answer(kind: AnswerKind, answer: str) -> str:

@@ -5,16 +5,19 @@ leaves validation and training, one of validation leaves training. A training qu
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from aftune.answers import CHOICE
 from aftune.answers.choices import LETTERS
+from aftune.data_files import scan_rows
 from aftune.errors import DataError, UsageError
 from aftune.prompts import question_key
-from aftune.records import Problem, read_json_lines, text_lines
-from aftune.tasks.base import LeftOut, data_folder
-from aftune.tasks.files import find_file, hub_rows, need_file
-from aftune.tasks.multiple_choice import ChoiceTask, with_final_line
+from aftune.records import Problem, text_lines
+from aftune.tasks.base import LeftOut, data_folder, with_answer
+from aftune.tasks.files import find_file, flan_table, hub_rows, need_file
+from aftune.tasks.multiple_choice import ChoiceTask
 
 _ID_FILES = {"train": "train_ids.txt", "validation": "val_ids.txt", "test": "test_ids.txt"}
 _QUESTION_FILES = ("train_rand_split.jsonl", "dev_rand_split.jsonl")
@@ -34,27 +37,37 @@ class Ecqa(ChoiceTask):
     def __init__(self, data: Path | None = None, seed: int = 0) -> None:
         self.data = data_folder(self.name, data)
         self._id_lists: dict[str, list[tuple[str, str]]] = {}
-        self._questions: dict[str, Problem] = {}
+        self._questions: dict[str, Problem] | None = None
         self._explanations: dict[str, str] | None = None
+        self._id_sets: dict[str, frozenset[str]] = {}
+        self._numbers: dict[str, str] = {}  # ids by question and options
+        self._errors: list[tuple[str, DataError]] = []  # in the files that all splits share
 
-    def entries(self, split: str) -> Iterator[Problem | LeftOut]:
-        questions, explanations = self._load_questions(), self._load_explanations()
-        held_out = {name: {number for _, number in self._ids(name)} for name in _held_out_from(split)}
-        for place, number in self._ids(split):
-            if number not in questions:
-                raise DataError(f"{place}: {number} is no id of CommonsenseQA's train and dev questions; get the files again")
-            problem = questions[number].model_copy(update={"id": f"ecqa/{split}/{number}"})
-            other = next((name for name, numbers in held_out.items() if number in numbers), None)
-            if other is not None:
-                yield LeftOut(problem.id, f"the same id is in {other}")
-                continue
-            explanation = explanations.get(number)
-            if explanation is None and split == "train":
-                yield LeftOut(problem.id, "no explanation")
-                continue
-            if explanation is not None:
-                problem = problem.model_copy(update={"rationale": with_final_line(explanation, problem.gold_answer)})
-            yield problem
+    def entries(self, split: str, index: int, place: str, row: str) -> Iterator[Problem | LeftOut]:
+        questions = self._load_questions()
+        if row not in questions:
+            raise DataError(f"{place}: {row} is no id of CommonsenseQA's train and dev questions; get the files again")
+        problem = questions[row].model_copy(update={"id": f"ecqa/{split}/{row}"})
+        other = next((name for name in _held_out_from(split) if row in self._ids_of(name)), None)
+        if other is not None:
+            yield LeftOut(problem.id, f"the same id is in {other}")
+            return
+        explanation = self._load_explanations().get(row)
+        if explanation is None and split == "train":
+            yield LeftOut(problem.id, "no explanation")
+            return
+        if explanation is not None:
+            problem = problem.model_copy(update={"rationale": with_answer(CHOICE, problem, explanation)})
+        yield problem
+
+    def rows(self, split: str) -> Iterator[tuple[str, Any]]:
+        """The ids; before them whatever is wrong in the files that all splits share."""
+        self._load_questions()
+        self._load_explanations()
+        for name in _held_out_from(split):
+            self._ids_of(name)
+        yield from self._errors
+        yield from self._ids(split)
 
     def _folder(self) -> Path:
         if self.data is None:
@@ -71,11 +84,18 @@ class Ecqa(ChoiceTask):
             self._id_lists[split] = [(f"{path}:{number}", line.strip()) for number, _, line in text_lines(path)]
         return self._id_lists[split]
 
+    def _ids_of(self, split: str) -> frozenset[str]:
+        if split not in self._id_sets:
+            self._id_sets[split] = frozenset(number for _, number in self._ids(split))
+        return self._id_sets[split]
+
     def _load_questions(self) -> Mapping[str, Problem]:
-        if not self._questions:
+        if self._questions is None:
+            self._questions = {}
             for place, row in self._question_rows():
-                problem = parse_row(row, place)
-                self._questions[problem.id] = problem
+                with self._noting(place):
+                    problem = parse_row(row, place)
+                    self._questions[problem.id] = problem
         return self._questions
 
     def _question_rows(self) -> Iterator[tuple[str, Any]]:
@@ -85,33 +105,49 @@ class Ecqa(ChoiceTask):
                 yield from hub_rows(self.name, "tau/commonsense_qa", None, split)
             return
         for name in _QUESTION_FILES:
-            yield from read_json_lines(need_file(self.name, self._folder(), *_anywhere(name)))
+            yield from scan_rows(need_file(self.name, self._folder(), *_anywhere(name)))
 
     def _load_explanations(self) -> Mapping[str, str]:
         """By id of the question."""
         if self._explanations is None:
             own = find_file(self._folder(), *_anywhere("ecqa.jsonl"))
-            self._explanations = dict(_own_explanations(own) if own is not None else self._flan_explanations())
+            self._explanations = {}
+            for place, row in self._flan_rows() if own is None else scan_rows(own):
+                with self._noting(place):
+                    number, explanation = self._of_flan(row, place) if own is None else _own_explanation(row, place)
+                    if explanation:
+                        self._explanations[number] = explanation
         return self._explanations
 
-    def _flan_explanations(self) -> Iterator[tuple[str, str]]:
+    def _flan_rows(self) -> Iterator[tuple[str, Any]]:
         """FLAN's table of training questions with options, answer and ECQA's positive facts; without ids."""
-        path = need_file(self.name, self._folder(), *_anywhere("flan_train.tsv"))
-        numbers = {_key(problem): number for number, problem in self._load_questions().items()}
-        for line_number, _, line in text_lines(path):
-            place = f"{path}:{line_number}"
-            fields = [field.replace("\\n", "\n") for field in line.rstrip("\r\n").split("\t")]
-            if len(fields) != 3:
-                raise DataError(f"{place}: {len(fields)} fields, expected question, answer and facts with tabs between; correct it")
-            question, _, options = fields[0].partition("\nOptions:\n- ")
-            number = numbers.get(question_key(question, options.split("\n- ")))
-            if number is None:
-                raise DataError(f"{place}: no question of CommonsenseQA has this text and these options; get the files again")
-            yield number, fields[2].strip()
+        return flan_table(need_file(self.name, self._folder(), *_anywhere("flan_train.tsv")), "facts")
+
+    def _of_flan(self, row: Any, place: str) -> tuple[str, str]:
+        """Id and facts of a row of FLAN's table."""
+        if isinstance(row, DataError):
+            raise row
+        if not self._numbers:
+            self._numbers = {_key(problem): number for number, problem in self._load_questions().items()}
+        question, _, options = row[0].partition("\nOptions:\n- ")
+        number = self._numbers.get(question_key(question, options.split("\n- ")))
+        if number is None:
+            raise DataError(f"{place}: no question of CommonsenseQA has this text and these options; get the files again")
+        return number, row[2].strip()
+
+    @contextmanager
+    def _noting(self, place: str) -> Iterator[None]:
+        """Keeps what is wrong with a row of the files that all splits share, and goes on."""
+        try:
+            yield
+        except DataError as error:
+            self._errors.append((place, error))
 
 
 def parse_row(row: Any, place: str) -> Problem:
     """A question of CommonsenseQA's files or of the Hub, with its id; raises DataError that names `place`."""
+    if isinstance(row, DataError):
+        raise row
     if not isinstance(row, dict) or not isinstance(row.get("id"), str) or "question" not in row:
         raise DataError(f'{place}: expected an object with "id" and "question"; correct this line')
     question = row["question"]
@@ -133,13 +169,14 @@ def parse_row(row: Any, place: str) -> Problem:
     return Problem(id=row["id"], task="ecqa", question=stem.strip(), gold_answer=gold, options=options)
 
 
-def _own_explanations(path: Path) -> Iterator[tuple[str, str]]:
-    for place, row in read_json_lines(path):
-        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
-            raise DataError(f'{place}: expected an object with "id" and "explanation"; correct this line')
-        explanation = row.get("explanation")
-        if isinstance(explanation, str) and explanation.strip():
-            yield row["id"], explanation.strip()
+def _own_explanation(row: Any, place: str) -> tuple[str, str]:
+    """Id and explanation of a row of `ecqa.jsonl`, empty where it has none."""
+    if isinstance(row, DataError):
+        raise row
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+        raise DataError(f'{place}: expected an object with "id" and "explanation"; correct this line')
+    explanation = row.get("explanation")
+    return row["id"], explanation.strip() if isinstance(explanation, str) else ""
 
 
 def _held_out_from(split: str) -> tuple[str, ...]:

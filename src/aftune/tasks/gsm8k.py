@@ -4,22 +4,21 @@ The calculator annotations `<<48/2=24>>` are taken out of the references: they a
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 from aftune.answers import Reading, extract_number, parse_number
 from aftune.errors import DataError
-from aftune.records import Problem, read_json_lines
-from aftune.tasks.base import Task, data_folder
-from aftune.tasks.files import hub_rows
+from aftune.records import Problem
+from aftune.tasks.base import LeftOut, data_folder
+from aftune.tasks.files import FileTask, find_file, hub_rows, need_file, row_files, rows_of
 from aftune.tasks.ranking import quality_of_rank
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
 
 
-class Gsm8k(Task):
+class Gsm8k(FileTask):
     """Reads `train.jsonl` and `test.jsonl` of a folder, or `openai/gsm8k` when no folder is given."""
 
     name = "gsm8k"
@@ -32,23 +31,18 @@ class Gsm8k(Task):
         self.data = data_folder(self.name, data)
         self._hub: dict[str, list[tuple[str, Any]]] = {}  # by split, loaded when first asked for
 
-    def _rows(self, split: str) -> Iterable[tuple[str, Any]]:
-        """Places and records of a split; those of a file are read anew each time."""
-        if self.data is not None:
-            return read_json_lines(self.data / f"{split}.jsonl")
-        if split not in self._hub:
-            self._hub[split] = hub_rows(self.name, "openai/gsm8k", "main", split)
-        return self._hub[split]
+    def has_split(self, split: str) -> bool:
+        return self.data is None or find_file(self.data, *row_files(split)) is not None
 
-    def split_size(self, split: str) -> int:
-        size = sum(1 for _ in self._rows(split))
-        if not size and self.data is not None:
-            raise DataError(f"{self.data / split}.jsonl: the file is empty, expected one question a line; get it again")
-        return size
+    def rows(self, split: str) -> Iterator[tuple[str, Any]]:
+        if self.data is None:
+            if split not in self._hub:
+                self._hub[split] = hub_rows(self.name, "openai/gsm8k", "main", split)
+            return iter(self._hub[split])
+        return rows_of(need_file(self.name, self.data, *row_files(split)))
 
-    def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
-        for index, (place, row) in enumerate(islice(self._rows(split), start, stop), start):
-            yield parse_row(row, place, f"gsm8k/{split}/{index}")
+    def entries(self, split: str, index: int, place: str, row: Any) -> Iterator[Problem | LeftOut]:
+        yield parse_row(row, place, f"gsm8k/{split}/{index}")
 
     def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
         return quality_of_rank(problem, text, reading, self.answer_kind)

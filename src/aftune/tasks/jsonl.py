@@ -1,4 +1,5 @@
-"""Your own questions: `train.jsonl`, `validation.jsonl` and `test.jsonl` of a folder; the recipe names their columns.
+"""Your own questions: `train.jsonl`, `validation.jsonl` and `test.jsonl` of a folder (or `.json`, `.csv`, `.tsv`); the recipe names
+their columns.
 
     task:
       name: jsonl
@@ -17,12 +18,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from aftune.answers import ChoiceKind, Format, MathKind, NumberKind, Reading, TextKind, Verdict, judge
+from aftune.answers import ChoiceKind, Format, MathKind, NumberKind, Reading, TextKind, Verdict
 from aftune.answers.choices import LETTERS
 from aftune.errors import DataError, UsageError
-from aftune.records import Feedback, Problem, read_json_lines
-from aftune.tasks.base import LeftOut, data_folder, state_answer
-from aftune.tasks.files import FileTask, need_file
+from aftune.records import Feedback, Problem
+from aftune.tasks.base import LeftOut, data_folder, with_answer
+from aftune.tasks.files import FileTask, find_file, need_file, row_files, rows_of
 from aftune.tasks.options import TaskOptions
 
 Grader = Callable[[Problem, str], Verdict | bool]
@@ -44,8 +45,8 @@ class JsonlOptions(TaskOptions):
 
 
 class Jsonl(FileTask):
-    """A rationale that does not end in a right answer in the asked format gets a last line that states the gold answer, unless
-    it states another one: then it is no reference (see `left_out`)."""
+    """A rationale that states no answer in the asked format gets a last line that states the gold answer, unless it comes to
+    another one (see `contradiction`)."""
 
     name = "jsonl"
     version = 1
@@ -61,27 +62,25 @@ class Jsonl(FileTask):
         self._grader = None if self.options.grader is None else load_grader(self.options.grader)
 
     def has_split(self, split: str) -> bool:
-        return self.data is not None and (self.data / f"{split}.jsonl").is_file()
+        return self.data is not None and find_file(self.data, *row_files(split)) is not None
 
-    def entries(self, split: str) -> Iterator[Problem | LeftOut]:
+    def rows(self, split: str) -> Iterator[tuple[str, Any]]:
         if self.data is None:
             raise UsageError("task jsonl: give data=FOLDER with train.jsonl, validation.jsonl and test.jsonl")
-        path = need_file(self.name, self.data, f"{split}.jsonl")
-        empty = True
-        for index, (place, row) in enumerate(read_json_lines(path)):
-            problem, rationale = self._parse(row, place, f"jsonl/{split}/{index}")
-            empty = False
-            if rationale is not None:
-                reference = self._reference(problem, rationale)
-                if reference is None:
-                    what: Literal["problem", "rationale"] = "problem" if split == "train" else "rationale"
-                    yield LeftOut(problem.id, f"{place}: the rationale states another answer than the gold one", what)
-                    if split == "train":
-                        continue
-                problem = problem.model_copy(update={"rationale": reference})
-            yield problem
-        if empty:
-            raise DataError(f"{path}: the file is empty, expected one question a line; write it again")
+        return rows_of(need_file(self.name, self.data, *row_files(split)))
+
+    def entries(self, split: str, index: int, place: str, row: Any) -> Iterator[Problem | LeftOut]:
+        problem, rationale = self._parse(row, place, f"jsonl/{split}/{index}")
+        if rationale is not None:
+            reference = rationale if self._grader else with_answer(self.answer_kind, problem, rationale)
+            problem = problem.model_copy(update={"rationale": reference})
+        yield problem
+
+    def contradiction(self, problem: Problem) -> str | None:
+        if self._grader is None or problem.rationale is None:
+            return super().contradiction(problem)
+        refused = self.verdict(problem, problem.rationale).reason == "different"
+        return f"the grader {self.options.grader} refuses the rationale" if refused else None
 
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         if self._grader is None:
@@ -103,14 +102,6 @@ class Jsonl(FileTask):
         return Feedback(
             answer=read or text.strip()[-80:] or None, quality=float(result), reason="matched" if result else "different"
         )
-
-    def _reference(self, problem: Problem, rationale: str) -> str | None:
-        if self._grader is not None:
-            return rationale
-        verdict = judge(self.answer_kind, rationale, problem.gold_answer, "strict", problem.options)
-        if verdict.reason == "no answer":
-            return f"{rationale}\n{state_answer(self.answer_kind, problem.gold_answer)}"
-        return rationale if verdict.right else None
 
     def _parse(self, row: Any, place: str, default_id: str) -> tuple[Problem, str | None]:
         names = self.options

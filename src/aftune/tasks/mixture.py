@@ -89,6 +89,9 @@ class Mixture(Task):
     def reference_response(self, problem: Problem) -> str | None:
         return self._part(problem).reference_response(problem)
 
+    def contradiction(self, problem: Problem) -> str | None:
+        return self._part(problem).contradiction(problem)
+
     def gold_response(self, problem: Problem) -> str:
         return self._part(problem).gold_response(problem)
 

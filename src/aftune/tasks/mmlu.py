@@ -5,14 +5,14 @@ test leaves validation and dev, one of validation leaves dev: no example in a pr
 within a split stay.
 """
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
 from aftune.answers.choices import LETTERS
+from aftune.data_files import scan_table
 from aftune.errors import DataError
 from aftune.prompts import question_key
 from aftune.records import Problem
@@ -32,7 +32,6 @@ class MmluOptions(TaskOptions):
 
 
 class _Row(NamedTuple):
-    place: str
     subject: str
     number: int  # within the subject, from 0
     question: str
@@ -57,25 +56,29 @@ class Mmlu(ChoiceTask):
     def __init__(self, data: Path | None = None, seed: int = 0, options: MmluOptions | None = None) -> None:
         self.data = data_folder(self.name, data)
         self.options = options or MmluOptions()
-        self._loaded: dict[str, list[_Row]] = {}
+        self._loaded: dict[str, list[tuple[str, _Row | DataError]]] = {}
+        self._asked: dict[str, frozenset[str]] = {}
         self._examples: dict[str, list[Problem]] | None = None
 
-    def entries(self, split: str) -> Iterator[Problem | LeftOut]:
-        held_out = {name: {row.key for row in self._rows(name)} for name in _HELD_OUT_FROM[split]}
-        for row in self._rows(split):
-            problem_id = f"mmlu/{split}/{row.subject}/{row.number}"
-            other = next((name for name, keys in held_out.items() if row.key in keys), None)
-            if other is not None:
-                yield LeftOut(problem_id, f"the same question is in {other}")
-                continue
-            yield Problem(
-                id=problem_id,
-                task=self.name,
-                question=row.question,
-                gold_answer=row.gold,
-                options=row.options,
-                metadata={"subject": row.subject},
-            )
+    def entries(self, split: str, index: int, place: str, row: _Row) -> Iterator[Problem | LeftOut]:
+        problem_id = f"mmlu/{split}/{row.subject}/{row.number}"
+        other = next((name for name in _HELD_OUT_FROM[split] if row.key in self._keys(name)), None)
+        if other is not None:
+            yield LeftOut(problem_id, f"the same question is in {other}")
+            return
+        yield Problem(
+            id=problem_id,
+            task=self.name,
+            question=row.question,
+            gold_answer=row.gold,
+            options=row.options,
+            metadata={"subject": row.subject},
+        )
+
+    def rows(self, split: str) -> Iterator[tuple[str, _Row | DataError]]:
+        for name in _HELD_OUT_FROM[split]:
+            self._keys(name)  # a folder that is missing is said once, not for every row
+        return iter(self._load(split))
 
     def heading(self, problem: Problem) -> str:
         subject = problem.metadata["subject"].replace("_", " ")
@@ -97,13 +100,19 @@ class Mmlu(ChoiceTask):
         examples = self._examples.get(problem.metadata["subject"], [])
         return [example for example in examples if example.id != problem.id][: self.options.shots]
 
-    def _rows(self, split: str) -> list[_Row]:
+    def _keys(self, split: str) -> frozenset[str]:
+        """The questions of a split that can be read."""
+        if split not in self._asked:
+            self._asked[split] = frozenset(row.key for _, row in self._load(split) if not isinstance(row, DataError))
+        return self._asked[split]
+
+    def _load(self, split: str) -> list[tuple[str, _Row | DataError]]:
         if split not in self._loaded:
             self._loaded[split] = list(_hub(split) if self.data is None else _files(self.data, split))
         return self._loaded[split]
 
 
-def _files(data: Path, split: str) -> Iterator[_Row]:
+def _files(data: Path, split: str) -> Iterator[tuple[str, _Row | DataError]]:
     """The rows of all subjects, in the order of their names."""
     folder = data / _FOLDERS[split]
     ending = f"_{_FOLDERS[split]}.csv"
@@ -114,32 +123,28 @@ def _files(data: Path, split: str) -> Iterator[_Row]:
         yield from _read_subject(path, path.name.removesuffix(ending))
 
 
-def _read_subject(path: Path, subject: str) -> Iterator[_Row]:
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            for index, fields in enumerate(reader):
-                place = f"{path}:{reader.line_num}"
-                if len(fields) != 6:
-                    raise DataError(f"{place}: {len(fields)} fields, expected question, A, B, C, D and a letter; correct this row")
-                yield _row(place, subject, index, fields[0], fields[1:5], fields[5])
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
-        except csv.Error as error:
-            raise DataError(f"{path}:{reader.line_num}: not valid CSV ({error}); correct this row") from error
+def _read_subject(path: Path, subject: str) -> Iterator[tuple[str, _Row | DataError]]:
+    for index, (place, fields) in enumerate(scan_table(path)):
+        if isinstance(fields, DataError):
+            yield place, fields
+        elif len(fields) != 6:
+            count = f"{len(fields)} fields, expected question, A, B, C, D and a letter"
+            yield place, DataError(f"{place}: {count}; correct this row")
+        else:
+            yield place, _row(place, subject, index, fields[0], fields[1:5], fields[5])
 
 
-def _hub(split: str) -> Iterator[_Row]:
+def _hub(split: str) -> Iterator[tuple[str, _Row | DataError]]:
     counts: dict[str, int] = {}
     for place, row in hub_rows("mmlu", "cais/mmlu", "all", split):
         index = counts.get(row["subject"], 0)
         counts[row["subject"]] = index + 1
-        yield _row(place, row["subject"], index, row["question"], list(row["choices"]), LETTERS[row["answer"]])
+        yield place, _row(place, row["subject"], index, row["question"], list(row["choices"]), LETTERS[row["answer"]])
 
 
-def _row(place: str, subject: str, index: int, question: Any, options: list[Any], gold: Any) -> _Row:
+def _row(place: str, subject: str, index: int, question: Any, options: Sequence[Any], gold: Any) -> _Row | DataError:
     if not question.strip():
-        raise DataError(f"{place}: the question is empty; correct or remove this row")
+        return DataError(f"{place}: the question is empty; correct or remove this row")
     if gold not in ("A", "B", "C", "D"):
-        raise DataError(f"{place}: the answer is {gold!r}, expected a letter A to D; correct this row")
-    return _Row(place, subject, index, question.strip(), [option.strip() for option in options], gold)
+        return DataError(f"{place}: the answer is {gold!r}, expected a letter A to D; correct this row")
+    return _Row(subject, index, question.strip(), [option.strip() for option in options], gold)

@@ -1,5 +1,6 @@
 """Settings of an alignment training run."""
 
+import math
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -9,6 +10,7 @@ from transformers import TrainingArguments
 from aftune import losses
 from aftune.errors import UsageError
 from aftune.prompts import PLAIN_PROMPT, STYLES, PromptFormat, Style
+from aftune.training.refused import check_settings
 
 # Options of losses, and their names here.
 _OPTIONS = {
@@ -24,6 +26,8 @@ _CHOICES = {
     "feedback": ("binary", "ranking"),
     "sft_on": ("reference", "positives"),
     "sft_reduction": ("token_mean", "token_sum"),
+    "weights": ("float32", "as_given"),
+    "train_sampling_strategy": ("random", "sequential", "group_by_length"),
 }
 
 
@@ -46,6 +50,10 @@ class AlignmentConfig(TrainingArguments):
     groups, as the official code of PRO does.
     token_budget: tokens computed forward and backward at once, prompts counted once; memory grows with it. A batch is split
     into as many passes as it asks for, with the same gradient.
+    weights: `float32` trains a bfloat16 or float16 model with weights of float32 (bf16=True still computes in bfloat16): most
+    updates are smaller than what the short types can hold. `as_given` trains the weights as they are, in half the memory.
+    warmup_fraction: as `warmup_steps`, as a share of all steps, 0 to 1. Either way the first step's learning rate is above 0.
+    What of TrainingArguments cannot be honoured is refused (aftune.training.refused).
     """
 
     output_dir: str | None = field(default="aftune-output")
@@ -69,12 +77,15 @@ class AlignmentConfig(TrainingArguments):
     sft_on: str = "reference"
     max_positives: int | None = None
     sft_reduction: str = "token_mean"
+    weights: str = "float32"
+    warmup_fraction: float = 0.0
 
     remove_unused_columns: bool = False
     ddp_find_unused_parameters: bool | None = False
     report_to: str | list[str] | None = "none"
     logging_steps: float = 10
     save_strategy: str = "no"
+    logging_nan_inf_filter: bool = False  # it logs what is not finite as the mean of the steps before
 
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
@@ -84,7 +95,18 @@ class AlignmentConfig(TrainingArguments):
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(allowed)}")
+        if not 0 <= self.warmup_fraction <= 1 or (self.warmup_fraction and self.warmup_steps):
+            raise UsageError(
+                f"warmup_fraction is {self.warmup_fraction}, expected a share of all steps from 0 to 1, without warmup_steps beside"
+            )
         super().__post_init__()
+        check_settings(self)
+
+    def get_warmup_steps(self, num_training_steps: int) -> int:
+        """Whole steps, a part of one counts as one."""
+        if self.warmup_fraction:
+            return math.ceil(round(num_training_steps * self.warmup_fraction, 6))
+        return cast(int, super().get_warmup_steps(num_training_steps))
 
     def prompt_format(self) -> PromptFormat:
         return PromptFormat(cast(Style, self.prompt_style), self.prompt_system, self.prompt_instruction)

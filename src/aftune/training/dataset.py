@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch.utils.data import Dataset, Sampler
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from aftune.encoding import EncodedGroup, check_lengths
+from aftune.seeds import derive_seed
 
 
 class EncodedGroups(Dataset[EncodedGroup]):
@@ -44,11 +46,15 @@ class EncodedGroups(Dataset[EncodedGroup]):
 
 class LongestFirst(Sampler[int]):
     """Every group once an epoch, in an order that follows from seed and epoch. The group with the most tokens changes places
-    with the first one, so that what does not fit the memory shows in the first step."""
+    with the first one, so that what does not fit the memory shows in the first step.
 
-    def __init__(self, num_tokens: Sequence[int], seed: int) -> None:
+    grouped: batches of so many groups are of like length.
+    """
+
+    def __init__(self, num_tokens: Sequence[int], seed: int, grouped: int | None = None) -> None:
         self.num_tokens = num_tokens
         self.seed = seed
+        self.grouped = grouped
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -58,8 +64,10 @@ class LongestFirst(Sampler[int]):
         return len(self.num_tokens)
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
         order: list[int] = torch.randperm(len(self), generator=generator).tolist()
+        if self.grouped and order:
+            order = get_length_grouped_indices(self.num_tokens, self.grouped, generator=generator)
         place = max(range(len(order)), key=lambda i: self.num_tokens[order[i]], default=0)
         if order:
             order[0], order[place] = order[place], order[0]

@@ -5,21 +5,22 @@ reference tokens for the VFT loss), so that 1 x 8 groups and 8 x 1 groups give t
 a batch is split into for the sake of memory.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from aftune import losses
 from aftune.encoding import EncodedGroup, Prompter, encode_group
-from aftune.errors import UsageError
+from aftune.errors import DataError, TrainingError, UsageError
 from aftune.models import context_length, stop_token_ids
 from aftune.prompts import question_text
 from aftune.records import Group
@@ -29,6 +30,7 @@ from aftune.scoring import (
     ResponseLogprobs,
     abilities,
     collate,
+    damaged_weight,
     group_logprobs,
     response_logprobs,
     rows_of_segments,
@@ -36,7 +38,12 @@ from aftune.scoring import (
 from aftune.selection import rft_positives
 from aftune.training.config import AlignmentConfig
 from aftune.training.dataset import EncodedGroups, LongestFirst
+from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
+from aftune.training.refused import check_arguments
+from aftune.training.routing import router_weight
+from aftune.training.schedule import warm_from_the_first_step
+from aftune.training.weights import train_in_float32
 
 
 class AlignmentTrainer(Trainer):
@@ -48,7 +55,9 @@ class AlignmentTrainer(Trainer):
     frozen reference policy, for losses that need them; by default they are computed from the model as it is handed over.
     validate: measures the model at each evaluation and returns metrics by name; without it, evaluation gives the loss on
     `eval_dataset`.
-    Raises DataError for a group that does not fit the model's context, UsageError for DataParallel, which would tear groups.
+    Raises DataError for a group that does not fit the model's context and for a model with a weight that is not finite, UsageError
+    for a setting that cannot be honoured and for DataParallel, which would tear groups. `train` raises TrainingError at the first
+    step whose loss or gradient is not finite, and leaves its groups in `output_dir`.
     """
 
     # Our loss is divided by counts over the whole optimizer step: the Trainer must not divide it again.
@@ -68,10 +77,18 @@ class AlignmentTrainer(Trainer):
     ) -> None:
         if args.n_gpu > 1:
             raise UsageError("several GPUs in one process would tear groups apart; start with torchrun or accelerate launch")
+        check_arguments(kwargs)
+        if damage := damaged_weight(model):
+            raise DataError(f"{model.name_or_path or type(model).__name__} is damaged: {damage}; use an undamaged copy")
+        if args.weights == "float32":
+            train_in_float32(model, autocast=args.bf16 or args.fp16)
+        self._batches: list[Batch] = []  # of the optimizer step
+        self._step_loss = torch.zeros(())
         self.alignment_loss = args.alignment_loss()
         self.validate = validate
         names = ("alignment_loss", *losses.METRICS, "alignment_gradient_share") if args.alignment_weight else ()
-        self._metrics = PendingMetrics(("sft_loss", *names))
+        self._router_weight = router_weight(model)
+        self._metrics = PendingMetrics(("sft_loss", *names, *(("router_loss",) if self._router_weight else ())))
 
         if encode is None:
             prompter = Prompter(
@@ -83,6 +100,7 @@ class AlignmentTrainer(Trainer):
                 prompt, reference = prompter(group.problem), group.problem.rationale
                 return encode_for_training(group, args, processing_class, prompt=prompt, reference=reference, end_id=end_id)
 
+        use_cache = getattr(model.config, "use_cache", None)
         context = context_length(model.config)
         if eval_dataset is None and validate is not None:
             eval_dataset = []  # the Trainer wants one
@@ -103,6 +121,8 @@ class AlignmentTrainer(Trainer):
             ),
             **kwargs,
         )
+        if use_cache is not None:
+            model.config.use_cache = use_cache  # the Trainer's would be saved; forward passes say it themselves
         if args.loss == "dpo" and args.alignment_weight:
             self._set_reference(reference_logprobs)
 
@@ -122,10 +142,19 @@ class AlignmentTrainer(Trainer):
         return sums
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        num_tokens = cast(EncodedGroups, self.train_dataset).num_tokens
-        if self.args.train_sampling_strategy == "group_by_length":
-            return cast(Sampler[int], LengthGroupedSampler(self.args.train_batch_size, lengths=num_tokens))
-        return LongestFirst(num_tokens, self.args.seed if self.args.data_seed is None else self.args.data_seed)
+        args, num_tokens = self.args, cast(EncodedGroups, self.train_dataset).num_tokens
+        if args.train_sampling_strategy == "sequential":
+            return SequentialSampler(num_tokens)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        step = args.train_batch_size * args.gradient_accumulation_steps
+        return LongestFirst(num_tokens, seed, step if args.train_sampling_strategy == "group_by_length" else None)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """That of transformers, but for its warm-up (aftune.training.schedule)."""
+        if self.lr_scheduler is None:
+            schedule = super().create_scheduler(num_training_steps, optimizer)
+            self.lr_scheduler: Any = warm_from_the_first_step(schedule, self.args.get_warmup_steps(num_training_steps))
+        return self.lr_scheduler
 
     def _needs(self, qualities_P_G: Tensor, in_alignment_P_G: Tensor) -> tuple[Tensor, Tensor]:
         """The candidates that stand in a pair, and those of them that the loss has a gradient to."""
@@ -133,12 +162,19 @@ class AlignmentTrainer(Trainer):
         return pairs_P_G_G.any(1) | pairs_P_G_G.any(2), self.alignment_loss.needs_gradient(pairs_P_G_G)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor:
-        """Groups and VFT tokens of the whole optimizer step over all processes: [2], float32."""
+        """Groups, VFT tokens and tokens with gradients of the whole optimizer step over all processes: [3], float32."""
         passes = [part for batch in batch_samples for part in batch["passes"]]
         num_groups = sum(len(batch["problems"]) for batch in batch_samples)
         num_sft_tokens = sum(int(part["response_lengths"][part["in_sft"]].sum()) for part in passes)
-        counts = torch.tensor([num_groups, num_sft_tokens], dtype=torch.float32, device=device)
+        num_tokens = sum(row["num_tokens"] for part in passes for row in part["rows"] if row["needs_gradient"])
+        counts = torch.tensor([num_groups, num_sft_tokens, num_tokens], dtype=torch.float32, device=device)
         return cast(Tensor, self.accelerator.reduce(counts, "sum"))
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Batch], Any]:
+        """The batches of an optimizer step."""
+        self._batches, counts = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._step_loss = torch.zeros((), device=device)
+        return self._batches, counts
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """Forward and backward of each pass of a batch; gradients are exchanged between processes with the last one."""
@@ -149,7 +185,40 @@ class AlignmentTrainer(Trainer):
             for number, part in enumerate(passes, 1):
                 with nullcontext() if number == len(passes) else self.accelerator.no_sync(model):
                     loss += super().training_step(model, cast(Any, part), num_items_in_batch)
+        self._step_loss += loss
         return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The last look at a step before the weights change."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        scaled = self.accelerator.scaler is not None  # leaves steps out whose gradients are too large for float16
+        self._check_finite(self.state.global_step + 1, self._step_loss, 0.0 if norm is None or scaled else norm)
+        return norm
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As transformers; with a last look, at the loss of the last batch after the last step."""
+        output = super().train(*args, **kwargs)
+        training = self.model_wrapped.training
+        self.model_wrapped.eval()
+        losses = [self.prediction_step(self.model_wrapped, batch, True)[0] for batch in self._batches]
+        self.model_wrapped.train(training)
+        self._check_finite(self.state.global_step, sum(losses))
+        return output
+
+    def _check_finite(self, step: int, loss: Any, norm: Any = 0.0) -> None:
+        """Raises TrainingError unless both are finite, and keeps the groups that it happened with. step: from 1."""
+        found = {"loss": float(loss), "norm of the gradients": float(norm)}
+        bad = [f"the {name} is {value:g}" for name, value in found.items() if not math.isfinite(value)]
+        if not bad:
+            return
+        process = f"-process-{self.args.process_index}" if self.args.world_size > 1 else ""
+        path = Path(str(self.args.output_dir)) / f"not-finite-step-{step}{process}.jsonl"
+        keep_batches(path, self._batches, cast(Any, self.processing_class))
+        remedy = f"training has diverged: lower learning_rate (it is {self.args.learning_rate:g})"
+        if not self.state.global_step:
+            remedy = "no weight has changed yet, so the model's numbers are too large for its precision: compute in float32"
+        when = "in" if step > self.state.global_step else "after"
+        raise TrainingError(f"{when} step {step}: {' and '.join(bad)}; {remedy}. The groups of the batch are in {path}")
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Of a step without the parts that need no gradient: 6 a parameter and token."""
@@ -171,6 +240,12 @@ class AlignmentTrainer(Trainer):
             alignment_loss, outputs = self._alignment_loss(logprobs, batch, counts)
             loss = loss + args.alignment_weight * alignment_loss
             metrics["alignment_loss"] = alignment_loss
+        if self._router_weight and any(row["needs_gradient"] for row in batch["rows"]):
+            if logprobs.router_loss is None:
+                name = type(self.model).__name__
+                raise UsageError(f"{name} returns no load-balancing loss; set model.config.output_router_logits = False")
+            metrics["router_loss"] = logprobs.router_loss / counts[2]
+            loss = loss + self._router_weight * metrics["router_loss"]
         if model.training:
             self._metrics.add_losses(metrics)
             if outputs is not None:

@@ -1,0 +1,50 @@
+"""The Hugging Face Hub: whether it can be reached is asked once, in seconds.
+
+Its client tries each file five times with longer and longer pauses, and again for every file. Where the Hub does not answer at all,
+the client works as if this machine were offline: what is in its cache loads, and what is not fails at once.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from huggingface_hub import constants, get_session
+
+_PATIENCE = 8.0  # seconds for an answer of any kind
+
+
+@contextmanager
+def loading(source: str) -> Iterator[None]:
+    """Around the loading of a local folder or a name on the Hub: the latter only from the cache where the Hub does not answer."""
+    if Path(source).is_dir() or trouble() is None:
+        yield
+        return
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@cache
+def trouble() -> str | None:
+    """Why the Hub cannot be reached, as a sentence; None where it answers, or where it is not to be asked."""
+    if constants.HF_HUB_OFFLINE:
+        return None
+    errors: list[str] = [f"no answer in {_PATIENCE:.0f} s"]
+
+    def ask() -> None:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+            errors.clear()
+        except Exception as error:  # the client's library, and so the type, depends on its version
+            errors[0] = str(error) or type(error).__name__
+
+    # Looking up a name has a timeout of the system's own, so that the question is asked beside this thread.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return f"the Hub at {constants.ENDPOINT} cannot be reached ({errors[0]})" if errors else None

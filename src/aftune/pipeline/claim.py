@@ -1,0 +1,82 @@
+"""Before a run touches its directory: what it needs is here, the directory is its own, and nothing of before looks current.
+
+A run directory belongs to one task (with its data), one base model and one seed. Any other setting may change: what depends on it
+is done again. With another task, model or seed nothing of the run would stay, so that it is more likely a slip than a wish.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aftune.errors import UsageError
+from aftune.importers import find_source
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.stages import HELD_OUT, MEASURE, PREPARE, REPORT
+from aftune.recipe import Recipe
+
+if TYPE_CHECKING:
+    from aftune.pipeline.context import Context
+    from aftune.pipeline.runner import Plan
+
+RESULTS = ("report.html", "metrics.json")
+
+
+def check_inputs(context: "Context", wanted: "Sequence[Plan]") -> None:
+    """Raises AftuneError for data, a model or candidates that are not here, where a stage that is to run reads them."""
+    recipe = context.recipe
+    todo = {item.stage.name for item in wanted if item.status != "finished"}
+    if recipe.candidates is not None and "sample" in todo:
+        find_source(recipe.candidates, recipe.data)
+    if PREPARE.name in todo:
+        _ = context.tokenizer
+        for split in ("test", "validation", "train"):
+            context.task.split_size(context.task.parse_slice(getattr(recipe.task, split)).split)
+
+
+def other_recipe(recipe: Recipe, run: RunDirectory, plans: "Sequence[Plan]") -> str | None:
+    """What the recipe whose run the directory holds has otherwise, if it is another one: `seed: 0 -> 1, ...`."""
+    prepare = next((item for item in plans if item.stage.name == PREPARE.name), None)
+    if prepare is None or prepare.status != "redo" or not run.has_finished():
+        return None
+    old, new = _identity(run.recipe_values()), _identity(recipe.model_dump(mode="json"))
+    changes = [f"{key}: {old[key]} -> {new[key]}" for key in new if key in old and old[key] != new[key]]
+    return ", ".join(changes) or None
+
+
+def claim(recipe: Recipe, run: RunDirectory, plans: "Sequence[Plan]", *, overwrite: bool) -> bool:
+    """Whether the run of another recipe was removed; raises UsageError where there is one and it is to stay."""
+    changes = other_recipe(recipe, run, plans)
+    if changes is None:
+        return False
+    if not overwrite:
+        raise UsageError(
+            f"run_dir: {run.path} holds the run of another recipe ({changes}); choose another folder with run_dir=FOLDER, "
+            "or replace that run with --overwrite of `aftune run` or `aftune compare`"
+        )
+    run.clear()
+    return True
+
+
+def put_away(run: RunDirectory, plans: "Sequence[Plan]", report: Callable[[str], None]) -> None:
+    """Removes the page and the metrics where they are to be made again, and moves the folders of stages that the recipe does not
+    have into `unused/`."""
+    states = {item.stage.name: item.status for item in plans}
+    if states.get(REPORT.name) != "finished":
+        for name in RESULTS:
+            (run.path / name).unlink(missing_ok=True)
+    for name in run.manifest()["stages"]:
+        if name not in states and name not in (HELD_OUT.name, MEASURE.name):
+            place = run.set_aside(name)
+            report(f"[dim]{name:<9} not in this recipe, moved to {place}[/dim]")
+
+
+def _identity(values: dict[str, Any]) -> dict[str, Any]:
+    """What makes a run another one, by key; a folder by where it is."""
+    task = values.get("task") or {}
+    parts = [f"{part.get('name')} ({_place(part.get('data'))})" for part in task.get("parts") or ()]
+    known = {"task.name": task.get("name"), "task.parts": parts, "data": _place(values.get("data")), "seed": values.get("seed")}
+    return known | {"model.name": (values.get("model") or {}).get("name")} if values else {}
+
+
+def _place(folder: str | None) -> str:
+    return "none" if folder is None else str(Path(folder).resolve())

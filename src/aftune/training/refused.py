@@ -1,0 +1,44 @@
+"""Settings of `transformers.TrainingArguments` that training on groups cannot honour: refused, never ignored."""
+
+from typing import Any
+
+from aftune.errors import UsageError
+
+_LOSS_ONLY = "evaluation computes the loss only; give AlignmentTrainer a function `validate` for other metrics"
+
+# Name: the only value that is honoured, and the reason.
+_REFUSED: dict[str, tuple[Any, str]] = {
+    "label_smoothing_factor": (0.0, "both losses are of the likelihood of responses, which has no smoothed labels"),
+    "neftune_noise_alpha": (None, "its noise depends on the length of a row, and a row holds several texts here"),
+    "average_tokens_across_devices": (True, "losses are divided by counts over all devices"),
+    "include_num_input_tokens_seen": ("no", "a batch has no input_ids of its own, so nothing would be counted"),
+    "label_names": (None, "groups have no labels"),
+    "length_column_name": ("length", "groups have no columns; their lengths are counted in tokens"),
+    "use_cache": (False, "training never uses a cache, and a saved model has the setting of the one that was handed over"),
+    "include_for_metrics": ([], _LOSS_ONLY),
+    "batch_eval_metrics": (False, _LOSS_ONLY),
+    "bf16_full_eval": (False, "evaluation has the precision of training; set bf16"),
+    "fp16_full_eval": (False, "evaluation has the precision of training; set fp16"),
+}
+_REFUSED_ARGUMENTS = {
+    "compute_loss_func": "the loss is AlignmentConfig's `loss`, or the attribute `alignment_loss`",
+    "compute_metrics": _LOSS_ONLY,
+    "preprocess_logits_for_metrics": _LOSS_ONLY,
+}
+
+
+def check_settings(args: Any) -> None:
+    """Raises UsageError for a setting that would have no effect, or another one than it says."""
+    for name, (allowed, reason) in _REFUSED.items():
+        value = getattr(args, name)
+        if value != allowed:
+            raise UsageError(f"{name} is {value!r}: {reason}; leave it at {allowed!r}")
+    if args.accelerator_config.dispatch_batches:
+        raise UsageError("accelerator_config.dispatch_batches would tear groups apart; leave it out")
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """Raises UsageError for an argument of `transformers.Trainer` that would have no effect."""
+    for name, reason in _REFUSED_ARGUMENTS.items():
+        if arguments.get(name) is not None:
+            raise UsageError(f"AlignmentTrainer takes no {name}: {reason}")

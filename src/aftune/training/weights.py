@@ -1,0 +1,33 @@
+"""The types of trained weights.
+
+bfloat16 has 8 bits of precision: an update below 1/512 of a weight is rounded away, and most updates of fine-tuning are. So
+weights are trained in float32, whatever a model was loaded with; products may still be computed in bfloat16.
+"""
+
+import logging
+from typing import Any
+
+import torch
+
+_SHORT = (torch.bfloat16, torch.float16)
+_log = logging.getLogger(__name__)
+
+
+def train_in_float32(model: Any, *, autocast: bool) -> None:
+    """Makes the weights of a model float32 where trained ones are bfloat16 or float16, and says so. Frozen weights below trained
+    ones that are longer (adapters) keep their type."""
+    short = next((weight.dtype for weight in model.parameters() if weight.requires_grad and weight.dtype in _SHORT), None)
+    if short is None:
+        return
+    for weight in model.parameters():
+        if weight.dtype in _SHORT:
+            weight.data = weight.data.float()
+    name = str(short).removeprefix("torch.")
+    _log.warning(
+        "%s: weights were %s and are trained in float32, as most updates are too small for %s (weights='as_given' keeps it); "
+        "products are computed in %s",
+        type(model).__name__,
+        name,
+        name,
+        "the type of autocast" if autocast else "float32 (bf16=True: in bfloat16)",
+    )

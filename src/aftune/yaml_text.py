@@ -1,0 +1,47 @@
+"""YAML as recipes use it: a key that stands twice is an error, and 1e-4 is a number, as in YAML 1.2 and everywhere else."""
+
+import re
+from typing import Any
+
+import yaml
+
+_EXPONENT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+$")
+_FLOAT = "tag:yaml.org,2002:float"
+_MERGE = "tag:yaml.org,2002:merge"
+_STARTS = list("-+.0123456789")
+
+
+class _Loader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, yaml.ScalarNode] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            first = seen.setdefault(key.value, key)
+            if first is not key:
+                problem = f"the key {key.value!r} stands twice, first in line {first.start_mark.line + 1}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(_FLOAT, _EXPONENT, _STARTS)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text; raises yaml.YAMLError, with the line in `problem_mark` where it is known."""
+    try:
+        return yaml.load(text, _Loader)
+    except RecursionError as error:
+        raise yaml.YAMLError("nested too deeply") from error
+    except ValueError as error:  # an integer of thousands of digits, a date that does not exist
+        raise yaml.YAMLError(str(error)) from error
+
+
+def to_yaml(value: Any) -> str:
+    """A YAML text that `parse_yaml` gives the value of."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
