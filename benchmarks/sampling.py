@@ -27,6 +27,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsP
 from aftune.machine import keep_freed_memory
 from aftune.sampling import Request, SamplingSettings
 from aftune.sampling.decoding import DecodingLoop
+from aftune.sampling.stops import Stops
 
 VOCABULARY = 32_000
 END = 0
@@ -72,7 +73,7 @@ def with_generate(model: LlamaForCausalLM, prompts: list[list[int]], lengths: li
 def with_engine(model: LlamaForCausalLM, prompts: list[list[int]], lengths: list[list[int]], rows: int) -> None:
     requests = [Request(prompt, seed) for prompt, row in zip(prompts, lengths, strict=True) for seed, _ in enumerate(row)]
     room = [length for row in lengths for length in row]
-    loop = DecodingLoop(model, requests, room, SamplingSettings(max(room)), [VOCABULARY], rows)
+    loop = DecodingLoop(model, requests, room, SamplingSettings(max(room)), Stops(frozenset()), rows)
     finished = {index: ids for index, ids, _ in loop.run()}
     assert [len(finished[index]) for index in range(len(room))] == room
 

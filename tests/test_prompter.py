@@ -209,6 +209,60 @@ def test_examples_are_of_the_same_task_and_own_ones_come_instead(tokenizer: Any)
     assert asked("w") == last
 
 
+ALPACA_STOPS = ("\n\n### Instruction:", "\n### Instruction:")
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (PromptFormat(), ("\n\nQuestion:", "\nQuestion:")),
+        (PromptFormat(system="Be short.", instruction="Count."), ("\n\nQuestion:", "\nQuestion:")),
+        (PromptFormat("alpaca"), ALPACA_STOPS),
+        (PromptFormat("alpaca", instruction="Count."), ALPACA_STOPS),
+        (PromptFormat("chat"), ()),
+    ],
+)
+def test_stop_strings_begin_the_next_example(chat: Any, form: PromptFormat, expected: tuple[str, ...]) -> None:
+    """Only where examples are shown; the question itself may be a word of the heading."""
+    examples = [problem("first", "e0"), problem("second", "e1")]
+    asked = [problem("Question"), problem("e")]
+    assert Prompter(chat, form, examples=examples, num_examples=1).stop_strings(asked) == expected
+    assert Prompter(chat, form, own_examples=lambda one: examples).stop_strings(asked) == expected
+    assert Prompter(chat, form, examples=examples).stop_strings(asked) == ()
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("Q: {question} A:", ("\n\nQ:", "\nQ:")),
+        ("Exercise\n{question}\nSolution\n", ("\n\nExercise", "\nExercise")),
+        ("{question}\nAnswer:", ()),
+        ("- {question}\n", ()),
+        ("1. {question}\n", ()),
+    ],
+)
+def test_stop_strings_of_other_words(tokenizer: Any, template: str, expected: tuple[str, ...]) -> None:
+    """Bullets and numbers begin lines of responses too."""
+    examples = [problem("first", "e0"), problem("second", "e1")]
+    plain = lambda one: template.format(question=one.question)  # noqa: E731
+    assert Prompter(tokenizer, plain=plain, examples=examples, num_examples=1).stop_strings([problem("x")]) == expected
+
+
+def test_stop_strings_of_each_task_and_of_a_problem_that_is_the_only_example(tokenizer: Any) -> None:
+    """Before the only example of its task nothing is shown, before the other problems it is."""
+    tasks = {"t": "Question: {}", "u": "Riddle: {}", "v": "Other: {}"}
+    one = {name: problem(f"q {name}", name).model_copy(update={"task": name}) for name in tasks}
+    prompter = Prompter(
+        tokenizer,
+        plain=lambda asked: tasks[asked.task].format(asked.question),
+        examples=[one["t"], one["u"]],
+        num_examples=1,
+    )
+    assert prompter.stop_strings(one.values()) == ()
+    others = [asked.model_copy(update={"question": "other"}) for asked in one.values()]
+    assert prompter.stop_strings([*one.values(), *others]) == ("\n\nQuestion:", "\nQuestion:", "\n\nRiddle:", "\nRiddle:")
+
+
 def test_an_example_of_the_same_question_with_other_options_is_shown(tokenizer: Any) -> None:
     first, second = (problem("Which?", name, "r").model_copy(update={"options": [name, "b"]}) for name in "xy")
     prompter = Prompter(tokenizer, examples=[first], num_examples=1)

@@ -5,16 +5,26 @@ A complete response ends in one end-of-sequence token, a truncated one in none. 
 tokens in: `</s>` in a question or a response is four letters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from aftune.control_tokens import ControlTokens, control_tokens, letters
 from aftune.errors import DataError, UsageError
-from aftune.prompts import Messages, PromptFormat, Turn, plain_prompt, question_key, question_text, render_messages, render_text
+from aftune.prompts import (
+    Messages,
+    PromptFormat,
+    Turn,
+    plain_prompt,
+    question_key,
+    question_text,
+    render_messages,
+    render_text,
+    stop_strings,
+)
 from aftune.records import BEST_RANK, Candidate, Group, Problem
 
 
@@ -88,6 +98,14 @@ class Prompter:
         """The same prompt before it is token ids: a text, in the style chat messages."""
         return self._render(self._shown(problem), problem)
 
+    def stop_strings(self, problems: Iterable[Problem]) -> tuple[str, ...]:
+        """What ends a response to one of the problems where examples are shown before them: the beginning of the next example."""
+        found: dict[str, tuple[str, ...]] = {}
+        for problem in problems:
+            if problem.task not in found and self._shown(problem):
+                found[problem.task] = stop_strings(self.form, partial(self._ask_as, problem))
+        return tuple(dict.fromkeys(text for texts in found.values() for text in texts))
+
     def end_id(self, stop_ids: Sequence[int] = ()) -> int:
         """What ends a complete response: in the style chat the template's own end of a turn, where the model stops there."""
         if self.form.style == "chat":
@@ -108,10 +126,16 @@ class Prompter:
         return others[: self.num_examples]
 
     def _render(self, shown: Sequence[Problem], problem: Problem) -> str | Messages:
-        ask = self.plain if self.form.style == "plain" else self.question
-        turns = [Turn(ask(example), self.response(example) or "") for example in shown]
+        turns = [Turn(self._ask(example), self.response(example) or "") for example in shown]
         render = render_messages if self.form.style == "chat" else render_text
-        return render(self.form, turns, ask(problem), self.heading(problem))
+        return render(self.form, turns, self._ask(problem), self.heading(problem))
+
+    def _ask(self, problem: Problem) -> str:
+        return self.plain(problem) if self.form.style == "plain" else self.question(problem)
+
+    def _ask_as(self, problem: Problem, question: str) -> str:
+        """As a problem is asked, another question."""
+        return self._ask(problem.model_copy(update={"question": question}))
 
     @cached_property
     def _control(self) -> ControlTokens:

@@ -82,6 +82,18 @@ def _asked(form: PromptFormat, question: str) -> str:
     return f"### Instruction:\n{question}\n\n### Response:\n"
 
 
+def stop_strings(form: PromptFormat, ask: Callable[[str], str]) -> tuple[str, ...]:
+    """What a response goes on with where it makes up the next example: the first words of a question, `Question:`, on a line of
+    their own. ask: the words around a question. Empty in the style chat, and where a question begins with itself.
+    """
+    if form.style == "chat":
+        return ()
+    mark = "\ue000"  # a character without a meaning
+    heading = _asked(form, ask(mark)).partition(mark)[0].split("\n")[0].strip()
+    # Anything else, such as a hyphen or a number, begins lines of responses too.
+    return (f"\n\n{heading}", f"\n{heading}") if any(map(str.isalpha, heading)) else ()
+
+
 def render_messages(form: PromptFormat, examples: Sequence[Turn], question: str, heading: str | None = None) -> Messages:
     """The conversation that a response follows, in the style chat; a heading begins the first message of the user."""
 

@@ -15,6 +15,7 @@ from aftune.yaml_text import parse_yaml, to_yaml
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+StopString = Annotated[str, Field(min_length=1)]
 
 
 def _expanded(path: Path) -> Path:
@@ -133,13 +134,17 @@ class SftSection(TrainingSection):
 
 
 class SamplingSection(Section):
-    """How responses are drawn. `batch_size` is sequences generated at once; files grow by eight times as many."""
+    """How responses are drawn. `batch_size` is sequences generated at once; files grow by eight times as many.
+
+    stop: texts that a response is cut before, beside the stop tokens; auto: what begins the next example of a prompt with examples.
+    """
 
     num_candidates: Count = 6
     temperature: Positive = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
     max_new_tokens: Count = 192
+    stop: Literal["auto"] | list[StopString] = "auto"
     batch_size: Annotated[Count, HARMLESS] = 256
 
 

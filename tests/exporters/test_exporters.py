@@ -77,7 +77,15 @@ def test_samples_come_back_as_candidates(tmp_path: Path) -> None:
     problems = [group(name, []).problem for name in "ab"]
     verdicts = [
         Verdict(problem_id="a", text="x\n#### 1", answer="1", right=True, reason="matched", finish_reason="stop"),
-        Verdict(problem_id="b", text="y", right=False, reason="no answer", finish_reason="length"),
+        Verdict(
+            problem_id="b",
+            text="y 2",
+            right=False,
+            reason="no answer",
+            finish_reason="length",
+            answer_by_reading={"strict": None, "flexible": "2"},
+            right_by_reading={"strict": False, "flexible": True},
+        ),
     ]
     path = tmp_path / "samples_t.jsonl"
     assert samples.write(path, problems, verdicts, plain_prompt) == {"samples": 2}
@@ -86,8 +94,11 @@ def test_samples_come_back_as_candidates(tmp_path: Path) -> None:
     assert (first["doc_id"], first["target"], first["resps"], first["filtered_resps"]) == (0, "1", [["x\n#### 1"]], ["1"])
     assert [row["exact_match"] for row in (first, second)] == [1.0, 0.0]
     assert second["filtered_resps"] == [""]
+    assert second["answer_by_reading"] == {"strict": None, "flexible": "2"}
+    assert second["right_by_reading"] == {"strict": False, "flexible": True}
+    assert not {"answer_by_reading", "right_by_reading"} & first.keys()
     imported = import_candidates(ImportSection(format="lm_eval", path=path), None, problems)
-    assert [(c.problem_id, c.index, c.text) for c in imported.candidates] == [("a", 0, "x\n#### 1"), ("b", 0, "y")]
+    assert [(c.problem_id, c.index, c.text) for c in imported.candidates] == [("a", 0, "x\n#### 1"), ("b", 0, "y 2")]
     assert imported.left_out == []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from aftune.cli import app
@@ -18,6 +19,7 @@ from aftune.pipeline.benchmark import benchmark
 from aftune.recipe import ModelSection
 from aftune.records import read_json_lines
 from aftune.sampling import SamplingSettings
+from aftune.sampling.choice import TokenChoice
 from aftune.tasks import build
 from aftune.tasks.mmlu import Mmlu
 
@@ -52,6 +54,33 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
         assert benchmark("bundled", "arithmetic", tmp_path / "b", [*settings, *harmless], split="test[3:15]") == metrics
     with pytest.raises(UsageError, match=r"holds another benchmark \(task\.test: .*3:15\] -> .*3:16\]\); choose a new folder"):
         benchmark("bundled", "arithmetic", tmp_path / "b", settings, split="test[3:16]")
+
+
+def test_stop_strings_of_examples_and_both_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that answers and then goes on with a question of its own: the greedy response is cut before that."""
+    whole = "2+5=7.\nThe answer is 7.\n\nQuestion: How many?\nAnswer:\nThe answer is 9."
+    written = [*load_tokenizer("bundled")(whole, add_special_tokens=False)["input_ids"], 2]
+    steps: list[int] = []
+
+    def writing(self: Any, logits_N_V: torch.Tensor, uniforms_N: torch.Tensor) -> torch.Tensor:
+        steps.append(written[len(steps)])
+        return torch.full((len(logits_N_V),), steps[-1])
+
+    monkeypatch.setattr(TokenChoice, "__call__", writing)
+    settings = ["model.device=cpu", "model.precision=float32", "evaluate.max_new_tokens=60"]
+    expected = {
+        "prompt.few_shot=1": ("2+5=7.\nThe answer is 7.", None, "7"),
+        "prompt.few_shot=0": (whole, None, "7"),
+        'evaluate.stop=["\\nThe", "\\n\\n"]': ("2+5=7.", None, "7"),
+    }
+    for number, (setting, (text, strict, flexible)) in enumerate(expected.items()):
+        steps.clear()
+        folder = tmp_path / str(number)
+        benchmark("bundled", "arithmetic", folder, [*settings, setting], split="test[:3]")
+        rows = [row for _, row in read_json_lines(folder / "verdicts.jsonl")]
+        assert [(row["text"], row["finish_reason"]) for row in rows] == [(text, "stop")] * 3
+        assert [row["answer_by_reading"] for row in rows] == [{"strict": strict, "flexible": flexible}] * 3
+        assert [row.get("answer") for row in rows] == [strict] * 3
 
 
 def test_letters_and_means_over_subjects(mmlu: Path, tmp_path: Path) -> None:

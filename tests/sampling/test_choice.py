@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from aftune.sampling import SamplingSettings
-from aftune.sampling.choice import BLOCK, TokenChoice, draw, uniform_numbers
+from aftune.sampling.choice import BLOCK, NOT_FINITE, TokenChoice, draw
 
 
 @pytest.mark.parametrize(("uniform", "token"), [(0.0, 1), (0.2499, 1), (0.2501, 3), (0.9999, 3), (1 - 2**-53, 3)])
@@ -45,9 +45,9 @@ def test_ends_of_a_large_vocabulary(uniform: float) -> None:
 
 
 def test_draws_from_a_large_vocabulary_follow_the_probabilities() -> None:
-    """20,000 draws by the first numbers of as many seeds, over 2,000 tokens in 16 blocks."""
+    """20,000 draws over 2,000 tokens in 16 blocks."""
     logits = torch.randn(1, 2000, generator=torch.manual_seed(1)) * 2
-    uniforms = uniform_numbers(range(20_000), 1)[:, 0]
+    uniforms = torch.from_numpy(np.random.default_rng(0).random(20_000))
     choose = TokenChoice(SamplingSettings(1, temperature=0.8))
     counts = torch.zeros(2000, dtype=torch.long)
     for part in uniforms.split(1000):
@@ -65,6 +65,16 @@ def test_temperature_zero_takes_the_likeliest() -> None:
     assert TokenChoice(SamplingSettings(1, temperature=0.0))(logits, torch.tensor([0.99, 0.99])).tolist() == [1, 0]
 
 
-def test_numbers_of_a_seed_do_not_depend_on_how_many_are_drawn() -> None:
-    assert torch.equal(uniform_numbers([3, 4], 10)[:, :6], uniform_numbers([3, 4], 6))
-    assert uniform_numbers([3, 4], 10).unique().numel() == 20
+@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {}, {"top_p": 0.5}, {"top_k": 3, "temperature": 0.7}])
+@pytest.mark.parametrize("num_tokens", [5, 3 * BLOCK + 1])
+def test_logits_that_are_not_finite_give_no_token(settings: dict[str, float], num_tokens: int) -> None:
+    """Of seven rows one has ordinary numbers, one has some of minus infinity; the others have one NaN, only NaN, one or all of
+    infinity, all of minus infinity."""
+    logits = torch.arange(7.0 * num_tokens).reshape(7, num_tokens).fmod(11)
+    logits[1, 1:] = -torch.inf
+    logits[2, 3] = logits[3, :] = torch.nan
+    logits[4, 2] = logits[5, :] = torch.inf
+    logits[6, :] = -torch.inf
+    tokens = TokenChoice(SamplingSettings(1, **settings))(logits, torch.full((7,), 0.4, dtype=torch.float64)).tolist()
+    assert 0 <= tokens[0] < num_tokens
+    assert tokens[1:] == [0, *[NOT_FINITE] * 5]

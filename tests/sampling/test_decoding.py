@@ -162,6 +162,14 @@ def test_each_row_has_its_own_room_at_the_end_of_the_context(tokenizer: Any) -> 
     assert {reason for _, reason in finished} == {"length"}
 
 
+def test_finished_rows_at_the_end_of_learned_positions(tokenizer: Any) -> None:
+    """The first response ends with the context and stays in the batch until another one ends too."""
+    model = build("GPT2", max_position_embeddings=33, n_positions=33)
+    requests = [Request([5] * 32), *(Request([7 + row] * 3) for row in range(30))]
+    finished = responses(engine_of(model, tokenizer, 16, [NEVER]), requests, SamplingSettings(max_new_tokens=25))
+    assert [len(ids) for ids, _ in finished] == [1, *[25] * 30]
+
+
 def test_padding_of_a_memory_bounded_prefill(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prefills of at most 40 padded tokens give what one prefill gives."""
     model, settings = build("Qwen2"), SamplingSettings(max_new_tokens=12)

@@ -20,7 +20,7 @@ def greedy_accuracy(
 ) -> float:
     """Share of right greedy responses (strict reading), for use while training; nothing is written."""
     engine = TransformersEngine(model, prompter.tokenizer, batch_size)
-    requests = [Request(prompter(problem)) for problem in problems]
+    requests = [Request(prompter(problem), name=problem.id) for problem in problems]
     order = sorted(range(len(problems)), key=lambda index: -len(requests[index].prompt))
     num_right = 0
     for position, completion in engine.complete([requests[index] for index in order], settings):

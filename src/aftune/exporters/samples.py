@@ -22,7 +22,9 @@ def write(path: Path, problems: Iterable[Problem], verdicts: Iterable[Any], ask:
 
 
 def sample(number: int, problem: Problem, verdict: Any, prompt: Any) -> dict[str, Any]:
-    """`exact_match` is our verdict; `filtered_resps` has the answer that was read, empty where there was none."""
+    """`exact_match` is our verdict; `filtered_resps` has the answer that was read, empty where there was none. Answers and verdicts
+    by each way to read them stand beside, where they are known."""
+    by_reading = {"answer_by_reading": verdict.answer_by_reading, "right_by_reading": verdict.right_by_reading}
     return {
         "doc_id": number,
         "doc": {
@@ -40,4 +42,5 @@ def sample(number: int, problem: Problem, verdict: Any, prompt: Any) -> dict[str
         "exact_match": float(verdict.right),
         "finish_reason": verdict.finish_reason,
         "reason": verdict.reason,
+        **{name: values for name, values in by_reading.items() if values is not None},
     }

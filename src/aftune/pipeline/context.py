@@ -1,6 +1,6 @@
 """What a stage gets to see: the recipe, its own folder, the folders of earlier stages, and the pieces built from the recipe."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,12 +95,14 @@ class Context:
     def problems(self, split: str) -> Sequence[Problem]:
         return RecordFile(self.folder("prepare") / f"{split}.jsonl", Problem)
 
-    def settings(self, section: SamplingSection, *, greedy: bool = False) -> SamplingSettings:
+    def settings(self, section: SamplingSection, problems: Iterable[Problem], *, greedy: bool = False) -> SamplingSettings:
+        """For responses to these problems: how they are asked says what else ends a response."""
         return SamplingSettings(
             max_new_tokens=section.max_new_tokens,
             temperature=0.0 if greedy else section.temperature,
             top_p=section.top_p,
             top_k=section.top_k,
+            stop=self.prompter.stop_strings(problems) if section.stop == "auto" else tuple(section.stop),
         )
 
 

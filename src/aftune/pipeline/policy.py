@@ -45,7 +45,9 @@ class Votes(Record):
 
 
 class Verdict(Record):
-    """A greedy response to a held-out problem and what became of it; right_by_reading: by each way to read it."""
+    """A greedy response to a held-out problem and what became of it. answer_by_reading, right_by_reading: by each way to read it;
+    older files lack them.
+    """
 
     problem_id: str
     text: str
@@ -53,6 +55,7 @@ class Verdict(Record):
     right: bool
     reason: str
     finish_reason: Literal["stop", "length"]
+    answer_by_reading: dict[str, str | None] | None = None
     right_by_reading: dict[str, bool] | None = None
 
 
@@ -77,7 +80,7 @@ def greedy_verdicts(context: Context, folder: Path, stage: str, problems: Sequen
         TransformersEngine(context.load_policy(stage), context.tokenizer, context.recipe.evaluate.batch_size),
         problems,
         context.prompter,
-        context.settings(context.recipe.evaluate, greedy=True),
+        context.settings(context.recipe.evaluate, problems, greedy=True),
         num_candidates=1,
         seed=0,
         path=folder / "responses.jsonl",
@@ -89,9 +92,8 @@ def greedy_verdicts(context: Context, folder: Path, stage: str, problems: Sequen
 
 
 def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
-    feedback = _feedback(context, problem, response)
-    unused: Reading = "flexible" if context.recipe.label.reading == "strict" else "strict"
-    other = context.task.verdict(problem, response.text, unused)
+    read: dict[Reading, Feedback] = {reading: context.task.verdict(problem, response.text, reading) for reading in READINGS}
+    feedback = read[context.recipe.label.reading]
     return Verdict(
         problem_id=problem.id,
         text=response.text,
@@ -99,9 +101,8 @@ def _judge(context: Context, problem: Problem, response: Candidate) -> Verdict:
         right=bool(feedback.quality),
         reason=feedback.reason,
         finish_reason=response.finish_reason,
-        right_by_reading={
-            reading: bool(feedback.quality if reading == context.recipe.label.reading else other.quality) for reading in READINGS
-        },
+        answer_by_reading={reading: found.answer for reading, found in read.items()},
+        right_by_reading={reading: bool(found.quality) for reading, found in read.items()},
     )
 
 
@@ -135,7 +136,7 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
         TransformersEngine(context.load_policy(stage), context.tokenizer, section.batch_size),
         problems,
         context.prompter,
-        context.settings(section),
+        context.settings(section, problems),
         num_candidates=section.num_votes,
         seed=derive_seed(context.recipe.seed, "votes"),
         path=folder / "samples.jsonl",

@@ -45,7 +45,7 @@ def candidates_of(
         TransformersEngine(context.load_policy(stage), context.tokenizer, section.batch_size),
         problems,
         context.prompter,
-        context.settings(section),
+        context.settings(section, problems),
         num_candidates=section.num_candidates,
         seed=derive_seed(recipe.seed, purpose),
         path=path,

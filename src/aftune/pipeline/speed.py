@@ -21,6 +21,7 @@ from aftune.pipeline.cost import StageCost, mean_lengths, num_candidates, num_pa
 from aftune.recipe import Recipe
 from aftune.sampling import Request, SamplingSettings
 from aftune.sampling.decoding import DecodingLoop, unsupported
+from aftune.sampling.stops import Stops
 from aftune.sampling.whole_batches import generate_whole
 from aftune.scoring import abilities, make_pass, response_logprobs
 from aftune.scoring.precision import product_rates
@@ -208,7 +209,7 @@ class _Trial:
         decode: Callable[..., Any] = generate_whole
         if unsupported(self.model, len(prompt) + num_steps) is None:
             decode = lambda *arguments: DecodingLoop(*arguments).run()  # noqa: E731
-        for _ in decode(self.model, requests, [num_steps] * rows, settings, [], rows):
+        for _ in decode(self.model, requests, [num_steps] * rows, settings, Stops(frozenset()), rows):
             pass
 
     def _seconds(self, work: Callable[[], Any], rounds: int = 3) -> float:

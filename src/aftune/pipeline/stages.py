@@ -72,8 +72,7 @@ def needs_reference(recipe: Recipe) -> bool:
 
 
 def _validation_settings(recipe: Recipe) -> Settings:
-    evaluate = recipe.evaluate
-    return {"evaluate": {"max_new_tokens": evaluate.max_new_tokens, "batch_size": evaluate.batch_size}}
+    return {"evaluate": {name: getattr(recipe.evaluate, name) for name in ("max_new_tokens", "batch_size", "stop")}}
 
 
 REFERENCE = Stage(
@@ -109,7 +108,7 @@ HELD_OUT = Stage(
 )
 MEASURE = Stage(
     "measure",
-    2,
+    3,
     ("prepare", "sft", "held_out", "align", "control"),
     "evaluate:measure",
     "measure/metrics.json",

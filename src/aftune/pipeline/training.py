@@ -38,7 +38,7 @@ def sft(context: Context) -> Summary:
     args = training_arguments(section, Path(), context.recipe, validated=False)
 
     def validate(model: PreTrainedModel) -> dict[str, float]:
-        settings = context.settings(context.recipe.evaluate, greedy=True)
+        settings = context.settings(context.recipe.evaluate, validation, greedy=True)
         batch_size = context.recipe.evaluate.batch_size
         accuracy = greedy_accuracy(model, context.prompter, context.task, validation, settings, batch_size)
         with_reference = (problem for problem in validation if context.task.reference_response(problem) is not None)

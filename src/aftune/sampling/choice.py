@@ -1,8 +1,5 @@
 """The choice of the next token: greedy, or drawn with a random stream for each row."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, TopKLogitsWarper, TopPLogitsWarper
@@ -10,11 +7,7 @@ from transformers import LogitsProcessorList, TopKLogitsWarper, TopPLogitsWarper
 from aftune.sampling.interface import SamplingSettings
 
 BLOCK = 128  # tokens that are summed up before the exact search starts
-
-
-def uniform_numbers(seeds: Sequence[int], num: int) -> Tensor:
-    """The first `num` numbers in [0, 1) of each seed's stream, float64 [rows, num]."""
-    return torch.from_numpy(np.stack([np.random.default_rng(seed).random(num) for seed in seeds]))
+NOT_FINITE = -1  # stands for a token where the logits are no numbers to choose by
 
 
 class TokenChoice:
@@ -29,9 +22,11 @@ class TokenChoice:
             self.warpers.append(TopPLogitsWarper(settings.top_p))
 
     def __call__(self, logits_N_V: Tensor, uniforms_N: Tensor) -> Tensor:
-        """Token ids [N]; a row's token depends on its logits and its uniform number only."""
+        """Token ids [N]; a row's token depends on its logits and its uniform number only. `NOT_FINITE` where logits are NaN or
+        infinite, or all of them minus infinity."""
         if self.temperature == 0:
-            return logits_N_V.argmax(-1)
+            token_N1 = logits_N_V.argmax(-1, keepdim=True)  # NaN counts as the largest
+            return _where_finite(token_N1, logits_N_V.gather(1, token_N1))
         scores_N_V = logits_N_V.float()
         if self.temperature != 1:
             scores_N_V = scores_N_V / self.temperature
@@ -45,13 +40,15 @@ def draw(probabilities_N_V: Tensor, uniforms_N: Tensor) -> Tensor:
 
     Sums of whole blocks tell the block, and only that block is summed token by token: a cumulative sum over a vocabulary of
     32,000 costs more than the model's softmax. Sums over blocks are float64. Tokens of probability 0 are never drawn.
+    `NOT_FINITE` where the probabilities are NaN.
     """
     num_whole = probabilities_N_V.shape[1] // BLOCK
     whole_N_B, rest_N_R = probabilities_N_V.tensor_split([num_whole * BLOCK], dim=1)
     sums_N_B = torch.cat([whole_N_B.view(len(whole_N_B), num_whole, BLOCK).sum(-1), rest_N_R.sum(-1, keepdim=True)], dim=1)
     cumulative_N_B = _cumulative(sums_N_B)
     threshold_N1 = _below(uniforms_N[:, None].to(cumulative_N_B.dtype) * cumulative_N_B[:, -1:], cumulative_N_B)
-    block_N1 = torch.searchsorted(cumulative_N_B, threshold_N1, right=True)
+    total_N1 = cumulative_N_B[:, -1:]
+    block_N1 = torch.searchsorted(cumulative_N_B, threshold_N1, right=True).clamp(max=cumulative_N_B.shape[1] - 1)  # NaN: beyond
     before_N1 = torch.where(block_N1 > 0, cumulative_N_B.gather(1, (block_N1 - 1).clamp(min=0)), 0.0)
     share_N1 = (threshold_N1 - before_N1) / (cumulative_N_B.gather(1, block_N1) - before_N1)
     token_N_B = block_N1 * BLOCK + torch.arange(BLOCK, device=block_N1.device)
@@ -59,7 +56,11 @@ def draw(probabilities_N_V: Tensor, uniforms_N: Tensor) -> Tensor:
     inner_N_B = probabilities_N_V.gather(1, token_N_B.clamp(max=last)).masked_fill(token_N_B > last, 0.0)
     cumulative_N_B = _cumulative(inner_N_B)
     inner_N1 = torch.searchsorted(cumulative_N_B, _below(share_N1 * cumulative_N_B[:, -1:], cumulative_N_B), right=True)
-    return (block_N1 * BLOCK + inner_N1).squeeze(1)
+    return _where_finite(block_N1 * BLOCK + inner_N1, total_N1)
+
+
+def _where_finite(token_N1: Tensor, value_N1: Tensor) -> Tensor:
+    return torch.where(value_N1.isfinite(), token_N1, NOT_FINITE).squeeze(1)
 
 
 def _cumulative(values_N_B: Tensor) -> Tensor:

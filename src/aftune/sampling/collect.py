@@ -40,7 +40,7 @@ def collect_candidates(
     with progress_bar(title, len(jobs), "candidates", num_done) as update:
         for start in range(num_done, len(jobs), block_size):
             block = jobs[start : start + block_size]
-            requests = [Request(prompts[problem_id], derive_seed(seed, problem_id, index)) for problem_id, index in block]
+            requests = [Request(prompts[name], derive_seed(seed, name, index), name) for name, index in block]
             completions: dict[int, Completion] = {}
             for position, completion in engine.complete(requests, settings):
                 completions[position] = completion
@@ -61,7 +61,12 @@ def _candidate(job: tuple[str, int], seed: int, settings: SamplingSettings, comp
         token_ids=completion.token_ids,
         finish_reason=completion.finish_reason,
         seed=seed,
-        settings={"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k},
+        settings={
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "top_k": settings.top_k,
+            **({"stop": list(settings.stop)} if settings.stop else {}),
+        },
     )
 
 

@@ -11,8 +11,10 @@ from transformers import DynamicCache, PreTrainedModel
 
 from aftune.sampling.attention import fast_single_steps
 from aftune.sampling.cache import SPARE, STEP, SlotCache
-from aftune.sampling.choice import TokenChoice, uniform_numbers
+from aftune.sampling.choice import TokenChoice
 from aftune.sampling.interface import Request, SamplingSettings
+from aftune.sampling.rows import Row, add_tokens, uniform_numbers
+from aftune.sampling.stops import Stops
 
 PREFILL_TOKENS = 8192  # at most in one forward pass, unless a single prompt is longer: bounds memory
 REFILL_SHARE = 8  # waiting requests come in when an eighth of the slots is free: prefills of a few tokens are wasteful
@@ -40,8 +42,8 @@ class DecodingLoop:
     """One run over requests, with `num_slots` rows at most in a step.
 
     All rows of the cache end at the same column, so a row is known by the column it starts at, and its next position is the
-    difference. Rows 0 to len(row_requests) - 1 of every tensor are in use. Rows that have finished stay until enough have, or
-    until the end: they cost a little work and nothing of theirs is kept.
+    difference. Rows 0 to len(rows) - 1 of every tensor are in use. Rows that have finished stay until enough have, or until the
+    end: they cost a little work and nothing of theirs is kept.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class DecodingLoop:
         requests: Sequence[Request],
         room: Sequence[int],
         settings: SamplingSettings,
-        stop_ids: Sequence[int],
+        stops: Stops,
         num_slots: int,
     ) -> None:
         """`room[i]` is how many tokens request i may have, its stop token included."""
@@ -58,37 +60,31 @@ class DecodingLoop:
         self.requests = requests
         self.room = room
         self.choose = TokenChoice(settings)
-        self.is_random = settings.temperature > 0
+        self.stops = stops
         self.num_slots = min(num_slots, len(requests))
+        self.last_position = max(len(request.prompt) + tokens for request, tokens in zip(requests, room, strict=True)) - 1
         self.device = model.device
-        self.stop_ids = torch.tensor(stop_ids, device=self.device)
         self.cache = SlotCache()
-        self.row_requests: list[int] = []
-        slots, width = self.num_slots, max(room) + 1  # one more than is kept: finished rows write there
-        self.start_N = self._zeros(slots)
-        self.room_N = self._zeros(slots)
-        self.count_N = self._zeros(slots)  # tokens so far, stop token not included
-        self.last_N = self._zeros(slots)
-        self.done_N = self._zeros(slots, dtype=torch.bool)
-        self.stopped_N = self._zeros(slots, dtype=torch.bool)
-        self.tokens_N_R = self._zeros(slots, width)
-        self.uniforms_N_R = self._zeros(slots, width, dtype=torch.float32 if self.device.type == "mps" else torch.float64)
+        self.rows: list[Row] = []
+        self.start_N = torch.zeros(self.num_slots, dtype=torch.long, device=self.device)
+        self.last_N = torch.zeros_like(self.start_N)
 
     def run(self) -> Iterator[tuple[int, list[int], bool]]:
-        """`(index of the request, token ids, whether a stop token followed)`, each when it is finished."""
+        """`(index of the request, token ids, whether a stop token followed)`, each when it is finished.
+
+        Raises DataError where the logits of a row are not finite.
+        """
         waiting = self._groups()
-        num_done = 0
-        while waiting or self.row_requests:
-            num_live = len(self.row_requests) - num_done
+        while waiting or self.rows:
+            num_live = sum(not row.done for row in self.rows)
             free = self.num_slots - num_live
             if waiting and free >= max(len(waiting[-1]), self.num_slots // REFILL_SHARE):
                 yield from self._drop()
                 self._refill(waiting)
-            elif not waiting and num_done * 16 >= len(self.row_requests):
+            elif not waiting and (len(self.rows) - num_live) * 16 >= len(self.rows):
                 yield from self._drop()
-            if self.row_requests and num_live:
+            if num_live:
                 self._step(bool(waiting))
-            num_done = int(self.done_N[: len(self.row_requests)].sum())
 
     def _groups(self) -> list[list[int]]:
         """Indices of requests that share a prompt and stand next to each other, at most `num_slots` each; the last is next."""
@@ -100,7 +96,7 @@ class DecodingLoop:
 
     def _refill(self, waiting: list[list[int]]) -> None:
         """Fills the free slots with whole groups, in as few forward passes as memory allows."""
-        free = self.num_slots - len(self.row_requests)
+        free = self.num_slots - len(self.rows)
         taken: list[list[int]] = []
         longest = 0
         while waiting and free >= len(waiting[-1]):
@@ -126,17 +122,10 @@ class DecodingLoop:
         source_N = torch.tensor([i for i, group in enumerate(groups) for _ in group], device=self.device)
         self.cache.append(prefilled, source_N, self.num_slots)
 
-        indices = [index for group in groups for index in group]
-        rows = slice(len(self.row_requests), len(self.row_requests) + len(indices))
-        self.row_requests += indices
+        admitted = [Row(index, self.requests[index], self.room[index]) for group in groups for index in group]
+        rows = slice(len(self.rows), len(self.rows) + len(admitted))
+        self.rows += admitted
         self.start_N[rows] = self.cache.column - lengths_P[source_N]
-        self.room_N[rows] = torch.tensor([self.room[index] for index in indices], device=self.device)
-        self.count_N[rows] = 0
-        self.done_N[rows] = False
-        self.stopped_N[rows] = False
-        if self.is_random:
-            numbers_N_R = uniform_numbers([self.requests[index].seed for index in indices], self.tokens_N_R.shape[1])
-            self.uniforms_N_R[rows] = numbers_N_R.to(self.device, self.uniforms_N_R.dtype)
         self._take(logits_P_V[source_N], rows)
 
     def _prefill(self, prompts: list[list[int]], lengths_P: Tensor, longest: int, cache: DynamicCache) -> Tensor:
@@ -153,13 +142,14 @@ class DecodingLoop:
 
     def _step(self, is_refilled: bool) -> None:
         """One more token for each row."""
-        rows = slice(0, len(self.row_requests))
+        rows = slice(0, len(self.rows))
         kept = self._num_kept()
         if self.cache.column == self.cache.width or kept + SPARE + 2 * STEP <= self.cache.width:
             self._lay_out(kept, kept, self.num_slots if is_refilled else rows.stop)
         column_W = torch.arange(self.cache.width, device=self.device)
         visible_N_W = (column_W >= self.start_N[rows, None]) & (column_W <= self.cache.column)
-        position_N1 = (self.cache.column - self.start_N[rows])[:, None]
+        # Finished rows may have come to the end of the context, where learned positions end too.
+        position_N1 = (self.cache.column - self.start_N[rows])[:, None].clamp(max=self.last_position)
         with fast_single_steps(self.model):
             logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], self.cache)
         self.cache.column += 1
@@ -181,46 +171,30 @@ class DecodingLoop:
         return logits[:, -1]
 
     def _take(self, logits_N_V: Tensor, rows: slice) -> None:
-        """Chooses the rows' next tokens and notes which rows are finished."""
-        count_N1 = self.count_N[rows, None]
-        token_N = self.choose(logits_N_V, self.uniforms_N_R[rows].gather(1, count_N1)[:, 0])
-        self.tokens_N_R[rows] = self.tokens_N_R[rows].scatter(1, count_N1, token_N[:, None])
-        self.last_N[rows] = token_N
-        live_N = ~self.done_N[rows]
-        stops_N = torch.isin(token_N, self.stop_ids) & live_N
-        self.stopped_N[rows] |= stops_N
-        self.count_N[rows] += live_N & ~stops_N
-        self.done_N[rows] |= stops_N | (self.count_N[rows] >= self.room_N[rows])
+        """Chooses the rows' next tokens."""
+        taken = self.rows[rows]
+        token_N = self.choose(logits_N_V, uniform_numbers(taken, self.device))
+        self.last_N[rows] = token_N.clamp(min=0)
+        add_tokens(taken, token_N, self.stops, self.model)
 
     def _num_kept(self) -> int:
         """Columns of the longest row."""
-        return self.cache.column - int(self.start_N[: len(self.row_requests)].min()) if self.row_requests else 0
+        return self.cache.column - int(self.start_N[: len(self.rows)].min()) if self.rows else 0
 
     def _lay_out(self, length: int, kept: int, num_slots: int) -> None:
-        self.start_N[: len(self.row_requests)] += self.cache.lay_out(length, kept, num_slots)
+        self.start_N[: len(self.rows)] += self.cache.lay_out(length, kept, num_slots)
 
     def _drop(self) -> Iterator[tuple[int, list[int], bool]]:
         """Gives the finished rows, and closes their gaps with the last rows."""
-        done_N = self.done_N[: len(self.row_requests)]
-        done = done_N.nonzero().flatten().tolist()
-        num_live = len(self.row_requests) - len(done)
-        finished = [
-            (self.row_requests[row], tokens[:count], stopped)
-            for row, tokens, count, stopped in zip(
-                done, self.tokens_N_R[done].tolist(), self.count_N[done].tolist(), self.stopped_N[done].tolist(), strict=True
-            )
-        ]
-        target_N = done_N[:num_live].nonzero().flatten()
-        source_N = (~done_N[num_live:]).nonzero().flatten() + num_live
+        finished = [row for row in self.rows if row.done]
+        num_live = len(self.rows) - len(finished)
+        target = [place for place, row in enumerate(self.rows[:num_live]) if row.done]
+        source = [place for place, row in enumerate(self.rows) if place >= num_live and not row.done]
+        target_N, source_N = (torch.tensor(places, dtype=torch.long, device=self.device) for places in (target, source))
         self.cache.move(source_N, target_N, num_live)
-        for tensor in (self.start_N, self.room_N, self.count_N, self.last_N, self.done_N, self.stopped_N):
+        for tensor in (self.start_N, self.last_N):
             tensor[target_N] = tensor[source_N]
-        self.tokens_N_R[target_N] = self.tokens_N_R[source_N]
-        self.uniforms_N_R[target_N] = self.uniforms_N_R[source_N]
-        for target, source in zip(target_N.tolist(), source_N.tolist(), strict=True):
-            self.row_requests[target] = self.row_requests[source]
-        del self.row_requests[num_live:]
-        yield from finished
-
-    def _zeros(self, *shape: int, dtype: torch.dtype = torch.long) -> Tensor:
-        return torch.zeros(*shape, dtype=dtype, device=self.device)
+        for to, place in zip(target, source, strict=True):
+            self.rows[to] = self.rows[place]
+        del self.rows[num_live:]
+        yield from ((row.index, row.ids, row.stopped) for row in finished)

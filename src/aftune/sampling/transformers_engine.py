@@ -9,11 +9,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from aftune.models import context_length, stop_token_ids
 from aftune.sampling.decoding import DecodingLoop, unsupported
 from aftune.sampling.interface import Completion, Request, SamplingSettings
+from aftune.sampling.stops import stops_of
 from aftune.sampling.whole_batches import generate_whole
 
 
 class TransformersEngine:
-    """Decodes at most `batch_size` sequences at once."""
+    """Decodes at most `batch_size` sequences at once. Of the model's generation configuration only the stop tokens count."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 256) -> None:
         self.model = model
@@ -29,7 +30,8 @@ class TransformersEngine:
         context = context_length(self.model.config)
         room = [max(1, min(settings.max_new_tokens, context - len(request.prompt))) for request in requests]
         longest = max(len(request.prompt) + tokens for request, tokens in zip(requests, room, strict=True))
-        arguments = (self.model, requests, room, settings, self.stop_ids, self.batch_size)
+        stops = stops_of(self.tokenizer, self.stop_ids, settings.stop)
+        arguments = (self.model, requests, room, settings, stops, self.batch_size)
         reason = unsupported(self.model, longest)
         if reason is None:
             finished = DecodingLoop(*arguments).run()
@@ -37,5 +39,9 @@ class TransformersEngine:
             warnings.warn(f"sampling goes the slow way, whole batches: {reason}", stacklevel=2)
             finished = generate_whole(*arguments)
         for index, token_ids, stopped in finished:
-            text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
-            yield index, Completion(token_ids, text, "stop" if stopped else "length")
+            cut = stops.strings.cut(token_ids) if stops.strings else None
+            if cut:
+                yield index, Completion(*cut, "stop")
+            else:
+                text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+                yield index, Completion(token_ids, text, "stop" if stopped else "length")
