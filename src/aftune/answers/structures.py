@@ -92,7 +92,7 @@ def _inside(text: str) -> str | None:
     if len(text) < 2 or text[start - 1] not in _OPEN or text[-1] not in _CLOSE:
         return None
     depth = 0
-    for index, character in enumerate(text):
+    for index, character in enumerate(text[start - 1 :], start - 1):
         depth += (character in _OPEN) - (character in _CLOSE)
         if depth == 0 and index < len(text) - 1:
             return None
