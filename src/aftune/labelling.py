@@ -72,8 +72,8 @@ def _check_timed_out(counts: Counter[str], at_least: int = 0) -> None:
     compared = counts["right"] + counts["wrong"] + timed_out
     if compared >= at_least and timed_out >= MANY_TIMED_OUT and timed_out > SHARE_TIMED_OUT * compared:
         raise StageError(
-            f"{timed_out} of {compared} comparisons of answers timed out, each twice; expected a tenth at most, since labels would be "
-            "missing for the hard answers only. Look for gold answers that cannot be compared (kind math), and for free memory"
+            f"{timed_out} of {compared} comparisons of answers timed out, each twice; expected a tenth at most, since labels would "
+            "be missing for the hard answers only. Look for gold answers that cannot be compared (kind math), and for free memory"
         )
 
 

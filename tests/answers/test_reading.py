@@ -201,6 +201,7 @@ LISTED = "Answer:\n(A) farm\n(B) road\n(C) shop\n(D) big city\n"
         ("Answer: C\n" + LISTED * 3 + "Answer:\n(A) fa", "C"),
         (LISTED * 3 + "Answer:\n(A) farm\n(B", None),
         (LISTED * 3 + "Answer:", None),
+        (LISTED * 2 + "\nAnswer: (A) farm", "A"),
         ("Answer: (A) farm (B) road (C) shop (D) big city", None),
         ("Answer:\nA. farm\nB. road", None),
         ("Answer: A) one thing\nB) another\nC) a third", None),

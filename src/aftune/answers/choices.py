@@ -7,10 +7,10 @@ pronoun "I" and the letters of a list of options that the response repeats do no
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
 
 from aftune.answers import numbers
 from aftune.answers.cleaning import clean, plain
+from aftune.answers.option_lists import without_echoes, without_lists
 from aftune.answers.options import LABEL, LETTERS, normal, parse_options, same_option
 from aftune.answers.statements import Statement, after_thinking, all_asked_for, any_format, before_next_question, shorten
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading
@@ -40,11 +40,7 @@ _LETTER_FOLLOWS = re.compile(
 )
 _NOT_BUT = re.compile(r"^\W*not\b.*?\b(?:but|rather|instead)\b\s*", re.IGNORECASE)
 _NOT = re.compile(r"^\W*(?:not|neither|n't)\b", re.IGNORECASE)
-_LIST_LINE = re.compile(r"^[\s*>\-]*(?:\(([A-Za-z])\)|([A-Za-z])[).:])\W*\S.*$", re.MULTILINE)
 _LABEL_LINE = re.compile(r"^\W*(?:\(([A-Z])\)|([A-Z])\s)", re.MULTILINE)
-_ITEM = re.compile(r"(?<![A-Za-z0-9'’])(?:\(([A-Za-z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
-_CUT_LABEL = re.compile(r"\s*\(?[A-Z]?\)?\s*")
-_INLINE_LABEL = re.compile(r"(?<![A-Za-z0-9])(?:\(([A-Z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
 _MENTION = re.compile(
     r"\*\*\W*(?P<bold>[A-Z])(?:[).:][^*\n]*)?\W*\*\*"
     r"|\((?P<bracket>[A-Z])\)"
@@ -80,11 +76,11 @@ class ChoiceKind:
         text = shorten(text)
         reader = _Reader(tuple(options) if options else ())
         if reading == "strict":
-            stated = reader.without_echoes(all_asked_for(text, self.form), text)
+            stated = without_echoes(all_asked_for(text, self.form), text, reader.options)
             return reader.of_statement(stated[-1]) if stated else NOTHING
         text = after_thinking(text)
         opening: Statement | None = None
-        for statement in reversed(reader.without_echoes(any_format(text, line_marker=False), text)):
+        for statement in reversed(without_echoes(any_format(text, line_marker=False), text, reader.options)):
             found = reader.of_statement(statement)
             if found.reason == "no answer" and statement.opens and text[statement.end :].strip():
                 opening = statement  # "Answer:" before the working
@@ -121,36 +117,6 @@ class _Reader:
         if not self.options and named and (named[1] or named[2]) in self.letters:
             return named[1] or named[2]
         return self._by_text(gold)
-
-    def without_echoes(self, found: list[Statement], text: str) -> list[Statement]:
-        """The statements that do not repeat the options; after one that does, the first line of a repetition that was cut off is
-        none either."""
-        answers = [statement for statement in found if not self.is_list(statement, text)]
-        if answers and len(answers) < len(found) and _CUT_LABEL.fullmatch(text, answers[-1].end):
-            last = answers[-1]
-            first_line = re.match(r"[^\n]*\n\s*\(?A[).:]", text[last.start :])
-            return answers[:-1] if first_line else answers
-        return answers
-
-    def is_list(self, statement: Statement, text: str) -> bool:
-        """Whether a statement only repeats the options: two labels in order, followed by the texts of those options; or A, B and
-        a third where the texts are not known, or A and B where the list begins a line of its own."""
-        items = list(islice(_ITEM.finditer(text, max(0, statement.end - len(statement.text)), statement.end + 600), 4))
-        if len(items) < 2 or text[max(0, statement.end - len(statement.text)) : items[0].start()].strip(" *_\n"):
-            return False
-        letters = [(item[1] or item[2]).upper() for item in items]
-        in_order = next((n for n in range(1, len(items)) if ord(letters[n]) != ord(letters[0]) + n), len(items))
-        if in_order < 2:
-            return False
-        if self.options:
-            texts = [normal(text[item.end() : following.start()]) for item, following in pairwise(items[: in_order + 1])]
-            known = [option.text for option in parse_options(self.options)]
-            first = LETTERS.index(letters[0])
-            if first < len(known) and texts and texts[0] == known[first]:
-                tail = normal(text[items[1].end() :].lstrip()[: len(known[first + 1]) + 40]) if first + 1 < len(known) else ""
-                return bool(tail) and (tail + " ").startswith(known[first + 1])
-        own_line = "\n" in text[statement.start : items[0].start()]
-        return letters[0] == "A" and (in_order >= 3 or own_line)
 
     def of_statement(self, statement: Statement) -> Found:
         text = plain(clean(statement.text))
@@ -256,7 +222,7 @@ class _Reader:
     def of_text(self, text: str) -> Found:
         """The last option that is named where nothing is stated; then the last value."""
         text = before_next_question(text, lambda before: bool(re.search(r"[A-Za-z0-9]", before)))
-        text = self._without_lists(clean(text[-2000:])).strip()
+        text = without_lists(clean(text[-2000:])).strip()
         if not text:
             return NOTHING
         whole = self._whole(text)
@@ -316,39 +282,7 @@ class _Reader:
             return Found(LETTERS[texts[0]], "read")
         return Found(None, "ambiguous", lines[-1][:80]) if len(texts) > 1 else NOTHING
 
-    def _without_lists(self, text: str) -> str:
-        """The text with lists of options blanked: labels A, B, ... that follow one another, on lines or within one."""
-        spans: list[tuple[int, int]] = []
-        for pattern in (_LIST_LINE, _INLINE_LABEL):
-            run: list[re.Match[str]] = []
-            for match in [*pattern.finditer(text), None]:
-                letter = (match[1] or match[2]).upper() if match else ""
-                before = (run[-1][1] or run[-1][2]).upper() if run else ""
-                near = bool(
-                    run and match and len(text[run[-1].end() : match.start()].strip()) <= (0 if pattern is _LIST_LINE else 120)
-                )
-                if match and run and near and letter == chr(ord(before) + 1):
-                    run.append(match)
-                    continue
-                cut_off = (
-                    bool(spans)
-                    and match is None
-                    and pattern is _LIST_LINE
-                    and bool(run)
-                    and _CUT_LABEL.fullmatch(text, run[-1].end())
-                )
-                if (len(run) >= 2 or cut_off) and (run[0][1] or run[0][2]).upper() == "A":
-                    end = len(text) if _CUT_LABEL.fullmatch(text, run[-1].end()) else run[-1].end()
-                    if pattern is _INLINE_LABEL:
-                        line_end = text.find("\n", end)
-                        end = min(len(text) if line_end < 0 else line_end, end + 120)
-                        stop = re.search(r"[.!?](?:\s|$)", text[run[-1].end() : end])
-                        end = run[-1].end() + stop.end() if stop else end
-                    spans.append((run[0].start(), end))
-                run = [match] if match else []
-        for start, end in spans:
-            text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
-        return text
-
 
 CHOICE = ChoiceKind()
+
+__all__ = ["CHOICE", "LETTERS", "ChoiceKind"]

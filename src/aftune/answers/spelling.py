@@ -92,6 +92,7 @@ _BASE_WORDS = _rules(
     (r"^(\w+)\s*\(?(?:in )?base[- ](\w+)\)?$", lambda m: f"{m[1]}_{_BASES.get(m[2], m[2])}"),
     (rf"^(\w+)\s*{_TEXT}\{{\s*\(?(?:in )?base[- ](\w+)\)?\s*\}}$", lambda m: f"{m[1]}_{_BASES.get(m[2], m[2])}"),
 )
+_SPACES = re.compile(r"\s{3,}")
 _DELIMITERS = re.compile(
     r"^(?:\\\[|\\\(|\$\$?|\\begin\{(?:align|equation)\*?\})|(?:\\\]|\\\)|\$\$?|\\end\{(?:align|equation)\*?\})$"
 )
@@ -112,7 +113,7 @@ _DEGREE = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|°)")
 
 def normal(text: str) -> str:
     """One spelling; delimiters, sizes, spaces and units gone. Rows of a matrix end in `\\\\cr`."""
-    text = clean(text).strip().strip("`")
+    text = _SPACES.sub("  ", clean(text)).strip().strip("`")
     if text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
     while (stripped := _DELIMITERS.sub("", text).strip().rstrip(".").strip()) != text:
