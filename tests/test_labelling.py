@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aftune.answers import Reading
-from aftune.errors import DataError, RepeatedIdError
+from aftune.errors import DataError, RepeatedIdError, StageError
 from aftune.labelling import Fits, label_files
 from aftune.records import (
     PUBLISHED_VERDICT,
@@ -172,6 +172,22 @@ def test_a_verdict_that_is_no_evidence_leaves_the_group(tmp_path: Path) -> None:
         "truncated": 1,
     }
     assert counts["groups_mixed"] == 1
+
+
+def test_many_comparisons_that_timed_out_stop_the_stage(tmp_path: Path) -> None:
+    """Five of fifty are too few, six of fifty too many; nothing is written then."""
+    right = [candidate(3, index, f"{'x ' * index}#### 3") for index in range(44)]
+    for slow, stops in ((5, False), (6, True)):
+        late = [candidate(3, 44 + index, f"{'y ' * index}#### 77") for index in range(slow)]
+        folder = tmp_path / str(slow)
+        folder.mkdir()
+        write_records(folder / "candidates.jsonl", [*right, *late, *([candidate(3, 99, "#### 4")] if not stops else [])])
+        if not stops:
+            assert label_files(Slow(), PROBLEMS, folder / "candidates.jsonl", folder, "strict")["timed_out"] == 5
+            continue
+        with pytest.raises(StageError, match="6 of 50 comparisons of answers timed out, each twice; expected a tenth at most"):
+            label_files(Slow(), PROBLEMS, folder / "candidates.jsonl", folder, "strict")
+        assert not (folder / "groups.jsonl").exists()
 
 
 def test_published_verdicts_are_compared(label: Label) -> None:

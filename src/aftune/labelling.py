@@ -7,9 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from aftune.answers import Reading
+from aftune.errors import StageError
 from aftune.record_files import CandidateFile
 from aftune.records import PUBLISHED_VERDICT, UNDECIDED, Candidate, Feedback, Group, Problem, open_atomic
 from aftune.tasks import Task
+
+# A stage stops where so many comparisons timed out, and more than this share of them: the rest would be the easy answers only.
+MANY_TIMED_OUT, SHARE_TIMED_OUT = 5, 0.1
+_LOOK_AFTER = 200  # comparisons, and again at the end
 
 # For a problem, whether a candidate of it can be used.
 Fits = Callable[[Problem], Callable[[Candidate], bool]]
@@ -37,7 +42,8 @@ def label_files(
     """Writes `groups.jsonl`, a group for each problem in their order, `left_out.jsonl` and, where verdicts were published
     with the candidates, `disagreements.jsonl`, and gives the counts; holds one problem at a time.
 
-    Raises DataError for a file of candidates that is missing, empty or has a bad line.
+    Raises DataError for a file of candidates that is missing, empty or has a bad line, StageError where a large share of the
+    comparisons timed out; nothing is written then.
     """
     of_problems = CandidateFile(candidates)
     counts: Counter[str] = Counter(candidates=len(of_problems))
@@ -53,9 +59,22 @@ def label_files(
             left_out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled.left_out)
             disagreements.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled.disagreements)
             counts.update(labelled.counts)
+            _check_timed_out(counts, at_least=_LOOK_AFTER)
+        _check_timed_out(counts)
     if "published_verdicts" not in counts:
         disagreements_path.unlink()
     return dict(counts)
+
+
+def _check_timed_out(counts: Counter[str], at_least: int = 0) -> None:
+    """Raises StageError where too many of the answers that were compared timed out; looks at `at_least` so many answers."""
+    timed_out = counts["timed_out"]
+    compared = counts["right"] + counts["wrong"] + timed_out
+    if compared >= at_least and timed_out >= MANY_TIMED_OUT and timed_out > SHARE_TIMED_OUT * compared:
+        raise StageError(
+            f"{timed_out} of {compared} comparisons of answers timed out, each twice; expected a tenth at most, since labels would "
+            "be missing for the hard answers only. Look for gold answers that cannot be compared (kind math), and for free memory"
+        )
 
 
 def _label_all(

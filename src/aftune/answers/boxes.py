@@ -5,7 +5,8 @@ import re
 from aftune.answers.statements import Statement, join
 
 _DECORATION = re.compile(
-    r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}|\\q?quad|\\[,;:! ()\[\]]|[$&]|(?<![A-Za-z])[A-Za-z](?:_\{?\w+\}?)?\s*=|\([a-z]\)|[{}]"
+    r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}|\\q?quad|\\[,;:! ()\[\]]|[$&]|(?<![A-Za-z])[A-Za-z](?:_\{?\w+\}?)?\s*=|\([a-z]\)"
+    r"|[{}]"
 )
 _WORDS = re.compile(r"[A-Za-z]+")
 _BREAKS = re.compile(
@@ -14,7 +15,8 @@ _BREAKS = re.compile(
     re.IGNORECASE,
 )
 _CORRECTS = re.compile(
-    r"\b(?:but|wait|no|not|actually|instead|correct\w*|mistake|sorry|however|answer|final|hmm|recheck|check|rather)\b", re.IGNORECASE
+    r"\b(?:but|wait|no|not|actually|instead|correct\w*|mistake|sorry|however|answer|final|hmm|recheck|check|rather)\b",
+    re.IGNORECASE,
 )
 _JOINS = re.compile(r",|;|\b(?:and|or)\b")
 _OTHER_CASE = re.compile(r"\b(?:if|when|otherwise|or|while)\b", re.IGNORECASE)

@@ -7,19 +7,17 @@ pronoun "I" and the letters of a list of options that the response repeats do no
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice, pairwise
 
 from aftune.answers import numbers
 from aftune.answers.cleaning import clean, plain
+from aftune.answers.option_lists import without_echoes, without_lists
+from aftune.answers.options import LABEL, LETTERS, normal, parse_options, same_option
 from aftune.answers.statements import Statement, after_thinking, all_asked_for, any_format, before_next_question, shorten
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MAX_LINE = 600  # characters of the last line, where nothing is stated
 _WITHOUT_OPTIONS = 10  # letters A to J where the options are not known
 
-_LABEL = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])\s?(?:[):]|\.(?![A-Za-z]\.)))[).:]?\s*")
 _QUOTES = re.compile(r"[\"'`*_$<>{}\\]+")
 _SAID = (
     r"(?:(?:the\s+)?(?:best\s+|correct\s+|right\s+|final\s+)?(?:option|choice|answer|letter|alternative)s?\s*(?:is|are|:|=)?"
@@ -42,10 +40,7 @@ _LETTER_FOLLOWS = re.compile(
 )
 _NOT_BUT = re.compile(r"^\W*not\b.*?\b(?:but|rather|instead)\b\s*", re.IGNORECASE)
 _NOT = re.compile(r"^\W*(?:not|neither|n't)\b", re.IGNORECASE)
-_LIST_LINE = re.compile(r"^[\s*>\-]*(?:\(([A-Za-z])\)|([A-Za-z])[).:])\W*\S.*$", re.MULTILINE)
 _LABEL_LINE = re.compile(r"^\W*(?:\(([A-Z])\)|([A-Z])\s)", re.MULTILINE)
-_ITEM = re.compile(r"(?<![A-Za-z0-9'’])(?:\(([A-Za-z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
-_INLINE_LABEL = re.compile(r"(?<![A-Za-z0-9])(?:\(([A-Z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
 _MENTION = re.compile(
     r"\*\*\W*(?P<bold>[A-Z])(?:[).:][^*\n]*)?\W*\*\*"
     r"|\((?P<bracket>[A-Z])\)"
@@ -63,63 +58,6 @@ _NOT_BEFORE = re.compile(
     r"(?:\b(?:not|cannot|never|neither|nor|than|unlike|except|eliminat\w*|rul\w* out|incorrect|wrong)|n['’]t)\W+(?:\w+\W+){0,2}$",
     re.IGNORECASE,
 )
-_NUMBER_WRITTEN = re.compile(r"(?<![^\W_])[-+]?\s?[$€£]?\s?(?:\d[\d.,]*(?:\s?/\s?\d+|\s\d+/\d+)?|\.\d+)")
-_MORE_THAN_A_UNIT = re.compile(r"\d(?!\b(?<=[a-z]\d))|[-+*=^√π×/]|\b[a-z]\b(?=\s*#)")
-_WORDS = re.compile(r"[^\W_]+(?:[.,/'’][^\W_]+)*|[^\w\s.,;:!?'\"()\[\]{}`]")
-
-
-@dataclass(frozen=True, slots=True)
-class _Option:
-    text: str  # normalised
-    number: numbers.Number | None
-    unit: str | None  # normalised text around its number; None where it is not simply a number with a unit
-
-
-@lru_cache(maxsize=512)
-def _parse_options(options: tuple[str, ...]) -> tuple[_Option, ...]:
-    parsed = []
-    for index, option in enumerate(options):
-        label = _LABEL.match(option)
-        if label and (label[1] or label[2]).upper() == LETTERS[index]:
-            option = option[label.end() :]
-        text = _normal(option)
-        number = numbers.parse(option) if re.search(r"\d", option) else None
-        parsed.append(_Option(text, number, _unit(text)))
-    return tuple(parsed)
-
-
-def _unit(text: str) -> str | None:
-    """The words around the one number of a normalised text; None where there are several, a variable or an operation."""
-    around = _NUMBER_WRITTEN.sub("#", text, count=1)
-    return None if _MORE_THAN_A_UNIT.search(around) else around
-
-
-def _normal(text: str) -> str:
-    words = _WORDS.findall(plain(clean(text)).casefold())
-    while words and words[0] in ("a", "an", "the"):
-        words = words[1:]
-    return " ".join(words)
-
-
-def same_option(options: Sequence[str], left: str, right: str) -> bool:
-    """Whether two letters name options of the same text or the same value in the same unit."""
-    if left == right:
-        return True
-    parsed = _parse_options(tuple(options))
-    first, second = (LETTERS.find(letter) for letter in (left, right))
-    if not (0 <= first < len(parsed) and 0 <= second < len(parsed)):
-        return False
-    a, b = parsed[first], parsed[second]
-    if a.text and a.text == b.text:
-        return True
-    if a.number is None or b.number is None or a.unit is None or b.unit is None:
-        return False
-    plain_units = _unit_words(a.unit) == _unit_words(b.unit) or a.number.scale != b.number.scale
-    return a.number.value == b.number.value and plain_units
-
-
-def _unit_words(unit: str) -> str:
-    return re.sub(r"[#\s%$€£]|e#", "", unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +76,11 @@ class ChoiceKind:
         text = shorten(text)
         reader = _Reader(tuple(options) if options else ())
         if reading == "strict":
-            statement = next((s for s in reversed(all_asked_for(text, self.form)) if not reader.is_list(s, text)), None)
-            return reader.of_statement(statement) if statement else NOTHING
+            stated = without_echoes(all_asked_for(text, self.form), text, reader.options)
+            return reader.of_statement(stated[-1]) if stated else NOTHING
         text = after_thinking(text)
         opening: Statement | None = None
-        for statement in reversed(any_format(text, line_marker=False)):
-            if reader.is_list(statement, text):
-                continue
+        for statement in reversed(without_echoes(any_format(text, line_marker=False), text, reader.options)):
             found = reader.of_statement(statement)
             if found.reason == "no answer" and statement.opens and text[statement.end :].strip():
                 opening = statement  # "Answer:" before the working
@@ -172,35 +108,15 @@ class _Reader:
         alone = _ALONE.match(gold)
         if alone and alone[1].upper() in LETTERS[: len(self.options) or 26]:
             return alone[1].upper()
-        label = _LABEL.match(gold)
+        label = LABEL.match(gold)
         if label and label.end() and (label[1] or label[2]).upper() in self.letters:
             letter = (label[1] or label[2]).upper()
-            if not self.options or _normal(gold[label.end() :]) == _parse_options(self.options)[LETTERS.index(letter)].text:
+            if not self.options or normal(gold[label.end() :]) == parse_options(self.options)[LETTERS.index(letter)].text:
                 return letter
         named = _CAPITAL.match(gold) or next(reversed(list(_LABEL_LINE.finditer(gold))), None)
         if not self.options and named and (named[1] or named[2]) in self.letters:
             return named[1] or named[2]
         return self._by_text(gold)
-
-    def is_list(self, statement: Statement, text: str) -> bool:
-        """Whether a statement only repeats the options: two labels in order, followed by the texts of those options; or A, B and
-        a third where the texts are not known, or A and B where the list begins a line of its own."""
-        items = list(islice(_ITEM.finditer(text, max(0, statement.end - len(statement.text)), statement.end + 600), 4))
-        if len(items) < 2 or text[max(0, statement.end - len(statement.text)) : items[0].start()].strip(" *_\n"):
-            return False
-        letters = [(item[1] or item[2]).upper() for item in items]
-        in_order = next((n for n in range(1, len(items)) if ord(letters[n]) != ord(letters[0]) + n), len(items))
-        if in_order < 2:
-            return False
-        if self.options:
-            texts = [_normal(text[item.end() : following.start()]) for item, following in pairwise(items[: in_order + 1])]
-            known = [option.text for option in _parse_options(self.options)]
-            first = LETTERS.index(letters[0])
-            if first < len(known) and texts and texts[0] == known[first]:
-                tail = _normal(text[items[1].end() :].lstrip()[: len(known[first + 1]) + 40]) if first + 1 < len(known) else ""
-                return bool(tail) and (tail + " ").startswith(known[first + 1])
-        own_line = "\n" in text[statement.start : items[0].start()]
-        return letters[0] == "A" and (in_order >= 3 or own_line)
 
     def of_statement(self, statement: Statement) -> Found:
         text = plain(clean(statement.text))
@@ -243,8 +159,8 @@ class _Reader:
         if not _LETTER_FOLLOWS.match(named["rest"]):
             # "A 21" names option A where its text follows; "A car" is an article.
             index = LETTERS.index(letter)
-            text_of = _parse_options(self.options)[index].text if index < len(self.options) else ""
-            return bool(text_of) and (_normal(named["rest"]) + " ").startswith(text_of + " ")
+            text_of = parse_options(self.options)[index].text if index < len(self.options) else ""
+            return bool(text_of) and (normal(named["rest"]) + " ").startswith(text_of + " ")
         return True
 
     def _checked(self, letter: str, rest: str) -> Found:
@@ -261,26 +177,26 @@ class _Reader:
         """The letter of the option that the text is."""
         if not self.options:
             return None
-        wanted = _normal(text)
+        wanted = normal(text)
         if not wanted:
             return None
         if len(wanted) == 1 and wanted.upper() in self.letters:
             return None  # a letter goes before an option whose text is a letter
-        matching = [LETTERS[i] for i, option in enumerate(_parse_options(self.options)) if option.text == wanted]
+        matching = [LETTERS[i] for i, option in enumerate(parse_options(self.options)) if option.text == wanted]
         return matching[0] if matching else None
 
     def _by_beginning(self, text: str) -> Found | None:
         """The option whose text the statement begins with, the longest one where several do."""
         if not self.options:
             return None
-        said = _normal(re.sub(r"^(?:that|it is|it's|to|they|be)\b", "", text, flags=re.IGNORECASE)) + " "
-        options = _parse_options(self.options)
+        said = normal(re.sub(r"^(?:that|it is|it's|to|they|be)\b", "", text, flags=re.IGNORECASE)) + " "
+        options = parse_options(self.options)
         matching = [i for i, option in enumerate(options) if option.text and said.startswith(option.text + " ")]
         if not matching:
             return None
         longest = max(matching, key=lambda i: len(options[i].text))
         rest = said[len(options[longest].text) :]
-        after = _normal(re.sub(r"^ (?:or|and)\b", "", rest)) + " "
+        after = normal(re.sub(r"^ (?:or|and)\b", "", rest)) + " "
         joined = re.match(r" (?:or|and)\b", rest) or re.match(r"\s*[,/;]", text[len(options[longest].text) :])
         if joined and any(o.text and after.startswith(o.text + " ") for n, o in enumerate(options) if n != longest):
             return Found(None, "ambiguous", text[:80])
@@ -288,7 +204,7 @@ class _Reader:
 
     def _by_value(self, text: str) -> Found | None:
         """The option whose number has the value of the statement's only number."""
-        options = _parse_options(self.options)
+        options = parse_options(self.options)
         if sum(option.number is not None for option in options) < 2:
             return None
         number = numbers.parse(text)
@@ -306,7 +222,7 @@ class _Reader:
     def of_text(self, text: str) -> Found:
         """The last option that is named where nothing is stated; then the last value."""
         text = before_next_question(text, lambda before: bool(re.search(r"[A-Za-z0-9]", before)))
-        text = self._without_lists(clean(text[-2000:])).strip()
+        text = without_lists(clean(text[-2000:])).strip()
         if not text:
             return NOTHING
         whole = self._whole(text)
@@ -345,7 +261,7 @@ class _Reader:
         alone = _ALONE.match(bare)
         if alone and alone[1].upper() in self.letters:
             return Found(alone[1].upper(), "read")
-        label = _LABEL.match(bare)
+        label = LABEL.match(bare)
         if label and (label[1] or label[2]).upper() in self.letters and "\n" not in bare:
             return self._checked((label[1] or label[2]).upper(), bare[label.end() :])
         return None
@@ -358,40 +274,15 @@ class _Reader:
         by_value = self._by_value(found.answer) if found.answer else None
         if by_value:
             return by_value
-        said = f" {_normal(lines[-1])} "
-        parsed = _parse_options(self.options)
+        said = f" {normal(lines[-1])} "
+        parsed = parse_options(self.options)
         texts = [i for i, option in enumerate(parsed) if option.text and option.number is None and f" {option.text} " in said]
         texts = [i for i in texts if not any(j != i and f" {parsed[i].text} " in f" {parsed[j].text} " for j in texts)]
         if len(texts) == 1:
             return Found(LETTERS[texts[0]], "read")
         return Found(None, "ambiguous", lines[-1][:80]) if len(texts) > 1 else NOTHING
 
-    def _without_lists(self, text: str) -> str:
-        """The text with lists of options blanked: labels A, B, ... that follow one another, on lines or within one."""
-        spans: list[tuple[int, int]] = []
-        for pattern in (_LIST_LINE, _INLINE_LABEL):
-            run: list[re.Match[str]] = []
-            for match in [*pattern.finditer(text), None]:
-                letter = (match[1] or match[2]).upper() if match else ""
-                before = (run[-1][1] or run[-1][2]).upper() if run else ""
-                near = bool(
-                    run and match and len(text[run[-1].end() : match.start()].strip()) <= (0 if pattern is _LIST_LINE else 120)
-                )
-                if match and run and near and letter == chr(ord(before) + 1):
-                    run.append(match)
-                    continue
-                if len(run) >= 2 and (run[0][1] or run[0][2]).upper() == "A":
-                    end = run[-1].end()
-                    if pattern is _INLINE_LABEL:
-                        line_end = text.find("\n", end)
-                        end = min(len(text) if line_end < 0 else line_end, end + 120)
-                        stop = re.search(r"[.!?](?:\s|$)", text[run[-1].end() : end])
-                        end = run[-1].end() + stop.end() if stop else end
-                    spans.append((run[0].start(), end))
-                run = [match] if match else []
-        for start, end in spans:
-            text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
-        return text
-
 
 CHOICE = ChoiceKind()
+
+__all__ = ["CHOICE", "LETTERS", "ChoiceKind"]

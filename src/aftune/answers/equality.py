@@ -6,7 +6,7 @@ from fractions import Fraction
 from aftune.answers import numbers
 from aftune.answers.cleaning import plain
 from aftune.answers.spelling import in_radians, normal
-from aftune.answers.structures import same, value_of, without_condition
+from aftune.answers.structures import is_equation, relation, same, structure, value_of, without_condition
 
 MAX_CHARACTERS = 2_000  # of an answer
 MAX_DEPTH = 40  # of brackets
@@ -19,6 +19,7 @@ _TIME = re.compile(r"\s*\d{1,2}:\d{2}\s*")
 _LETTERS_ONLY = re.compile(r"^\(?([A-Za-z][A-Za-z .'\-]*)\)?$")
 _BASE = re.compile(r"^([0-9A-F]+)_\{?(\d{1,2})\}?$")
 _WITH_COMMA = re.compile(r"-?\d+,\d+")
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _APPROXIMATELY = re.compile(r"\\approx(?![A-Za-z])|≈|\\simeq(?![A-Za-z])")
 _MATH_SPAN = re.compile(r"\$\$(.+?)\$\$|\$((?:\\.|[^$\\\n])+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _BETWEEN = re.compile(r"[\s,;.]*(?:and|or|,|;)?[\s,;.]*", re.IGNORECASE)
@@ -27,7 +28,7 @@ _BETWEEN = re.compile(r"[\s,;.]*(?:and|or|,|;)?[\s,;.]*", re.IGNORECASE)
 def formulas(text: str) -> list[str]:
     """What stands between the marks of formulas; those that only "and", "or" or a comma joins as one list."""
     found: list[str] = []
-    end = None
+    end: int | None = None
     for match in _MATH_SPAN.finditer(text):
         formula = next(part for part in match.groups() if part).strip()
         between = text[end : match.start()] if end is not None else None
@@ -73,6 +74,8 @@ def decide_normal(left: str, right: str) -> bool | None:
         return True
     if not (is_small(left) and is_small(right)):
         return False
+    if is_equation(right) and not relation(left)[1] and structure(left) is None:
+        return False  # 6 is no answer where x + y = 6 is one
     if _same_with_comma(left, right) or _same_with_comma(right, left):
         return True
     return same(left, right, decide_atom)
@@ -91,6 +94,8 @@ def decide_atom(left: str, right: str) -> bool | None:
     if any(ratios):
         return _same_ratio(left, right, *ratios)
     if _NOT_COMPARED.search(left) or _NOT_COMPARED.search(right):
+        return False
+    if left.count("'") != right.count("'"):
         return False
     bases = _BASE.match(left), _BASE.match(right)
     if any(bases):
@@ -134,7 +139,7 @@ def _number(text: str) -> numbers.Number | None:
         return None
     spelled = plain(text).strip()
     if not re.fullmatch(
-        r"[-+]?\s*\$?\s*\d[\d.,/\s]*(?:%|(?:\s?×\s?10\^-?\d+)|\s?(?:dozen|hundred|thousand|million|billion|trillion))?|[-+]?\s*\$?\.\d+%?",
+        r"[-+]?\s*\$?\s*\d[\d.,/\s]*(?:%|[eE][-+]?\d{1,4}|(?:\s?×\s?10\^-?\d+)|\s?(?:dozen|hundred|thousand|million|billion|trillion))?|[-+]?\s*\$?\.\d+%?",
         spelled,
     ) or re.search(r",(?!\d{3})", spelled):
         return _of_fraction_in_percent(text)
@@ -175,6 +180,10 @@ def is_small(text: str) -> bool:
 def pairs(answer: str, gold: str) -> list[tuple[str, str]]:
     """The pairs of readings to compare, in one spelling, the likeliest first; each once."""
     found = [(normal(a), normal(g)) for a in readings(answer) for g in readings(gold)]
+    if _GROUPED.fullmatch(answer.strip()) and ", " in gold:  # 100,200 beside a list is a list too
+        found.append((answer.strip().replace(",", ", "), normal(gold)))
+    elif _GROUPED.fullmatch(gold.strip()) and ", " in answer and not _GROUPED.fullmatch(answer.replace(", ", ",").strip()):
+        found.append((normal(answer), gold.strip().replace(",", ", ")))
     for left, right in ((answer, gold), (in_radians(answer) or answer, in_radians(gold) or gold)):
         found.append((normal(left), normal(right)))
         found.append((without_condition(normal(left)), without_condition(normal(right))))

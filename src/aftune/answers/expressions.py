@@ -14,18 +14,25 @@ from aftune.answers.checker import Checker, shared_checker
 from aftune.answers.equality import MAX_CHARACTERS, after_formulas, decide_normal, formulas, pairs
 from aftune.answers.statements import Statement, after_thinking, all_asked_for, any_format, before_next_question, shorten
 from aftune.answers.structures import relation
-from aftune.answers.verdicts import NOTHING, Format, Found, Reading, TimedOut
+from aftune.answers.verdicts import NOTHING, Format, Found, Reading
 
 _SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?](?=\s|$)|。")
-_COPULA = re.compile(r"(?<![A-Za-z])(?:is|are|equals?|be|becomes?|was|were)(?![A-Za-z])(?:\s+(?:equal to|exactly|therefore|thus))?\s*:?", re.IGNORECASE)
+_COPULA = re.compile(
+    r"(?<![A-Za-z])(?:is|are|equals?|be|becomes?|was|were)(?![A-Za-z])(?:\s+(?:equal to|exactly|therefore|thus))?\s*:?",
+    re.IGNORECASE,
+)
 _CONCLUDES = re.compile(r"^\W*(?:therefore|thus|hence|so|in total|finally|in conclusion|altogether)\b", re.IGNORECASE)
 _POLITE = re.compile(r"\s*I hope (?:it|this) is correct\b.*$", re.IGNORECASE | re.DOTALL)
 _COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
 _JOINED = re.compile(r"(?<![A-Za-z])(?:or|and)(?![a-z])")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _FORMULA_WORDS = frozenset(
-    ["sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "sqrt", "cbrt", "pi", "mod", "gcd", "lcm", "min", "max", "inf", "infinity", "arcsin", "arccos", "arctan", "or", "and", "oo", "alpha", "beta", "theta"]
+    (
+        *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "log", "ln", "exp", "sqrt", "cbrt"),
+        *("mod", "gcd", "lcm", "min", "max", "inf", "infinity", "oo", "pi", "alpha", "beta", "theta"),
+    )
 )
+_WITH_UNIT = re.compile(r"\W*\d[\d.,/]*\s*(?:[A-Za-z%²³^\d.]+\s*){1,3}")
 _WORDS_OF_PROSE = re.compile(
     r"\b(?:we|i|is|are|was|be|find|get|have|gives?|therefore|thus|so|hence|then|that|this|the|answer|solution|result|since|because|"
     r"equals?|a|an|here|it|value|final|after|now|just|about|how|many|of|what)\b",
@@ -69,17 +76,8 @@ class MathKind:
         compared = [(left, right, decide_normal(left, right)) for left, right in pairs(answer, _gold(gold))]
         if any(decided for _, _, decided in compared):
             return True
-        timed_out = None
         checker = self.checker or shared_checker()
-        for left, right, decided in compared:
-            try:
-                if decided is None and checker.equal(left, right):
-                    return True
-            except TimedOut as error:
-                timed_out = error
-        if timed_out is not None:
-            raise timed_out
-        return False
+        return any(decided is None and checker.equal(left, right) for left, right, decided in compared)
 
 
 def _gold(text: str) -> str:
@@ -111,7 +109,7 @@ def _of(statement: Statement) -> Found:
     if statement.kind != "boxed":
         text = _POLITE.sub("", text)
         text = _without_words(text)
-    return _limited(_unquoted(text.strip(" *`\"")))
+    return _limited(_unquoted(text.strip(' *`"')))
 
 
 def _unquoted(text: str) -> str:
@@ -132,8 +130,7 @@ def _without_words(text: str) -> str:
     text = text[: end.start()] if end and end.start() else text
     if is_formula(text):
         return text
-    number = numbers.NUMBER.read(text, "flexible")
-    return number.answer or text if re.search(r"\d", text) else text
+    return numbers.stated(text).answer or text if re.search(r"\d", text) else text
 
 
 def _masked(text: str) -> str:
@@ -148,6 +145,8 @@ def _masked(text: str) -> str:
 
 def _is_phrase(text: str, inside: list[str]) -> bool:
     """Whether the words around a formula belong to the answer: "odd $n$", "$x$, where $x > 0$"."""
+    if len(inside) > 3 or "\n" in text:
+        return False
     words = _WORD.findall(_masked(text))
     return 0 < len(words) <= 8 and not _WORDS_OF_PROSE.search(_masked(text)) and not re.fullmatch(r"[\d.,\s]+", inside[0])
 
@@ -162,13 +161,13 @@ def _limited(text: str) -> Found:
 
 def is_formula(text: str) -> bool:
     """Whether a text is mathematics and no sentence: no words but those of functions, and those after a number (units)."""
-    if not text.isascii() and any(character.isalpha() and not 0x370 <= ord(character) < 0x400 for character in text if character > "\x7f"):
+    if not text.isascii() and any(character.isalpha() and not "Ͱ" <= character <= "Ͽ" for character in text if character > "\x7f"):
         return False
     bare = _JOINED.sub(" , ", _COMMAND.sub(" ", text))
     words = [word for word in _WORD.findall(bare) if word.lower() not in _FORMULA_WORDS and not (word.isupper() and len(word) < 4)]
     if not words:
         return True
-    return len(words) <= 3 and bool(re.fullmatch(r"\W*\d[\d.,/\s]*(?:[A-Za-z%²³^\d.]+\s*){1,3}", bare)) and not _WORDS_OF_PROSE.search(bare)
+    return len(words) <= 3 and _WITH_UNIT.fullmatch(bare) is not None and not _WORDS_OF_PROSE.search(bare)
 
 
 def _last_of(text: str) -> Found:
@@ -180,7 +179,7 @@ def _last_of(text: str) -> Found:
     if "\\boxed" in text.rsplit("\n", 1)[-1]:
         return Found(None, "no answer", "nothing, or nothing whole, in \\boxed{}")
     inside = formulas(text)
-    if len(text) <= 300 and (is_formula(text) if not inside else "\n" not in text and len(inside) <= 3 and _is_phrase(text, inside)):
+    if len(text) <= 300 and (_is_phrase(text, inside) if inside else is_formula(text)):
         return _limited(_result(text))
     if inside:
         conclusion = next((part for part in reversed(_SENTENCE_END.split(after_formulas(text))) if part.strip()), "")

@@ -88,6 +88,11 @@ def _number_at(words: list[str], position: int) -> tuple[int, Fraction | None]:
     if not seen:
         return position, None
     value = total + group
+    if position + 1 < len(words) and words[position] == "point" and _SMALL.get(words[position + 1], 10) < 10:
+        digits = ""
+        while (position := position + 1) < len(words) and _SMALL.get(words[position], 10) < 10:
+            digits += str(_SMALL[words[position]])
+        return position, value + Fraction(int(digits), 10 ** len(digits))
     part = words[position] if position < len(words) else ""
     if part in _PARTS or (value == 1 and part in _ONE_PART):
         return position + 1, Fraction(value, _PARTS.get(part) or _ONE_PART[part])

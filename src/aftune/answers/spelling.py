@@ -10,9 +10,12 @@ _MATH_WORDS = (
     "exp|infty|leq|geq|neq|cdot"
 )
 # Words that are no unit after a number.
-_NO_UNIT = rf"(?:{_MATH_WORDS}|and|or|mod|plus|minus|over|base|to|inf|infinity|dozens?|hundred|thousand|million|billion|trillion|if|for|where)"
+_NO_UNIT = (
+    rf"(?:{_MATH_WORDS}|and|or|mod|plus|minus|over|base|to|inf|infinity|dozens?|hundred|thousand|million|billion|trillion|if|for|"
+    r"where)"
+)
 _TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|textsf|mathrm|mathit|mbox|operatorname)\s*"
-_NUMBER = r"[-+]?\s*\\?\$?\s*(?:\d[\d.,]*(?:\s+\d+/\d+|\s*/\s*\d+)?|\.\d+|\d*\s*\\frac\{-?\d+\}\{\d+\}|-?\\frac\{-?\d+\}\{\d+\}|\\sqrt\{\d+\})"
+_NUMBER = r"[-+]?\s*\\?\$?\s*(?:\d[\d.,]*(?:\s+\d+/\d+|\s*/\s*\d+)?|\.\d+|\d*\s*\\frac\{-?\d+\}\{\d+\}|\\sqrt\{\d+\})"
 _SHORT_UNITS = "cm|km|mm|kg|mg|ml|ft|in|yd|mi|hr|hrs|min|sec|mph|kph|lb|lbs|oz|rad|sq|cu|am|pm|AM|PM|cubic"
 
 Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
@@ -66,6 +69,7 @@ _NORMAL = _rules(
     (r"\\geqs?lant(?![A-Za-z])|\\geq(?![A-Za-z])|≥", r"\\ge "),
     (r"\\lt(?![A-Za-z])", "<"),
     (r"\\gt(?![A-Za-z])", ">"),
+    (r"\^\s*\{?\s*((?:\\prime\s*)+)\}?", lambda match: "'" * match[1].count("prime")),
     (r"π", r"\\pi "),
     (r"∞", r"\\infty "),
     (r"√\s*\(([^()]*)\)", r"\\sqrt{\1}"),
@@ -81,21 +85,21 @@ _NORMAL = _rules(
 )
 _BASES = {
     word: number
-    for number, word in enumerate(
-        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 2
-    )
+    for number, word in enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 2)
 } | {"sixteen": 16}
 _BASE_WORDS = _rules(
     (rf"_\s*\{{?\s*{_TEXT}\{{\s*([a-z]+)\s*\}}\s*\}}?", lambda m: f"_{_BASES[m[1]]}" if m[1] in _BASES else m.group()),
     (r"^(\w+)\s*\(?(?:in )?base[- ](\w+)\)?$", lambda m: f"{m[1]}_{_BASES.get(m[2], m[2])}"),
     (rf"^(\w+)\s*{_TEXT}\{{\s*\(?(?:in )?base[- ](\w+)\)?\s*\}}$", lambda m: f"{m[1]}_{_BASES.get(m[2], m[2])}"),
 )
+_SPACES = re.compile(r"\s{3,}")
 _DELIMITERS = re.compile(
     r"^(?:\\\[|\\\(|\$\$?|\\begin\{(?:align|equation)\*?\})|(?:\\\]|\\\)|\$\$?|\\end\{(?:align|equation)\*?\})$"
 )
 _UNIT = re.compile(
     rf"(?:{_TEXT}\{{\s*(?:[^{{}}]*)\}}(?:\^\{{?[23]\}}?)?|(?<=[\d}}])\s*(?:dollars?|cents?|degrees?|units?|meters?|cm|km|mm|"
-    r"inches|feet|miles|hours?|minutes?|seconds?|days?|years?|square units|cubic units|sq\.? units)(?:\^\{?[23]\}?)?)\s*\.?$"
+    r"inches|feet|miles|hours?|minutes?|seconds?|days?|years?|m(?=\^)|square units|cubic units|sq\.? units)(?:\^\{?[23]\}?)?)"
+    r"\s*\.?$"
 )
 _WORDS_AFTER = re.compile(
     rf"^({_NUMBER})(\s*)((?!(?:{_NO_UNIT})\b)(?:[A-Za-z]{{3,}}|{_SHORT_UNITS})(?:[ /-](?!(?:{_NO_UNIT})\b)[A-Za-z]+){{0,3}})"
@@ -109,7 +113,7 @@ _DEGREE = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|°)")
 
 def normal(text: str) -> str:
     """One spelling; delimiters, sizes, spaces and units gone. Rows of a matrix end in `\\\\cr`."""
-    text = clean(text).strip().strip("`")
+    text = _SPACES.sub("  ", clean(text)).strip().strip("`")
     if text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
     while (stripped := _DELIMITERS.sub("", text).strip().rstrip(".").strip()) != text:

@@ -5,7 +5,7 @@ says True, False or None for "not known".
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 Atom = Callable[[str, str], bool | None]
@@ -24,10 +24,11 @@ _NAME = (
 _FUNCTION = rf"{_NAME}(?:\^\{{?-1\}}?)?\s*\([^()=]{{0,20}}\)"
 _NAMED = re.compile(
     rf"^\s*(?:{_FUNCTION}|(?:m\s*)?\\angle\s*[A-Z]{{1,3}}|\\triangle\s*[A-Z]{{3}}|\|[A-Z]{{1,2}}\||{_NAME}(?:\s*[:/]\s*{_NAME})?"
-    rf"|\\frac\{{\s*[A-Z]{{1,3}}\s*\}}\{{\s*[A-Z]{{1,3}}\s*\}}|\((?:\s*{_NAME}\s*,)+\s*{_NAME}\s*\)|(?:[A-Za-z]+ ){{1,4}}[A-Za-z]+)\s*$"
+    rf"|\\frac\{{\s*[A-Z]{{1,3}}\s*\}}\{{\s*[A-Z]{{1,3}}\s*\}}|\((?:\s*{_NAME}\s*,)+\s*{_NAME}\s*\)"
+    r"|(?:[A-Za-z]+ ){1,4}[A-Za-z]+)\s*$"
 )
 _OF_Y = re.compile(r"^\s*(?:y|[A-Za-z](?:_\{?\w\}?)?\s*\([^()=]{1,20}\))\s*$")
-_RELATION = re.compile(r"\\(?:le|ge|ne)(?![A-Za-z])|<|>|=|\\in(?![A-Za-z])|\\approx(?![A-Za-z])|\\equiv(?![A-Za-z])|\\sim(?![A-Za-z])")
+_RELATION = re.compile(r"\\(?:le|ge|ne|in|approx|equiv|sim)(?![A-Za-z])|<|>|=")
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 _CONDITION = re.compile(r"(?:,\s*|\s+)(?:where|for|with|if|when)\b.*$", re.DOTALL)
 
@@ -91,7 +92,7 @@ def _inside(text: str) -> str | None:
     if len(text) < 2 or text[start - 1] not in _OPEN or text[-1] not in _CLOSE:
         return None
     depth = 0
-    for index, character in enumerate(text):
+    for index, character in enumerate(text[start - 1 :], start - 1):
         depth += (character in _OPEN) - (character in _CLOSE)
         if depth == 0 and index < len(text) - 1:
             return None
@@ -135,6 +136,11 @@ def value_of(text: str) -> str:
     if len(sides) == 2 and signs == ["="] and re.fullmatch(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?", sides[1]) and sides[0]:
         return sides[0]
     return sides[-1] if len(sides) > 2 and sides[-1] else text
+
+
+def is_equation(text: str) -> bool:
+    """Whether a text is an equation between expressions, not one that gives a name its value."""
+    return relation(text)[1] == ["="] and value_of(text) == text
 
 
 def same(left: str, right: str, atom: Atom, depth: int = 3) -> bool | None:
@@ -207,9 +213,9 @@ def _named_values(one: Structure, other: Structure) -> tuple[str, ...]:
 
 
 def _same_unordered(a: Sequence[str], b: Sequence[str], atom: Atom, depth: int) -> bool | None:
-    if len(a) != len(b) and len(flat := _flat(a)) == len(other := _flat(b)) and len(flat) > max(len(a), len(b)) - 1:
-        if all(same(x, y, atom, 0) for x, y in zip(flat, other, strict=True)):
-            return True
+    flat = _flat(a), _flat(b)
+    if len(a) != len(b) and len(flat[0]) == len(flat[1]) and all(same(x, y, atom, 0) for x, y in zip(*flat, strict=True)):
+        return True
     left = list({_squeezed(item): item for item in a}.values())
     right = list({_squeezed(item): item for item in b}.values())
     if len(left) != len(right) or len(left) > MAX_ITEMS:
@@ -236,8 +242,8 @@ def _is_any_compound(items: Sequence[str]) -> bool:
     return any(re.search(r"[^\d.\-\s/]", item) for item in items)
 
 
-def _all(verdicts: "Sequence[bool | None] | object") -> bool | None:
-    known = list(verdicts)  # type: ignore[call-overload]
+def _all(verdicts: Iterable[bool | None]) -> bool | None:
+    known = list(verdicts)
     if any(verdict is False for verdict in known):
         return False
     return None if any(verdict is None for verdict in known) else True

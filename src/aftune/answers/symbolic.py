@@ -24,7 +24,6 @@ logging.disable(logging.CRITICAL)
 _POINTS = ("0.371", "1.618", "2.236", "3.317", "-0.577", "-1.732", "4.123", "0.087")
 _DIGITS = 30
 _ENOUGH_POINTS = 3
-_I = Symbol("i")
 _LATEX = [
     LatexExtractionConfig(
         normalization_config=NormalizationConfig(
@@ -65,13 +64,20 @@ def _compare_whole(answer: str, gold: str) -> bool:
     if _is_plain(a) and _is_plain(b):
         if equal:
             return _same_size(a, b)
-        return _same_everywhere(a, b) or bool({_I} & (a.free_symbols | b.free_symbols) and _same_everywhere(a.subs(_I, I), b.subs(_I, I)))
+        units = {symbol: I for symbol in a.free_symbols | b.free_symbols if str(symbol) == "i"}
+        return _same_everywhere(a, b) or bool(units and _same_everywhere(a.subs(units), b.subs(units)))
     return equal
 
 
 def _parse(text: str) -> list[Any]:
     return list(
-        parse(f"${for_parser(text)}$", extraction_config=_LATEX, fallback_mode="no_fallback", parsing_timeout=None, raise_on_error=True)
+        parse(
+            f"${for_parser(text)}$",
+            extraction_config=_LATEX,
+            fallback_mode="no_fallback",
+            parsing_timeout=None,
+            raise_on_error=True,
+        )
     )
 
 

@@ -22,7 +22,9 @@ _VERDICT_AT_START = re.compile(r"^\W*(?:so|thus|therefore|hence|then)?\W*(yes|no
 _VERDICT_ALONE = re.compile(r"^\W*(yes|no|true|false)\b(?=\s*(?:[.,:;!*–—-]|$))", re.IGNORECASE)
 _VERDICT_WORD = re.compile(r"\b(?:yes|no|true|false)\b", re.IGNORECASE)
 _VERDICT_LINE = re.compile(r"^\W{0,5}(yes|no|true|false)\b", re.IGNORECASE | re.MULTILINE)
-_YES_OR_NO = re.compile(r"answers?\s*[(\[]\s*(?:yes|no|true|false)\W{1,3}(?:or\W{1,3})?(?:yes|no|true|false)\s*[)\]]", re.IGNORECASE)
+_YES_OR_NO = re.compile(
+    r"answers?\s*[(\[]\s*(?:yes|no|true|false)\W{1,3}(?:or\W{1,3})?(?:yes|no|true|false)\s*[)\]]", re.IGNORECASE
+)
 # What stands before an answer without changing it: doubt, emphasis, the letter of an option.
 _HEDGE = re.compile(
     r"(?:(?:most|very|quite|highly|almost|more)?\s*(?:likely|probably|certainly|definitely|clearly|surely|simply|obviously|possibly|"
@@ -33,6 +35,7 @@ _HEDGE = re.compile(
 )
 _OPTION = re.compile(r"\W*(?:\([A-Z]\)|[A-Z][).:])\s*(?=\S)")
 _BOTH = re.compile(r"(yes|no|true|false)\W+(?:and\W+|or\W+|but\W+|also\W+)*(yes|no|true|false)\b")
+_NO_BUT_NO_ANSWER = re.compile(r"no (?:one|body|idea|answer|definit\w+|clear)\b")
 _SECOND_THOUGHT = re.compile(r"\b(?:wait|sorry|correction|scratch that|on second thought)\b")
 
 
@@ -89,7 +92,8 @@ def _truth(text: str) -> bool | None:
     words = normal(text)
     first = words.split(" ", 1)[0]
     both = _BOTH.match(words)
-    if first not in _TRUTH or (both and _TRUTH[both[1]] is not _TRUTH[both[2]]) or _SECOND_THOUGHT.search(words):
+    contradicts = both is not None and _TRUTH[both[1]] is not _TRUTH[both[2]]
+    if first not in _TRUTH or contradicts or _NO_BUT_NO_ANSWER.match(words) or _SECOND_THOUGHT.search(words):
         return None
     return _TRUTH[first]
 
