@@ -101,7 +101,7 @@ def format_duration(taken: speed.Duration) -> str:
 
 def _rounded(value: float) -> str:
     """Two figures are as many as an estimate has."""
-    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.1g}"
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 9.5 else f"{value:.1g}"
 
 
 def print_results(recipe: Recipe, console: Console) -> None:

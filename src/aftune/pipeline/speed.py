@@ -144,10 +144,21 @@ class _Trial:
         self.num_tokens = operations / (2 * _products(config, _parameters(config)))  # of a forward pass
 
     def speed(self) -> Speed:
-        trained, scored, step = self._training(), self._scoring(), self._optimizer_step()
-        if self.half:
-            self.model.to(torch.bfloat16)
-        return Speed(trained, scored, step, *self._decoding())
+        """On a CPU by processor time of one thread, divided by what more threads gain: a busy machine is no slow one."""
+        threads = torch.get_num_threads()
+        gain = 1.0
+        if self.device == "cpu" and threads > 1:
+            one_group = partial(self._train_on, self._groups(1 / 3)[:1])
+            together = self._seconds(one_group, time.perf_counter)
+            torch.set_num_threads(1)
+            gain = min(max(self._seconds(one_group) / together, 1.0), threads)
+        try:
+            trained, scored, step = self._training(), self._scoring(), self._optimizer_step()
+            if self.half:
+                self.model.to(torch.bfloat16)
+            return Speed(*(seconds / gain for seconds in (trained, scored, step, *self._decoding())))
+        finally:
+            torch.set_num_threads(threads)
 
     def _groups(self, share: float) -> list[EncodedGroup]:
         """As many groups as a pass takes and the trial's time allows."""
@@ -160,13 +171,12 @@ class _Trial:
     def _training(self) -> float:
         """Seconds a token, forward and backward."""
         groups = self._groups(1 / 3)
+        return self._seconds(partial(self._train_on, groups)) / sum(group.num_tokens for group in groups)
 
-        def run() -> None:
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
-                logprobs = self._logprobs(groups)
-            logprobs.sums_P_G.mean().backward()
-
-        return self._seconds(run) / sum(group.num_tokens for group in groups)
+    def _train_on(self, groups: list[EncodedGroup]) -> None:
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
+            logprobs = self._logprobs(groups)
+        logprobs.sums_P_G.mean().backward()
 
     def _scoring(self) -> float:
         """Seconds a token of a forward pass in float32, as the stage `evaluate` computes scores."""
@@ -212,15 +222,16 @@ class _Trial:
         for _ in decode(self.model, requests, [num_steps] * rows, settings, Stops(frozenset()), rows):
             pass
 
-    def _seconds(self, work: Callable[[], Any], rounds: int = 3) -> float:
+    def _seconds(self, work: Callable[[], Any], clock: Callable[[], float] | None = None, rounds: int = 3) -> float:
         """The fastest of a few rounds, of two where one takes long: the first one finds memory and caches cold."""
+        clock = clock or (time.process_time if self.device == "cpu" else time.perf_counter)
         best, total = float("inf"), 0.0
         for number in range(1, rounds + 1):
-            started = time.perf_counter()
+            started = clock()
             work()
             if self.device == "cuda":
                 torch.cuda.synchronize()
-            best = min(best, time.perf_counter() - started)
+            best = min(best, clock() - started)
             total += best
             if number > 1 and total > 3 * _TRIAL_SECONDS:
                 break
