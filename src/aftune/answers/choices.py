@@ -23,7 +23,7 @@ _SAID = (
     r"(?:(?:the\s+)?(?:best\s+|correct\s+|right\s+|final\s+)?(?:option|choice|answer|letter|alternative)s?\s*(?:is|are|:|=)?"
     r"|(?:(?:most|very|quite|almost) )?(?:likely|probably|definitely|clearly|simply|certainly|surely|possibly|obviously)"
     r"|either|both|indeed|for sure|(?:to|must|should|would|has to) be|i (?:think|believe|would say)|that|it(?:['’]s| is)"
-    r"|\W)*\s*"
+    r"|\W)*+\s*"
 )
 _NAMED = re.compile(rf"^{_SAID}[(\[]?(?P<letter>[A-Z])(?P<close>[)\]])?(?P<rest>(?![A-Za-z0-9'’]).*)$", re.DOTALL)
 _LABELLED = re.compile(r"^\W*(?:\(([A-Z])\)|\[([A-Z])\]|([A-Z])[).:])\s*(?=\S)")
