@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -82,8 +83,16 @@ def test_dry_run_prints_the_plan_and_touches_nothing(recipe_file: Path, tmp_path
     result = aftune("run", recipe_file, "align.beta=0.25", "--dry-run")
     assert result.status == 0, result.stderr
     assert "beta: 0.25" in result.stdout
-    assert "24 groups of up to 4 x 2 epochs" in result.stdout
+    assert "24 groups of up to 4 x 2" in result.stdout
+    assert re.search(r"1,363,360 parameters; \S+( to \S+)? (seconds|minutes) on this machine", result.stdout)
     assert sorted(tmp_path.iterdir()) == [recipe_file]
+
+
+def test_candidates_that_are_not_there_show_in_a_dry_run(tmp_path: Path) -> None:
+    given = ["candidates.format=json_lines", "candidates.path=nowhere.jsonl"]
+    result = aftune("run", ROOT / "recipes" / "quickstart.yaml", f"run_dir={tmp_path / 'run'}", *given, "--dry-run")
+    assert result.status == 0, result.stderr
+    assert "candidates.path: nowhere.jsonl: no such file or folder; check the path" in result.stdout
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "recipes").glob("*.yaml")))
@@ -290,7 +299,8 @@ def test_dry_run_of_compare_prints_the_plan_and_writes_nothing(
     methods = "vft, vft-compute,aft-bc:beta=auto:k=2,"
     result = aftune("compare", recipe_file, "seed=4", "--methods", methods, "--seeds", "2", "--dry-run")
     assert result.status == 0, result.stderr
-    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+    *plan, cost = (" ".join(line.split()) for line in result.stdout.splitlines())
+    assert plan == [
         "Runs",
         "method what it is changes in the recipe seed 4 seed 5",
         "(shared) one VFT model, one set of candidates new new",
@@ -299,6 +309,7 @@ def test_dry_run_of_compare_prints_the_plan_and_writes_nothing(
         "aft-bc:beta=auto:k=2 AFT-BC, beta auto, k 2 "
         "align.loss=aft, align.constraint=boundary, align.beta=auto, align.num_candidates=2 new new",
     ]
+    assert re.match(r"8 runs would compute 0\.\d million tokens and take \S+( to \S+)? (seconds|minutes) \(", cost)
     assert sorted(tmp_path.iterdir()) == [recipe_file]
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
+from aftune.errors import DataError
 from aftune.importers import find_source
 from aftune.naming import CONTROLS, control_note, model_names
 from aftune.pipeline import claim, cost, runner, speed
@@ -26,7 +27,10 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     """The resolved recipe, the state of each stage and an estimate of the cost."""
     runner.check(recipe)
     if recipe.candidates is not None:
-        find_source(recipe.candidates, recipe.data)
+        try:
+            find_source(recipe.candidates, recipe.data)
+        except DataError as error:
+            console.print(f"[yellow]{escape(str(error))}[/yellow]", soft_wrap=True)
     settled = settle(recipe, [RunDirectory(recipe.run_dir)])
     recipe = settled.recipe
     for line in settled.lines():

@@ -125,7 +125,14 @@ SFT = Stage(
     lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
 )
 SAMPLE = Stage("sample", 2, ("prepare", "sft"), "sample:sample", "sample/candidates.jsonl", _sample_settings, import_inputs)
-LABEL = Stage("label", 3, ("prepare", "sample"), "label:label", "label/groups.jsonl", _section("label"))
+LABEL = Stage(
+    "label",
+    4,  # 4: answers are found in more forms
+    ("prepare", "sample"),
+    "label:label",
+    "label/groups.jsonl",
+    _section("label"),
+)
 EVALUATE = Stage(
     "evaluate",
     5,

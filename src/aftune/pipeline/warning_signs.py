@@ -32,10 +32,10 @@ def of_vft(log: Sequence[LogEntry], recipe: Recipe) -> list[str]:
             f"{why}. Raise evaluate.max_new_tokens ({recipe.evaluate.max_new_tokens}) if responses are cut off, sft.num_epochs or "
             "sft.learning_rate if the loss is still falling; check that the references end in the answer format of the task."
         ]
-    if number > 1 and step == accuracy.steps[-1]:
+    if number > 1 and step == accuracy.steps[-1] and not recipe.control.enabled:
         return [
             "The last epoch of VFT is its best on validation: VFT may not have reached its plateau, and a gain over it may come "
-            "from longer training alone. Raise sft.num_epochs."
+            "from longer training alone. Raise sft.num_epochs, or set control.enabled=true to see."
         ]
     return []
 
