@@ -1,22 +1,27 @@
 """Verdicts a second: aftune's kinds beside the regular expressions of lm-evaluation-harness's gsm8k task and beside math-verify.
 
-    python benchmarks/answers.py [--data FOLDER] [--rounds 5]
+    python benchmarks/answers.py [--data FOLDER] [--rounds 5] [--against SRC]
 
-One core. The responses are GSM8K's published model solutions (gsm8k/example_model_solutions.jsonl of FOLDER, 5,276 of them) or,
+One core; times are of the processor, those of math with the worker's. `--against`: the `src` folder of another version; both take turns,
+each in a process of its own, and their ratio is printed. The responses are GSM8K's published model solutions (gsm8k/example_model_solutions.jsonl of FOLDER, 5,276 of them) or,
 without a folder, made up. All ways take turns; printed are medians over the rounds, and how many verdicts were "right".
 Math-verify is not in the run where it is not installed.
 """
 
 import argparse
 import json
+import os
 import random
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
 from aftune.answers import CHOICE, MATH, NUMBER, judge
+from aftune.answers.checker import shared_checker
 
 HARNESS_STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 HARNESS_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
@@ -57,14 +62,42 @@ def expressions() -> list[Pair]:
     return [tuple(form.format(n=n, m=n - 1) for form in pair) for n in range(2, 27) for pair in forms]  # type: ignore[misc]
 
 
+def processor_seconds() -> float:
+    """Of this process and of the worker that compares expressions."""
+    worker = shared_checker()._worker
+    seconds = time.process_time()
+    if worker is not None:
+        fields = Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()
+        seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+def compare(against: Path, arguments: list[str], rounds: int) -> None:
+    """Runs this file with both versions in turn; prints the medians of the times each and their ratio."""
+    here = Path(__file__).resolve().parent.parent / "src"
+    times: dict[str, tuple[list[float], list[float]]] = {}
+    for _ in range(rounds):
+        for version, source in enumerate((here, against.resolve())):
+            command = [sys.executable, __file__, "--rounds", "1", *arguments]
+            environment = {**os.environ, "PYTHONPATH": str(source)}
+            output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+            for line in output.splitlines():
+                row = re.match(r"(.{44}) +[\d,]+ +([\d,.]+) ", line)
+                if row:
+                    times.setdefault(row[1].strip(), ([], []))[version].append(float(row[2].replace(",", "")))
+    print(f"{'way':44} {'here, µs':>12} {'other, µs':>12} {'here / other':>13}")
+    for name, (ours, others) in times.items():
+        print(f"{name:44} {median(ours):12,.1f} {median(others):12,.1f} {median(ours) / median(others):13.2f}")
+
+
 def measure(ways: dict[str, tuple[Callable[[str, str], bool], Sequence[Pair]]], rounds: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     right = {}
     for _ in range(rounds):
         for name, (way, pairs) in ways.items():
-            started = time.perf_counter()
+            started = processor_seconds()
             right[name] = sum(way(text, gold) for text, gold in pairs)
-            seconds[name].append((time.perf_counter() - started) / len(pairs))
+            seconds[name].append((processor_seconds() - started) / len(pairs))
     print(f"{'way':44} {'verdicts/s':>12} {'each, µs':>10} {'right':>7} {'of':>6}")
     for name, (_, pairs) in ways.items():
         each = median(seconds[name])
@@ -75,7 +108,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--against", type=Path)
     arguments = parser.parse_args()
+    if arguments.against:
+        compare(arguments.against, ["--data", str(arguments.data)] if arguments.data else [], arguments.rounds)
+        return
     solutions = gsm8k(arguments.data)
     hashes = [(text.replace("A:", "####"), gold) for text, gold in solutions]
     options = ["A)21", "B)21.5", "C)22", "D)22.5", "E)23"]
