@@ -59,15 +59,9 @@ def readings(text: str) -> list[str]:
     return found[:4]
 
 
-def decide(answer: str, gold: str) -> bool | None:
-    """Equality of two answers by text, by number or by form; None where the expressions must be compared."""
-    if max(len(answer), len(gold)) > MAX_CHARACTERS:
-        return answer == gold
-    return decide_normal(normal(answer), normal(gold))
-
-
-def decide_normal(left: str, right: str) -> bool | None:
-    """As `decide`, of texts in one spelling."""
+def decide(left: str, right: str) -> bool | None:
+    """Equality of an answer and a gold answer in one spelling, by text, by number or element by element; None where the expressions
+    must be compared."""
     if not left or not right:
         return False
     if _squeeze(left) == _squeeze(right):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from aftune.answers import numbers
 from aftune.answers.boxes import is_box, join_boxes
 from aftune.answers.checker import Checker, shared_checker
-from aftune.answers.equality import MAX_CHARACTERS, after_formulas, decide_normal, formulas, pairs
+from aftune.answers.equality import MAX_CHARACTERS, after_formulas, decide, formulas, pairs
 from aftune.answers.statements import Statement, after_thinking, all_asked_for, any_format, before_next_question, shorten
 from aftune.answers.structures import relation
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading
@@ -73,7 +73,7 @@ class MathKind:
         missing."""
         if max(len(answer), len(gold)) > MAX_CHARACTERS:
             return answer == gold
-        compared = [(left, right, decide_normal(left, right)) for left, right in pairs(answer, _gold(gold))]
+        compared = [(left, right, decide(left, right)) for left, right in pairs(answer, _gold(gold))]
         if any(decided for _, _, decided in compared):
             return True
         checker = self.checker or shared_checker()
@@ -161,6 +161,8 @@ def _limited(text: str) -> Found:
 
 def is_formula(text: str) -> bool:
     """Whether a text is mathematics and no sentence: no words but those of functions, and those after a number (units)."""
+    if not re.search(r"[^\W_]", text):
+        return False
     if not text.isascii() and any(character.isalpha() and not "Ͱ" <= character <= "Ͽ" for character in text if character > "\x7f"):
         return False
     bare = _JOINED.sub(" , ", _COMMAND.sub(" ", text))
