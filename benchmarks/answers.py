@@ -4,8 +4,8 @@
 
 One core; times are of the processor, those of math with the worker's. `--against`: the `src` folder of another version; both take
 turns, each in a process of its own, and their ratio is printed. The responses are GSM8K's published model solutions
-(gsm8k/example_model_solutions.jsonl of FOLDER, 5,276 of them) or, without a folder, made up. All ways take turns; printed are medians
-over the rounds, and how many verdicts were "right".
+(gsm8k/example_model_solutions.jsonl of FOLDER, 5,276 of them) or, without a folder, made up. All ways take turns; printed are
+medians over the rounds, and how many verdicts were "right".
 Math-verify is not in the run where it is not installed.
 """
 
