@@ -163,7 +163,7 @@ def same_number(left: Number, right: Number) -> bool:
 def _float_noise(left: Fraction, right: Fraction) -> bool:
     """Whether two numbers differ as two results of floating-point arithmetic do: one of them has fifteen digits or more, not all
     before the point, and they agree to all of these but the last."""
-    if abs(left - right) > _FLOAT_ERROR * abs(left):
+    if left.denominator == right.denominator == 1 or abs(left - right) > _FLOAT_ERROR * abs(left):
         return False
     return any(value.denominator > 1 and len(str(abs(value.numerator))) >= 15 and _num_decimals(value) for value in (left, right))
 

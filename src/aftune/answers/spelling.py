@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from aftune.answers.cleaning import clean
 
@@ -111,6 +112,7 @@ _SEVERAL_LETTERS = re.compile(r"(?:abc|xyz|pqr|rst|def|efg|uvw|[^aeiouyAEIOUY]{3
 _DEGREE = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|°)")
 
 
+@lru_cache(maxsize=1024)  # a comparison asks for the same few texts in several pairs
 def normal(text: str) -> str:
     """One spelling; delimiters, sizes, spaces and units gone. Rows of a matrix end in `\\\\cr`."""
     text = _SPACES.sub("  ", clean(text)).strip().strip("`")
