@@ -26,7 +26,7 @@ from aftune.sampling.whole_batches import generate_whole
 from aftune.scoring import abilities, make_pass, response_logprobs
 from aftune.scoring.precision import product_rates
 
-_SMALL = 20e6  # parameters up to which the trial is the whole model
+_SMALL = 200e6  # parameters up to which the trial is the whole model
 _SOME_LAYERS = 4  # of a larger one; beside the same with one layer, they tell what a layer takes and what the rest does
 _TOO_LARGE = 2e9  # parameters of the trial beyond which it is left out: 8 GB in float32
 _TRIAL_SECONDS = 0.5  # what one trial may take at the rate of a matrix product
