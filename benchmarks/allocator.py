@@ -1,4 +1,4 @@
-"""What keeping freed memory saves (aftune.machine): seconds of the same training steps with and without it.
+"""What keeping freed memory saves (aftune.common.process): seconds of the same training steps with and without it.
 
     python benchmarks/allocator.py --data FOLDER     # FOLDER holds GSM8K's files
 

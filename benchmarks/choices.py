@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear, linear_cross_entropy, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-from aftune import machine
-from aftune.scoring import attention
-from aftune.scoring.attention import Segment
-from aftune.scoring.head import chunked_logprobs
+from aftune.common import process as machine
+from aftune.models.kernels import shared_prefix as attention
+from aftune.models.kernels.chunked_head import chunked_logprobs
+from aftune.models.kernels.shared_prefix import Segment
 
 PROMPT, RESPONSES = 70, (105, 60, 180, 90, 130, 75, 95)  # tokens, as in GSM8K
 HEADS, SIZE = 6, 64

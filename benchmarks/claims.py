@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from aftune.evaluation.statistics import pooled_paired_difference, seed_summary
-from aftune.pipeline import compare, compare_results
-from aftune.pipeline.policy import Verdict
+from aftune.pipeline.compare import results as compare_results
+from aftune.pipeline.compare import run as compare
+from aftune.pipeline.stages.measure import Verdict
 from aftune.recipe import load_recipe
-from aftune.record_files import RecordFile
+from aftune.records.large_files import RecordFile
 
 _MARGIN = 0.02  # of accuracy
 

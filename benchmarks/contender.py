@@ -24,9 +24,9 @@ SIZES = (1024, 2048, 4096)  # of the square matrices of "matmul"
 class Settings:
     """How a contender trains.
 
-    keep_memory: whether freed memory stays with the process (`aftune.machine`); as people run it: yes for aftune, whose command
-    line does it, no for the peers. micro_batch: groups for `padded`, pairs for `dpo`; aftune has its token budget, None is its
-    default.
+    keep_memory: whether freed memory stays with the process (`aftune.common.process`); as people run it: yes for aftune, whose
+    command line does it, no for the peers. micro_batch: groups for `padded`, pairs for `dpo`; aftune has its token budget, None is
+    its default.
     """
 
     name: str
@@ -174,7 +174,7 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from workloads import load_groups
 
-    from aftune import machine
+    from aftune.common import process as machine
 
     if settings.keep_memory:
         machine.keep_freed_memory()

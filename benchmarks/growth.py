@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from aftune.encoding import EncodedGroup
     from aftune.pipeline.context import Context
+    from aftune.prompts.encoding import EncodedGroup
     from aftune.records import Candidate, Group
 
 Item = TypeVar("Item")
@@ -73,7 +73,7 @@ def reading(folder: Path) -> Callable[[], int]:
 
 
 def labelling(folder: Path) -> Callable[[], int]:
-    from aftune.pipeline.label import label
+    from aftune.pipeline.stages.label import label
 
     context = _context(folder)
     context.tokenizer("warm")
@@ -109,9 +109,9 @@ def scoring(folder: Path) -> Callable[[], int]:
 
 def _groups(folder: Path) -> "tuple[Sequence[Group], Callable[[Group], EncodedGroup]]":
     """The groups, read when they are asked for, and how they are encoded."""
-    from aftune.encoding import encode_group
-    from aftune.record_files import RecordFile
+    from aftune.prompts.encoding import encode_group
     from aftune.records import Group
+    from aftune.records.large_files import RecordFile
 
     context = _context(folder)
     context.tokenizer("warm")

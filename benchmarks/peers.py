@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from aftune.encoding import EncodedGroup
 from aftune.losses import AftLoss, LossInputs
+from aftune.prompts.encoding import EncodedGroup
 
 
 def pad(groups: Sequence[EncodedGroup], pad_token_id: int = 1) -> dict[str, Tensor]:

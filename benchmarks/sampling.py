@@ -24,10 +24,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
-from aftune.machine import keep_freed_memory
+from aftune.common.process import keep_freed_memory
 from aftune.sampling import Request, SamplingSettings
-from aftune.sampling.decoding import DecodingLoop
-from aftune.sampling.stops import Stops
+from aftune.sampling.transformers.decoding import DecodingLoop
+from aftune.sampling.transformers.stops import Stops
 
 VOCABULARY = 32_000
 END = 0

@@ -13,13 +13,13 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from aftune.naming import model_names
 from aftune.recipe import load_recipe
+from aftune.recipe.names import model_names
 
 
 def run(recipe: Path, seed: int, run_dir: Path, overrides: list[str]) -> dict[str, Any]:
     arguments = [str(recipe), f"seed={seed}", f"run_dir={run_dir}", *overrides]
-    subprocess.run([sys.executable, "-m", "aftune.cli", "run", *arguments], check=True)
+    subprocess.run([sys.executable, "-m", "aftune", "run", *arguments], check=True)
     metrics: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
     return metrics
 

@@ -16,8 +16,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from aftune.encoding import EncodedGroup, Prompter, encode_group
-from aftune.importers import gsm8k_solutions, import_candidates
+from aftune.interchange.importers import gsm8k_solutions, import_candidates
+from aftune.prompts.encoding import EncodedGroup, Prompter, encode_group
 from aftune.recipe import ImportSection
 from aftune.records import PUBLISHED_VERDICT, Feedback, Group, read_json_lines
 from aftune.tasks import build

@@ -49,7 +49,7 @@ def model_dir() -> Path:
 @pytest.fixture(scope="session")
 def tokenizer():
     """The tokenizer that ships with the package."""
-    from aftune.models import BUNDLED, load_tokenizer
+    from aftune.models.loading import BUNDLED, load_tokenizer
 
     return load_tokenizer(BUNDLED)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aftune.encoding import EncodedGroup
+from aftune.prompts.encoding import EncodedGroup
 
 
 def group(prompt: list[int], *responses: list[int]) -> EncodedGroup:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aftune.evaluation.statistics import holm, pearson, seed_summary
-from aftune.pipeline import methods as known
+from aftune.pipeline.compare import methods as known
 
 Logs = dict[tuple[str, int], list[dict[str, float]]]
 

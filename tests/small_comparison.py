@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aftune.pipeline import compare, compare_results
+from aftune.pipeline.compare import results as compare_results
+from aftune.pipeline.compare import run as compare
 from aftune.recipe import Recipe
 from small_run import kill_at
 

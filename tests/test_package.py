@@ -11,8 +11,8 @@ import aftune
 def test_import_is_light() -> None:
     """Neither the package nor its records, recipes and tasks bring torch in, nor what `aftune tasks` prints."""
     code = (
-        "import sys, aftune, aftune.records, aftune.recipe, aftune.tasks, aftune.answers, aftune.errors;"
-        "import aftune.task_list, rich.console; aftune.task_list.print_tasks(rich.console.Console(quiet=True));"
+        "import sys, aftune, aftune.records, aftune.recipe, aftune.tasks, aftune.answers, aftune.common.errors;"
+        "import aftune.cli.task_list, rich.console; aftune.cli.task_list.print_tasks(rich.console.Console(quiet=True));"
         "print([name for name in ('torch', 'transformers', 'scipy', 'matplotlib') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

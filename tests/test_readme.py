@@ -7,8 +7,8 @@ from pathlib import Path
 
 from transformers import AutoModelForCausalLM
 
-from aftune import models
-from aftune.pipeline.stages import enabled_stages
+from aftune.models import loading as models
+from aftune.pipeline.registry import enabled_stages
 from aftune.recipe import Recipe
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

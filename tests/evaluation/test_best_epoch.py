@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aftune.encoding import EncodedGroup
 from aftune.evaluation.best_epoch import accuracy_then_loss
 from aftune.evaluation.reference_loss import reference_loss
+from aftune.prompts.encoding import EncodedGroup
 from aftune.scoring import group_logprobs
 
 EPOCH = st.tuples(st.integers(0, 7), st.integers(0, 2000).map(lambda n: n / 100))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aftune import losses
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
 from aftune.losses import AftLoss, DpoLoss, LossInputs, ProLoss, RrhfLoss
 from loss_judge import inputs_of
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import small_comparison
-from aftune.pipeline import compare
-from aftune.pipeline.compare import Comparison
+from aftune.pipeline.compare import run as compare
+from aftune.pipeline.compare.run import Comparison
 from aftune.training.dataset import EncodedGroups
 
 

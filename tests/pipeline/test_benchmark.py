@@ -9,17 +9,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from aftune.cli import app
-from aftune.encoding import Prompter
-from aftune.errors import AftuneError, DataError, UsageError
+from aftune.cli.main import app
+from aftune.common.errors import AftuneError, DataError, UsageError
 from aftune.evaluation.accuracy import greedy_accuracy
-from aftune.evaluation.choices import letter_accuracy
-from aftune.models import load_model, load_tokenizer
+from aftune.evaluation.letters import letter_accuracy
+from aftune.models.loading import load_model, load_tokenizer
 from aftune.pipeline.benchmark import benchmark
+from aftune.prompts.encoding import Prompter
 from aftune.recipe import ModelSection
 from aftune.records import read_json_lines
 from aftune.sampling import SamplingSettings
-from aftune.sampling.choice import TokenChoice
+from aftune.sampling.transformers.next_token import TokenChoice
 from aftune.tasks import build
 from aftune.tasks.mmlu import Mmlu
 

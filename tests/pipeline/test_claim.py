@@ -10,9 +10,10 @@ import yaml
 from typer.testing import CliRunner
 
 import small_run
-from aftune.cli import app
-from aftune.errors import DataError, UsageError
-from aftune.pipeline import compare, runner
+from aftune.cli.main import app
+from aftune.common.errors import DataError, UsageError
+from aftune.pipeline import runner
+from aftune.pipeline.compare import run as compare
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.records import write_json
 

@@ -12,14 +12,16 @@ from rich.console import Console
 
 import small_run
 from aftune import tasks
-from aftune.errors import DataError
-from aftune.pipeline import compare, compare_results, runner
+from aftune.cli.run_views import print_results
+from aftune.common.errors import DataError
+from aftune.pipeline import runner
+from aftune.pipeline.compare import results as compare_results
+from aftune.pipeline.compare import run as compare
 from aftune.pipeline.context import Context
-from aftune.pipeline.policy import Verdict, accuracy_metrics, assessment_metrics
-from aftune.pipeline.prepare import prepare
 from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.stages.measure import Verdict, accuracy_metrics, assessment_metrics
+from aftune.pipeline.stages.prepare import prepare
 from aftune.records import Candidate, Feedback, Group, GroupScores, Problem, read_records
-from aftune.summary import print_results
 
 NAMES = ["arithmetic", "sequences"]
 MIXTURE = {"name": "mixture", "parts": [{"name": name} for name in NAMES], "test": "test[:14]"}

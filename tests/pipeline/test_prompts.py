@@ -8,14 +8,14 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 import small_run
-from aftune import models
-from aftune.errors import UsageError
-from aftune.models import load_tokenizer
+from aftune.common.errors import UsageError
+from aftune.models import loading as models
+from aftune.models.loading import load_tokenizer
 from aftune.pipeline.context import Context
 from aftune.pipeline.export import export
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import run_stages
-from aftune.pipeline.training import _encode, training_arguments
+from aftune.pipeline.stages.train import _encode, training_arguments
 from aftune.records import Candidate, Problem, read_json_lines, read_records
 
 TEMPLATE = (

@@ -9,14 +9,15 @@ import pytest
 from rich.console import Console
 
 import small_comparison
-from aftune import models, summary
-from aftune.encoding import Prompter
+from aftune.cli import run_views as summary
+from aftune.common.seeds import derive_seed
+from aftune.models import loading as models
 from aftune.pipeline import runner
 from aftune.pipeline.run_directory import RunDirectory
+from aftune.prompts.encoding import Prompter
 from aftune.recipe import Recipe
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import SamplingSettings, TransformersEngine, collect
-from aftune.seeds import derive_seed
 from aftune.training import AlignmentTrainer
 
 STAGES = ["prepare", "sft", "sample", "label", "align", "sample-2", "label-2", "align-2", "control", "evaluate", "report"]

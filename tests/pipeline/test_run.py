@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import small_run
-from aftune.errors import DataError, StageError
+from aftune.common.errors import DataError, StageError
 from aftune.pipeline import runner
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.workers import jobs_for
@@ -72,7 +72,7 @@ def test_models_measured_beside_each_other_have_the_same_figures(
     """Two processes with a thread each, as here."""
     shutil.copytree(finished_run, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "evaluate")
-    monkeypatch.setattr("aftune.pipeline.evaluate.jobs_for", lambda *args: 2)
+    monkeypatch.setattr("aftune.pipeline.stages.evaluate.jobs_for", lambda *args: 2)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     runner.run_stages(small_run.recipe(tmp_path / "run"), report=lambda line: None)
     assert figures(tmp_path / "run") == figures(finished_run)

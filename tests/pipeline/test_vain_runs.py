@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 import small_run
-from aftune import summary
+from aftune.cli import run_views as summary
 from aftune.pipeline import runner
+from aftune.pipeline.registry import LABEL, PREPARE, SAMPLE, SFT
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.pipeline.stages import LABEL, PREPARE, SAMPLE, SFT
 from aftune.recipe import Recipe
 from html_page import Elements
 

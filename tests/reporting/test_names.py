@@ -9,7 +9,7 @@ import made_up_comparison as made_up
 from aftune.recipe import Recipe
 from aftune.reporting import ReportData, render_page
 from aftune.reporting.comparison import render_comparison
-from aftune.reporting.facts import facts
+from aftune.reporting.run.facts import facts
 from html_page import Elements
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from aftune.encoding import encode_prompt
-from aftune.errors import RepeatedIdError
+from aftune.common.errors import RepeatedIdError
+from aftune.common.seeds import derive_seed
+from aftune.prompts.encoding import encode_prompt
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.sampling.collect import collect_candidates
-from aftune.seeds import derive_seed
 
 PROBLEMS = [
     Problem(id=f"p{n}", task="t", question=question, gold_answer="1")

@@ -6,9 +6,9 @@ import hypothesis.strategies as st
 import torch
 from hypothesis import given
 
-from aftune.encoding import EncodedGroup
+from aftune.models.kernels.shared_prefix import Segment
+from aftune.prompts.encoding import EncodedGroup
 from aftune.scoring import collate, make_pass
-from aftune.scoring.attention import Segment
 from aftune.scoring.batches import Row
 
 GROUPS = [

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from aftune.encoding import EncodedGroup
-from aftune.scoring import abilities, make_pass, response_logprobs, score_groups
+from aftune.models.abilities import abilities
+from aftune.prompts.encoding import EncodedGroup
+from aftune.scoring import make_pass, response_logprobs, score_groups
 from judge import GROUPS, assert_scores, brute_force, expected_scores, group, tiny
 
 # Rows: everything in one, a few responses in each, one response in each; the prompt for each response again.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aftune import tasks
-from aftune.errors import DataError
+from aftune.common.errors import DataError
 from aftune.records import Problem
 from aftune.tasks.aqua import Aqua, leads_to, parse_row
 

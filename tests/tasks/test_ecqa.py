@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aftune.errors import DataError, UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.tasks.ecqa import Ecqa, parse_row
 
 WORDS = ["bank", "mall", "shop"]

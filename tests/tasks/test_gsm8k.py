@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aftune import tasks
-from aftune.errors import DataError, UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.tasks.gsm8k import Gsm8k
 
 ROW = {"question": " How many?\n", "answer": "48/2 = <<48/2=24>>24\nSo 1,000+24 = <<1000+24=1024>>1,024.\n#### 1,024"}

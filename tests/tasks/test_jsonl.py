@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aftune import tasks
-from aftune.errors import DataError, UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.tasks import Task
 
 ROWS = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aftune import tasks
 from aftune.answers import Reading
-from aftune.errors import DataError, UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.records import Feedback, Problem
 from aftune.tasks import Mixture, Task
 from aftune.tasks.arithmetic import Arithmetic

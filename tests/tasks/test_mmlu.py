@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from aftune import tasks
-from aftune.errors import DataError, UsageError
-from aftune.evaluation.choices import letter_prompter
+from aftune.common.errors import DataError, UsageError
+from aftune.evaluation.letters import letter_prompter
 from aftune.pipeline.context import make_prompter
-from aftune.prompts import ALPACA_PREAMBLE
+from aftune.prompts.formats import ALPACA_PREAMBLE
 from aftune.recipe import PromptSection
 from aftune.tasks.mmlu import Mmlu, MmluOptions
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from aftune import tasks
 from aftune.answers import parse_number
-from aftune.importers import import_candidates
-from aftune.labelling import label_files
+from aftune.groups.labelling import label_files
+from aftune.interchange.importers import import_candidates
 from aftune.recipe import ImportSection
 from aftune.records import BEST_RANK, Group, Problem, read_records, write_records
 from aftune.tasks.arithmetic import Arithmetic, make_story, random_solution

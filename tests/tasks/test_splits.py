@@ -2,7 +2,7 @@
 
 import pytest
 
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
 from aftune.tasks import splits
 
 

@@ -11,7 +11,7 @@ import yaml
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aftune import AlignmentConfig, AlignmentTrainer
-from aftune.encoding import EncodedGroup
+from aftune.prompts.encoding import EncodedGroup
 
 GROUPS = [
     EncodedGroup("a", [1, 5], [[6, 7, 2], [8, 2], [9, 10, 11, 2]], [True, False, False], [1.0, 0.0, 0.0]),

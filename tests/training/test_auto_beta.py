@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aftune.encoding import EncodedGroup
-from aftune.errors import DataError
+from aftune.common.errors import DataError
+from aftune.prompts.encoding import EncodedGroup
 from aftune.records import GroupLogprobs
 from aftune.training.auto_beta import auto_beta, gaps
 

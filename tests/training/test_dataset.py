@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from aftune.encoding import EncodedGroup
-from aftune.errors import DataError
+from aftune.common.errors import DataError
+from aftune.prompts.encoding import EncodedGroup
 from aftune.training.dataset import EncodedGroups, LongestFirst
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from aftune import AlignmentConfig, AlignmentTrainer
-from aftune.encoding import EncodedGroup
-from aftune.errors import DataError, TrainingError
+from aftune.common.errors import DataError, TrainingError
+from aftune.prompts.encoding import EncodedGroup
 from aftune.scoring import score_groups
 
 GROUPS = [EncodedGroup(f"p{n}", [1, 5 + n], [[6, 7, 2], [8, 2]], [True, False], [1.0, 0.0]) for n in range(4)]

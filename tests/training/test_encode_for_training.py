@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from aftune.encoding import encode_response
-from aftune.errors import DataError
+from aftune.common.errors import DataError
+from aftune.prompts.encoding import encode_response
 from aftune.records import Candidate, Feedback, Group, Problem
 from aftune.training import AlignmentConfig
 from aftune.training.trainer import encode_for_training

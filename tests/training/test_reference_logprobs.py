@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from aftune.encoding import encode_group
-from aftune.errors import DataError
+from aftune.common.errors import DataError
+from aftune.prompts.encoding import encode_group
 from aftune.records import Candidate, Feedback, Group, GroupLogprobs, Problem
 from aftune.scoring import group_logprobs
 from aftune.training import AlignmentConfig, AlignmentTrainer

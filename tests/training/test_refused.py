@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aftune import AlignmentConfig, AlignmentTrainer
-from aftune.encoding import EncodedGroup
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
+from aftune.prompts.encoding import EncodedGroup
 
 GROUPS = [EncodedGroup(str(n), [1, 5], [[6] * (n + 1), [8, 2]], [True, False], [1.0, 0.0]) for n in range(64)]
 

@@ -11,8 +11,8 @@ import torch
 import transformers as tf
 
 from aftune import AlignmentConfig, AlignmentTrainer
-from aftune.encoding import EncodedGroup
-from aftune.scoring import abilities
+from aftune.models.abilities import abilities
+from aftune.prompts.encoding import EncodedGroup
 
 WEIGHT = 0.3
 GROUPS = [

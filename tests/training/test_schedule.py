@@ -10,9 +10,9 @@ import torch
 from transformers import TrainerCallback
 
 from aftune import AlignmentConfig, AlignmentTrainer
-from aftune.encoding import EncodedGroup
-from aftune.errors import UsageError
-from aftune.pipeline.training import training_arguments
+from aftune.common.errors import UsageError
+from aftune.pipeline.stages.train import training_arguments
+from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import Recipe
 
 GROUPS = [EncodedGroup("a", [1, 5], [[6, 7, 2], [8, 2]], [True, False], [1.0, 0.0])]

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from aftune import AlignmentConfig, AlignmentTrainer
-from aftune.encoding import EncodedGroup, encode_response
-from aftune.errors import DataError, UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.losses import METRICS, AftLoss, DpoLoss, Loss, LossInputs, ProLoss, RrhfLoss
+from aftune.prompts.encoding import EncodedGroup, encode_response
 from aftune.records import Candidate, Feedback, Group, Problem
 from aftune.scoring import group_logprobs, score_groups
 

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from aftune import AlignmentConfig, AlignmentTrainer
-from aftune.encoding import EncodedGroup
-from aftune.models import BUNDLED, resolve
+from aftune.models.loading import BUNDLED, resolve
+from aftune.prompts.encoding import EncodedGroup
 from aftune.training.weights import train_in_float32
 
 GROUPS = [EncodedGroup("a", [1, 5], [[6, 7, 2], [8, 2]], [True, False], [1.0, 0.0])]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from aftune.answers.checker import Checker
 from aftune.answers.expressions import MathKind
 from aftune.answers.verdicts import AnswerKind, Reading, Verdict, judge
-from aftune.progress import progress_bar
+from aftune.common.progress import progress_bar
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import time
 from typing import IO
 
 from aftune.answers.verdicts import TimedOut
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
 
 CPU_SECONDS = 0.7  # of the processor, for a comparison, which the worker's own alarm counts: the machine's load does not matter
 SECOND_TRY = 2.0  # times as much for a comparison that did not end, in a new worker

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from transformers import PreTrainedModel
 
-from aftune.encoding import EncodedGroup
+from aftune.prompts.encoding import EncodedGroup
 from aftune.scoring import group_logprobs
 
 

@@ -4,7 +4,7 @@ import difflib
 import inspect
 from collections.abc import Callable
 
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
 from aftune.losses.aft import AftLoss
 from aftune.losses.dpo import DpoLoss
 from aftune.losses.interface import METRICS, Loss, LossInputs, LossOutputs, ordered_pairs

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from aftune import tasks
-from aftune.encoding import Prompter, too_long
-from aftune.errors import AftuneError, DataError, UsageError
-from aftune.evaluation.choices import letter_accuracy, letter_prompter
+from aftune.common.errors import AftuneError, DataError, UsageError
+from aftune.evaluation.letters import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
 from aftune.pipeline.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.context import Context
 from aftune.pipeline.inputs import problem_inputs
-from aftune.pipeline.policy import accuracy_metrics, greedy_verdicts
-from aftune.pipeline.precision import settle
+from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.run_directory import RunDirectory, missing_folders, remove_made
-from aftune.prompts import choose_examples, question_key
+from aftune.pipeline.stages.measure import accuracy_metrics, greedy_verdicts
+from aftune.prompts.encoding import Prompter, too_long
+from aftune.prompts.formats import choose_examples, question_key
 from aftune.recipe import Recipe, recipe_from
 from aftune.records import Problem, write_json, write_lines, write_records
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aftune.errors import UsageError
-from aftune.importers import find_source
+from aftune.common.errors import UsageError
+from aftune.interchange.importers import find_source
+from aftune.pipeline.registry import HELD_OUT, MEASURE, PREPARE, REPORT
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.pipeline.stages import HELD_OUT, MEASURE, PREPARE, REPORT
 from aftune.recipe import Recipe
 
 if TYPE_CHECKING:

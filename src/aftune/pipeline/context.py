@@ -9,15 +9,16 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from aftune import models, tasks
-from aftune.encoding import Prompter
-from aftune.pipeline import task as recipe_task
+from aftune import tasks
+from aftune.models import loading as models
+from aftune.pipeline import recipe_task
+from aftune.pipeline.registry import in_round
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.pipeline.stages import in_round
-from aftune.prompts import PromptFormat
+from aftune.prompts.encoding import Prompter
+from aftune.prompts.formats import PromptFormat
 from aftune.recipe import PromptSection, Recipe, SamplingSection
-from aftune.record_files import RecordFile
 from aftune.records import Problem, read_records
+from aftune.records.large_files import RecordFile
 from aftune.sampling import SamplingSettings
 
 # The stages have progress bars of their own, and what transformers warns of here (tied heads, file times) is expected.

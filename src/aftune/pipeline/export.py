@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from aftune.errors import StageError, UsageError
-from aftune.exporters import TARGETS, Ask, export_groups, samples
-from aftune.importers import import_groups
+from aftune.common.errors import StageError, UsageError
+from aftune.interchange.exporters import TARGETS, Ask, export_groups, samples
+from aftune.interchange.importers import import_groups
 from aftune.pipeline.context import Context
-from aftune.pipeline.evaluate import policies
-from aftune.pipeline.policy import Verdict
+from aftune.pipeline.registry import in_round
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.pipeline.stages import in_round
-from aftune.prompts import plain_prompt
+from aftune.pipeline.stages.evaluate import policies
+from aftune.pipeline.stages.measure import Verdict
+from aftune.prompts.formats import plain_prompt
 from aftune.recipe import load_recipe
-from aftune.record_files import RecordFile
 from aftune.records import Group
+from aftune.records.large_files import RecordFile
 
 
 def export(

@@ -6,10 +6,12 @@ A file counts by its content: it may move, and its folder may be spelled otherwi
 
 from pathlib import Path
 
-from aftune import hub, models, tasks
-from aftune.importers import source_files
+from aftune import tasks
+from aftune.common import hub
+from aftune.interchange.importers import source_files
+from aftune.models import loading as models
+from aftune.pipeline.recipe_task import used
 from aftune.pipeline.run_directory import hash_file
-from aftune.pipeline.task import used
 from aftune.recipe import Recipe
 
 # By what it is: the hash of a file, or the commit of a repository of the Hub, None while this machine has none of it.

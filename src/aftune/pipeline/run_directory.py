@@ -20,10 +20,10 @@ from typing import Any
 import yaml
 
 import aftune
-from aftune.errors import StageError
+from aftune.common.errors import StageError
+from aftune.common.yaml_text import parse_yaml
 from aftune.recipe import Recipe
 from aftune.records import write_json, write_lines
-from aftune.yaml_text import parse_yaml
 
 _MIB = 2**20
 _LARGE_FILE = 64 * _MIB  # of larger files (weights) parts are hashed

@@ -9,15 +9,14 @@ from typing import Any, Literal, cast
 
 from rich.markup import escape
 
-from aftune import models
-from aftune.errors import AftuneError, StageError
-from aftune.pipeline import claim, task
-from aftune.pipeline import stages as registry
+from aftune.common.errors import AftuneError, StageError
+from aftune.models import loading as models
+from aftune.pipeline import claim, recipe_task, registry
 from aftune.pipeline.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.inputs import Inputs
-from aftune.pipeline.precision import settle
+from aftune.pipeline.precision_choice import settle
+from aftune.pipeline.registry import Stage
 from aftune.pipeline.run_directory import RunDirectory, fingerprint
-from aftune.pipeline.stages import Stage
 from aftune.recipe import Recipe
 
 Status = Literal["finished", "resume", "redo", "new"]
@@ -82,7 +81,7 @@ def _reasons(entry: dict[str, Any], wanted: Plan, reads: dict[str, str]) -> list
 
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
-    task.check(recipe)
+    recipe_task.check(recipe)
     models.pick_device(recipe.model.device)
 
 

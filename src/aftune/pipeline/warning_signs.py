@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aftune.evaluation.best_epoch import KEY
-from aftune.naming import model_names
 from aftune.recipe import Recipe
+from aftune.recipe.names import model_names
 from aftune.reporting.curves import curve, ends, kept_step
 from aftune.reporting.formatting import percent, score
 

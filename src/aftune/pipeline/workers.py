@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from aftune import machine, progress
-from aftune.models import pick_device
-from aftune.pipeline.cost import num_parameters
+from aftune.common import process as machine
+from aftune.common import progress
+from aftune.models.loading import pick_device
+from aftune.pipeline.estimate.cost import num_parameters
 from aftune.recipe import Recipe
 
 _SMALL = 20e6  # parameters

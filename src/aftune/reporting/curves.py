@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from aftune.reporting.data import LogEntry
+from aftune.reporting.run.data import LogEntry
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aftune.progress import progress_bar
+from aftune.common.progress import progress_bar
+from aftune.common.seeds import derive_seed
 from aftune.records import Candidate, Problem, append_records, drop_partial_line, read_records, with_unique_ids
 from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings
-from aftune.seeds import derive_seed
 
 ROUNDS = 4  # a block is this many times what an engine works on at once: only at its end do places stay empty
 

@@ -1,24 +1,18 @@
 """Scores: the only place where log-probabilities of responses are computed."""
 
-from aftune.scoring.abilities import Abilities, abilities
 from aftune.scoring.batches import Batch, Pass, collate, make_pass
-from aftune.scoring.finite import damaged_weight, why_not_finite
 from aftune.scoring.logprobs import ResponseLogprobs, response_logprobs, rows_of_segments
 from aftune.scoring.score import ScoredGroup, group_logprobs, score_groups
 
 __all__ = [
-    "Abilities",
     "Batch",
     "Pass",
     "ResponseLogprobs",
     "ScoredGroup",
-    "abilities",
     "collate",
-    "damaged_weight",
     "group_logprobs",
     "make_pass",
     "response_logprobs",
     "rows_of_segments",
     "score_groups",
-    "why_not_finite",
 ]

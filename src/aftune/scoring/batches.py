@@ -16,8 +16,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from aftune.encoding import EncodedGroup
-from aftune.scoring.attention import Segment
+from aftune.models.kernels.shared_prefix import Segment
+from aftune.prompts.encoding import EncodedGroup
 
 
 class Row(TypedDict):

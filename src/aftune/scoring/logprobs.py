@@ -11,12 +11,12 @@ from accelerate.utils import extract_model_from_parallel
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from aftune import machine
-from aftune.scoring.abilities import abilities
-from aftune.scoring.attention import row_arguments, shared_prefix_attention
+from aftune.common import process as machine
+from aftune.models.abilities import abilities
+from aftune.models.kernels.chunked_head import chunked_logprobs, replaced_head
+from aftune.models.kernels.shared_prefix import row_arguments, shared_prefix_attention
+from aftune.models.precision import score_dtype
 from aftune.scoring.batches import Pass, Row
-from aftune.scoring.head import chunked_logprobs, replaced_head
-from aftune.scoring.precision import score_dtype
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from accelerate.utils import send_to_device
 
-from aftune.encoding import EncodedGroup
-from aftune.errors import DataError
-from aftune.scoring.abilities import abilities
+from aftune.common.errors import DataError
+from aftune.models.abilities import abilities
+from aftune.models.finite import why_not_finite
+from aftune.prompts.encoding import EncodedGroup
 from aftune.scoring.batches import make_pass
-from aftune.scoring.finite import why_not_finite
 from aftune.scoring.logprobs import response_logprobs
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
 from aftune.tasks.aqua import Aqua
 from aftune.tasks.arithmetic import Arithmetic
 from aftune.tasks.base import LeftOut, Task
@@ -14,8 +14,8 @@ from aftune.tasks.jsonl import Jsonl
 from aftune.tasks.mixture import Mixture
 from aftune.tasks.mmlu import Mmlu
 from aftune.tasks.multiple_choice import ChoiceTask
-from aftune.tasks.options import TaskOptions, parse_options
 from aftune.tasks.sequences import Sequences
+from aftune.tasks.task_options import TaskOptions, parse_options
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Sequences, Gsm8k, Gsm8kRank, Aqua, Ecqa, Mmlu, Jsonl)}
 

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 from aftune.answers import CHOICE, judge
 from aftune.answers.choices import LETTERS
-from aftune.errors import DataError
+from aftune.common.errors import DataError
 from aftune.records import Problem
 from aftune.tasks.base import LeftOut, Sources, data_folder
-from aftune.tasks.files import find_file, flan_table, hub_rows, named_files, need_file, rows_of
 from aftune.tasks.multiple_choice import ChoiceTask, with_final_line, without_label
-from aftune.tasks.options import TaskOptions
+from aftune.tasks.published_files import find_file, flan_table, hub_rows, named_files, need_file, rows_of
+from aftune.tasks.task_options import TaskOptions
 
 _HUB = "deepmind/aqua_rat"
 _FLAN = "flan_train.tsv"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from aftune.answers import NUMBER, AnswerKind, Reading, judge
-from aftune.errors import DataError, UsageError
-from aftune.prompts import PLAIN_PROMPT, question_text
+from aftune.common.errors import DataError, UsageError
+from aftune.prompts.formats import PLAIN_PROMPT, question_text
 from aftune.records import Feedback, Problem
 from aftune.tasks import splits
 from aftune.tasks.contradictions import contradiction
-from aftune.tasks.options import TaskOptions
+from aftune.tasks.task_options import TaskOptions
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Task(ABC):
         return question_text(problem)
 
     def prompt(self, problem: Problem) -> str:
-        """The text that a response follows in a plain prompt without examples; stages ask with an `aftune.encoding.Prompter`."""
+        """The text that a response follows in a plain prompt without examples; stages ask with a `Prompter`."""
         return self.prompt_template.format(question=self.question_text(problem))
 
     def heading(self, problem: Problem) -> str | None:

@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 
 from aftune.answers import CHOICE
 from aftune.answers.choices import LETTERS
-from aftune.data_files import scan_rows
-from aftune.errors import DataError, UsageError
-from aftune.prompts import question_key
+from aftune.common.data_files import scan_rows
+from aftune.common.errors import DataError, UsageError
+from aftune.prompts.formats import question_key
 from aftune.records import Problem, text_lines
 from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
-from aftune.tasks.files import find_file, flan_table, hub_rows, named_files, need_file
 from aftune.tasks.multiple_choice import ChoiceTask
-from aftune.tasks.options import TaskOptions
+from aftune.tasks.published_files import find_file, flan_table, hub_rows, named_files, need_file
+from aftune.tasks.task_options import TaskOptions
 
 _ID_FILES = {"train": "train_ids.txt", "validation": "val_ids.txt", "test": "test_ids.txt"}
 _HUB = "tau/commonsense_qa"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from aftune.tasks.base import Sources, Task
-from aftune.tasks.options import TaskOptions
+from aftune.tasks.task_options import TaskOptions
 
 SPLIT_SIZES = {"train": 100_000, "validation": 5_000, "test": 5_000}
 

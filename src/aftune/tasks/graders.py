@@ -8,7 +8,7 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 from aftune.answers import Verdict
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
 from aftune.records import Problem
 
 Grader = Callable[[Problem, str], Verdict | bool]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from aftune.answers import Reading, extract_number, parse_number
-from aftune.errors import DataError
+from aftune.common.errors import DataError
 from aftune.records import Problem
 from aftune.tasks.base import LeftOut, Sources, data_folder
-from aftune.tasks.files import FileTask, find_file, hub_rows, named_files, need_file, row_files, rows_of
-from aftune.tasks.options import TaskOptions
+from aftune.tasks.published_files import FileTask, find_file, hub_rows, named_files, need_file, row_files, rows_of
 from aftune.tasks.ranking import quality_of_rank
+from aftune.tasks.task_options import TaskOptions
 
 _HUB = "openai/gsm8k"
 _ANNOTATION = re.compile(r"<<[^<>]*>>")

@@ -18,12 +18,12 @@ from pydantic import Field
 
 from aftune.answers import ChoiceKind, Format, MathKind, NumberKind, Reading, TextKind, Verdict
 from aftune.answers.choices import LETTERS
-from aftune.errors import DataError, UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.records import Feedback, Problem
 from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
-from aftune.tasks.files import FileTask, find_file, named_files, need_file, row_files, rows_of
 from aftune.tasks.graders import grader_files, load_grader
-from aftune.tasks.options import TaskOptions
+from aftune.tasks.published_files import FileTask, find_file, named_files, need_file, row_files, rows_of
+from aftune.tasks.task_options import TaskOptions
 
 _KINDS = {"number": NumberKind, "math": MathKind, "choice": ChoiceKind, "text": TextKind}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from aftune.answers import Reading
-from aftune.errors import DataError, UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.records import Feedback, Problem
 from aftune.tasks.base import FeedbackKind, LeftOut, Task
 

@@ -12,14 +12,14 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from aftune.answers.choices import LETTERS
-from aftune.data_files import scan_table
-from aftune.errors import DataError
-from aftune.prompts import question_key
+from aftune.common.data_files import scan_table
+from aftune.common.errors import DataError
+from aftune.prompts.formats import question_key
 from aftune.records import Problem
 from aftune.tasks.base import LeftOut, Sources, data_folder
-from aftune.tasks.files import hub_rows, named_files
 from aftune.tasks.multiple_choice import ChoiceTask
-from aftune.tasks.options import TaskOptions
+from aftune.tasks.published_files import hub_rows, named_files
+from aftune.tasks.task_options import TaskOptions
 
 _HUB = "cais/mmlu"
 _FOLDERS = {"dev": "dev", "validation": "val", "test": "test"}

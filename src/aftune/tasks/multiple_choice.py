@@ -6,7 +6,7 @@ from aftune.answers import CHOICE, AnswerKind
 from aftune.answers.choices import LETTERS
 from aftune.records import Problem
 from aftune.tasks.base import state_answer
-from aftune.tasks.files import FileTask
+from aftune.tasks.published_files import FileTask
 
 _LABEL = re.compile(r"\s*\(?([A-Z])\)\.?\s*")
 
@@ -17,7 +17,7 @@ class ChoiceTask(FileTask):
     answer_kind: AnswerKind = CHOICE
 
     def letter_question(self, problem: Problem) -> str:
-        """A text after which the letter of an option is the answer, for `aftune.evaluation.choices.letter_accuracy`."""
+        """A text after which the letter of an option is the answer, for `aftune.evaluation.letters.letter_accuracy`."""
         return self.prompt(problem).rstrip("\n")
 
 

@@ -20,9 +20,9 @@ from fractions import Fraction
 from functools import lru_cache
 
 from aftune.answers import NUMBER, AnswerKind, Reading, judge
+from aftune.answers.equations import results
 from aftune.answers.numbers import parse, parse_whole
 from aftune.records import BEST_RANK, Problem
-from aftune.tasks.equations import results
 
 _LARGEST_CLOSENESS = Fraction(9, 10)
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
 
 _SLICE = re.compile(r"(?P<split>\w+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
 

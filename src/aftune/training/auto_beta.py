@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from aftune.encoding import EncodedGroup
-from aftune.errors import DataError
+from aftune.common.errors import DataError
+from aftune.prompts.encoding import EncodedGroup
 from aftune.records import GroupLogprobs
 from aftune.training.reference_logprobs import matched
 

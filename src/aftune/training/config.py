@@ -8,8 +8,8 @@ import torch
 from transformers import TrainingArguments
 
 from aftune import losses
-from aftune.errors import UsageError
-from aftune.prompts import PLAIN_PROMPT, STYLES, PromptFormat, Style
+from aftune.common.errors import UsageError
+from aftune.prompts.formats import PLAIN_PROMPT, STYLES, PromptFormat, Style
 from aftune.training.refused import check_settings
 
 # Options of losses, and their names here.

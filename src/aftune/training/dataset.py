@@ -8,10 +8,10 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from aftune.encoding import EncodedGroup, check_lengths
-from aftune.errors import DataError
+from aftune.common.errors import DataError
+from aftune.common.seeds import derive_seed
+from aftune.prompts.encoding import EncodedGroup, check_lengths
 from aftune.records import GroupLogprobs
-from aftune.seeds import derive_seed
 from aftune.training.reference_logprobs import from_list, matched
 
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from aftune.encoding import EncodedGroup, response_indices
-from aftune.errors import DataError
+from aftune.common.errors import DataError
+from aftune.prompts.encoding import EncodedGroup, response_indices
 from aftune.records import Group, GroupLogprobs
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aftune.errors import UsageError
+from aftune.common.errors import UsageError
 
 _LOSS_ONLY = "evaluation computes the loss only; give AlignmentTrainer a function `validate` for other metrics"
 

@@ -19,23 +19,23 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl
 
 from aftune import losses
-from aftune.encoding import EncodedGroup, Prompter, encode_group
-from aftune.errors import DataError, TrainingError, UsageError
-from aftune.models import context_length, stop_token_ids
-from aftune.prompts import question_text
+from aftune.common.errors import DataError, TrainingError, UsageError
+from aftune.groups.rft import rft_positives
+from aftune.models.abilities import abilities
+from aftune.models.finite import damaged_weight
+from aftune.models.loading import context_length, stop_token_ids
+from aftune.prompts.encoding import EncodedGroup, Prompter, encode_group
+from aftune.prompts.formats import question_text
 from aftune.records import Group, GroupLogprobs
 from aftune.scoring import (
     Batch,
     Pass,
     ResponseLogprobs,
-    abilities,
     collate,
-    damaged_weight,
     group_logprobs,
     response_logprobs,
     rows_of_segments,
 )
-from aftune.selection import rft_positives
 from aftune.training.config import AlignmentConfig
 from aftune.training.dataset import EncodedGroups, LongestFirst
 from aftune.training.divergence import keep_batches

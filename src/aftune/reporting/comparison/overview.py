@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aftune.reporting.comparison.methods import finished, title
-from aftune.reporting.facts import Fact, model_name
 from aftune.reporting.formatting import MISSING, count, duration, visible
+from aftune.reporting.run.facts import Fact, model_name
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from aftune.reporting.comparison.plots import accuracy_figure, correlation_figur
 from aftune.reporting.comparison.scores import score_figures
 from aftune.reporting.comparison.sweeps import BETA, K, sweep_figures
 from aftune.reporting.comparison.table import tables
-from aftune.reporting.data import LogEntry
-from aftune.reporting.facts import model_name
 from aftune.reporting.formatting import visible
+from aftune.reporting.run.data import LogEntry
+from aftune.reporting.run.facts import model_name
 from aftune.reporting.templates import render
 
 
@@ -24,7 +24,7 @@ def render_comparison(results: Mapping[str, Any], logs: Mapping[tuple[str, int],
     """
     methods = finished(results)
     return render(
-        "comparison.html.j2",
+        "comparison/page.html.j2",
         title=f"{visible(results['task'])}, {visible(model_name(results['model']))}",
         lead=lead(results),
         caveat=caveat(results),

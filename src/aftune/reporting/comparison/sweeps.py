@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from aftune.naming import beta_unit
+from aftune.recipe.names import beta_unit
 from aftune.reporting.comparison.baselines import headline_baseline
 from aftune.reporting.comparison.methods import Method, colour, finished, mean, metric
 from aftune.reporting.comparison.plots import baseline_line, baseline_words, mark

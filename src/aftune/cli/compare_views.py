@@ -1,0 +1,160 @@
+"""What `aftune compare` prints: the plan, the runs as they end, and the table of methods."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from aftune.cli.run_views import format_duration
+from aftune.common.errors import AftuneError
+from aftune.common.progress import progress_bar
+from aftune.pipeline import runner
+from aftune.pipeline.compare import results as compare_results
+from aftune.pipeline.compare import run as compare
+from aftune.pipeline.compare.methods import METHODS, Method
+from aftune.pipeline.compare.run import Comparison
+from aftune.pipeline.estimate import cost, speed
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.recipe import Recipe
+from aftune.reporting.comparison import headline_baseline
+
+
+def print_plan(wanted: Comparison, console: Console) -> None:
+    """Which runs would be made; nothing is run or written."""
+    for note in wanted.notes:
+        console.print(note, soft_wrap=True)
+    table = Table(title="Runs", title_justify="left", box=None, pad_edge=False)
+    for heading in ("method", "what it is", "changes in the recipe", *(f"seed {seed}" for seed in wanted.seeds)):
+        table.add_column(heading, overflow="fold")
+    costs: list[cost.StageCost] = []
+    num_runs = 0
+    for plans, recipe in _plans(wanted):
+        waiting = cost.unfinished(plans)
+        num_runs += bool(waiting)
+        costs += cost.estimate(recipe, waiting)
+    table.add_row("(shared)", "one VFT model, one set of candidates", "", *(_shared_state(wanted, seed) for seed in wanted.seeds))
+    for method in wanted.methods:
+        changes = ", ".join(f"{key}={value}" for key, value in {**method.settings, **method.varied}.items())
+        table.add_row(method.name, method.title, changes, *(_state(wanted, method, seed) for seed in wanted.seeds))
+    console.print(table)
+    _print_cost(wanted, costs, num_runs, console)
+
+
+def _plans(wanted: Comparison) -> Iterator[tuple[Sequence[runner.Plan], Recipe]]:
+    """What would happen in each run, with its recipe."""
+    for seed in wanted.seeds:
+        shared = wanted.shared(seed)
+        yield shared.plan(), shared.recipe
+        for method in wanted.methods:
+            yield _plan(wanted, method, seed), wanted.method_recipe(method, seed)
+
+
+def _print_cost(wanted: Comparison, costs: Sequence[cost.StageCost], num_runs: int, console: Console) -> None:
+    """Of what is not finished."""
+    if not costs:
+        console.print("All runs are finished. Nothing was run or written.")
+        return
+    tokens = sum(item.num_tokens for item in costs)
+    taken = speed.duration(costs, wanted.recipe, speed.measured_speed(wanted.recipe))
+    time = "a time that is not known (the model is not here)" if taken is None else f"{format_duration(taken)} ({taken.why})"
+    console.print(
+        f"{num_runs:,} runs would compute {tokens:,.1f} million tokens and take {time} one after the other on this machine; runs "
+        "beside each other share its cores. Nothing was run or written.",
+        soft_wrap=True,
+    )
+
+
+def print_methods(console: Console) -> None:
+    """The names that `--methods` takes."""
+    for method in METHODS.values():
+        console.print(f"{method.name:<12}  {method.title}", highlight=False)
+    console.print("Settings of align follow a name: aft-bc:beta=0.3:k=4, aft:feedback=ranking.", highlight=False)
+
+
+def _shared_state(wanted: Comparison, seed: int) -> str:
+    return _words([item.status for item in wanted.shared(seed).plan()])
+
+
+def _state(wanted: Comparison, method: Method, seed: int) -> str:
+    return _words([item.status for item in _plan(wanted, method, seed)])
+
+
+def _plan(wanted: Comparison, method: Method, seed: int) -> list[runner.Plan]:
+    recipe = wanted.method_recipe(method, seed)
+    return runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), wanted.shared(seed).plan())
+
+
+def _words(statuses: list[str]) -> str:
+    if all(status == "finished" for status in statuses):
+        return "finished"
+    return "new" if all(status == "new" for status in statuses) else "goes on"
+
+
+def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
+    """Runs the comparison, writes its results and prints the table; raises AftuneError at the end if runs failed."""
+    num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
+    console.print(f"{len(wanted.methods)} methods, {len(wanted.seeds)} seeds, {jobs} at a time -> {wanted.recipe.run_dir}")
+    for note in wanted.notes:
+        console.print(note, soft_wrap=True)
+    with progress_bar("compare", num_runs, "runs") as update:
+        failures = compare.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
+    results = compare_results.gather(wanted)
+    if results["runs"] or not failures:  # nothing is written of nothing
+        compare_results.write(wanted, results)
+        print_table(results, console)
+        console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.html'}[/bold], compare.csv, compare.json", soft_wrap=True)
+    if failures:
+        raise AftuneError(f"{len(failures)} of {num_runs} runs failed, the first: {failures[0].what}: {failures[0].message}")
+
+
+def print_table(results: Mapping[str, Any], console: Console) -> None:
+    """Methods beside each other: means over the seeds, and the difference from the baselines."""
+    methods = [method for method in results["methods"] if method["num_seeds"]]
+    baseline = headline_baseline(results)
+    measured = {key: column for key, column in _MORE.items() if any(key in method["metrics"] for method in methods)}
+    title = f"{escape(results['task'])}, seeds {', '.join(map(str, results['seeds']))}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("method", overflow="fold")
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    if baseline is not None:
+        table.add_column("minus " + baseline["title"].replace(", ", ",\n"), justify="right", no_wrap=True)
+    for heading, _ in measured.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    for method in methods:
+        metrics = method["metrics"]
+        table.add_row(
+            escape(method["title"]),
+            _percent(metrics.get("accuracy"), spread=True),
+            *([] if baseline is None else [_difference(method["differences"].get(baseline["name"]))]),
+            *(show(metrics.get(key)) for key, (_, show) in measured.items()),
+        )
+    console.print()
+    console.print(table)
+
+
+def _percent(metric: Mapping[str, Any] | None, *, spread: bool = False) -> str:
+    if metric is None:
+        return "-"
+    return f"{100 * metric['mean']:.1f}" + (f" ± {100 * metric['sd']:.1f}" if spread and metric["sd"] is not None else "")
+
+
+def _number(metric: Mapping[str, Any] | None) -> str:
+    return "-" if metric is None else f"{metric['mean']:.3f}"
+
+
+# What the table shows after accuracy, where it was measured; narrow, so that 80 columns hold the names of the methods too.
+_MORE: dict[str, tuple[str, Callable[[Mapping[str, Any] | None], str]]] = {
+    "assessment_accuracy": ("assess-\nment", _percent),
+    "vote_accuracy": ("vote", _percent),
+    "reference_perplexity": ("perplex-\nity", _number),
+}
+
+
+def _difference(paired: Mapping[str, Any] | None) -> str:
+    if paired is None:
+        return ""
+    low, high = (100 * bound for bound in paired["ci95"])
+    return f"{100 * paired['difference']:+.1f} ({low:+.1f} to {high:+.1f})"

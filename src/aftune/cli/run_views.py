@@ -1,0 +1,184 @@
+"""What a run prints: the plan of a dry run and the table of results."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+
+from aftune.common.errors import DataError
+from aftune.interchange.importers import find_source
+from aftune.pipeline import claim, runner
+from aftune.pipeline.estimate import cost, speed
+from aftune.pipeline.precision_choice import settle
+from aftune.pipeline.registry import enabled_stages
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.recipe import Recipe
+from aftune.recipe.names import CONTROLS, control_note, model_names
+
+_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+_WHAT = {"finished": "finished, would be skipped", "resume": "would go on", "redo": "would run again", "new": "would run"}
+
+
+def print_plan(recipe: Recipe, console: Console) -> None:
+    """The resolved recipe, the state of each stage and an estimate of the cost."""
+    runner.check(recipe)
+    if recipe.candidates is not None:
+        try:
+            find_source(recipe.candidates, recipe.data)
+        except DataError as error:
+            console.print(f"[yellow]{escape(str(error))}[/yellow]", soft_wrap=True)
+    settled = settle(recipe, [RunDirectory(recipe.run_dir)])
+    recipe = settled.recipe
+    for line in settled.lines():
+        console.print(line, soft_wrap=True)
+    console.print(Syntax(recipe.to_yaml().rstrip(), "yaml", background_color="default"))
+    plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
+    for heading in ("stage", "what would happen", "why"):
+        plans.add_column(heading)
+    run = RunDirectory(recipe.run_dir)
+    items = runner.plan(recipe, run)
+    for item in items:
+        plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
+    console.print(plans)
+    changes = claim.other_recipe(recipe, run, items)
+    if changes is not None:
+        console.print(
+            f"[yellow]{escape(str(run.path))} holds the run of another recipe ({escape(changes)}): this run would be refused "
+            "without --overwrite[/yellow]",
+            soft_wrap=True,
+        )
+    console.print()
+    _print_costs(recipe, cost.estimate(recipe, cost.unfinished(items)), console)
+    memory = cost.training_memory(recipe)
+    if memory is not None:
+        console.print(_memory(memory, recipe.align.token_budget))
+
+
+def _print_costs(recipe: Recipe, costs: Sequence[cost.StageCost], console: Console) -> None:
+    """Of the stages that would run, by stage and together."""
+    parameters, measured = cost.num_parameters(recipe), speed.measured_speed(recipe) if costs else None
+    table = Table(title="Estimated cost of what would run", title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage")
+    table.add_column("work")
+    for heading in ("million tokens", "TFLOPs", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in costs:
+        operations = "-" if parameters is None else f"{row.teraflops(parameters):,.1f}"
+        taken = speed.duration([row], recipe, measured)
+        table.add_row(row.stage, row.what, f"{row.num_tokens:,.2f}", operations, "-" if taken is None else format_duration(taken))
+    console.print(table)
+    total = speed.duration(costs, recipe, measured)
+    if parameters is None or total is None:
+        console.print("The model is not on this machine and its name tells no size: operations and time are not known.")
+    else:
+        console.print(
+            f"{parameters:,.0f} parameters; {format_duration(total)} on this machine ({total.why}). Nothing was run or written.",
+            soft_wrap=True,
+        )
+
+
+def _memory(memory: cost.TrainingMemory, token_budget: int) -> str:
+    if memory.num_rows == 1:
+        how = f"about {max(1, token_budget // memory.num_tokens)} at a time (token_budget {token_budget:,})"
+    else:
+        how = f"more than token_budget {token_budget:,}: each in {memory.num_rows} parts, computed twice, one part in memory"
+    return (
+        f"align: a group is about {memory.num_tokens:,} tokens, {how}; memory about {_gib(memory.state + memory.pass_)}: "
+        f"{_gib(memory.state)} for weights, gradients and optimizer, {_gib(memory.pass_)} for a pass."
+    )
+
+
+def _gib(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:,.2f} GiB"
+
+
+def format_duration(taken: speed.Duration) -> str:
+    """`4 to 7 minutes`, both ends in the unit of the longer one."""
+    unit, seconds = next((unit, seconds) for unit, seconds in _UNITS if taken.high >= 2 * seconds or seconds == 1)
+    low, high = (_rounded(value / seconds) for value in (taken.low, taken.high))
+    return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
+
+
+def _rounded(value: float) -> str:
+    """Two figures are as many as an estimate has."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 9.5 else f"{value:.1g}"
+
+
+def print_results(recipe: Recipe, console: Console) -> None:
+    """The models of a run beside each other, and how the aligned one compares."""
+    metrics = json.loads((recipe.run_dir / "metrics.json").read_text(encoding="utf-8"))
+    table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model")  # gives way where 80 columns do not hold all
+    for heading in ("accuracy", "assessment accuracy", "mean score\nright / wrong"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    names = {name.key: name.label for name in model_names(metrics["results"], recipe)}
+    for name, result in metrics["results"].items():
+        table.add_row(
+            names[name],
+            _share(result["accuracy"], result["accuracy_ci95"]),
+            _share(result["assessment_accuracy"], result["assessment_accuracy_ci95"]),
+            f"{_score(result['score_positive'])} / {_score(result['score_negative'])}",
+        )
+    console.print()
+    console.print(table)
+    _print_by_task(metrics["results"], names, console)
+    first = next(iter(metrics["results"].values()))
+    note = f";\n{control_note(recipe)}" if CONTROLS[recipe.control.match].key in names else ""
+    console.print(
+        f"accuracy: greedy, on {first['num_problems']:,} held-out problems; assessment accuracy:\n"
+        f"right and wrong candidates of {first['num_assessed_problems']:,} of them; scores: nats per token; in brackets\n"
+        f"95 % intervals. VFT: the epoch with the best validation accuracy{note}.",
+        style="dim",
+        soft_wrap=True,
+    )
+    for name, comparison in metrics["comparisons"].items():
+        other = names[name.removeprefix("aligned_vs_")]
+        low, high = (100 * bound for bound in comparison["ci95"])
+        difference = 100 * comparison["difference"]
+        evidence = f"(95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})"
+        console.print(f"{names['aligned']} - {other}: {difference:+.1f} points {evidence}", soft_wrap=True)
+    _print_number_of_warnings(recipe, console)
+    console.print(f"report: [bold]{recipe.run_dir / 'report.html'}[/bold]", soft_wrap=True)
+
+
+def _print_number_of_warnings(recipe: Recipe, console: Console) -> None:
+    """Where a long run has long scrolled past them."""
+    entries = RunDirectory(recipe.run_dir).manifest()["stages"]
+    number = sum(len(entries.get(stage.name, {}).get("warnings", ())) for stage in enabled_stages(recipe))
+    if number:
+        what = "warning: it stands" if number == 1 else "warnings: they stand"
+        console.print(f"[yellow]{number} {what} above and on the page[/yellow]", soft_wrap=True)
+
+
+def _print_by_task(results: Mapping[str, Any], names: Mapping[str, str], console: Console) -> None:
+    """The same by task, where there are several."""
+    sizes = next(iter(results.values())).get("num_problems_by_task", {})
+    if not sizes:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("task", "model"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("accuracy", "assessment accuracy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for task, size in sizes.items():
+        for place, (name, result) in enumerate(results.items()):
+            shares = [
+                _share(result[f"{metric}_by_task"][task], result[f"{metric}_ci95_by_task"][task])
+                for metric in ("accuracy", "assessment_accuracy")
+            ]
+            table.add_row("" if place else f"{task} ({size:,})", names[name], *shares)
+        table.add_section()
+    console.print(table)
+
+
+def _share(value: float | None, bounds: Any) -> str:
+    return "-" if value is None else f"{100 * value:.1f} % ({100 * bounds[0]:.1f}-{100 * bounds[1]:.1f})"
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,1 @@
+"""What knows nothing of aftune's subject: errors, seeds, progress, files and processes. Imports nothing else of aftune."""

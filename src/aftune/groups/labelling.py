@@ -1,0 +1,185 @@
+"""From candidates to groups: verify, drop what cannot be used, and count everything that was dropped."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from aftune.answers import Reading
+from aftune.common.errors import StageError
+from aftune.records import PUBLISHED_VERDICT, UNDECIDED, Candidate, Feedback, Group, Problem, open_atomic
+from aftune.records.large_files import CandidateFile
+from aftune.tasks import Task
+
+# A stage stops where so many comparisons timed out, and more than this share of them: the rest would be the easy answers only.
+MANY_TIMED_OUT, SHARE_TIMED_OUT = 5, 0.1
+_LOOK_AFTER = 200  # comparisons, and again at the end
+
+# For a problem, whether a candidate of it can be used.
+Fits = Callable[[Problem], Callable[[Candidate], bool]]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What became of a problem's candidates. group: None for candidates of an unknown problem. left_out: every dropped
+    candidate with its reason. disagreements: those whose published verdict is another than ours. counts: for the summary."""
+
+    group: Group | None
+    left_out: list[dict[str, object]] = field(default_factory=list)
+    disagreements: list[dict[str, object]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def label_files(
+    task: Task,
+    problems: Iterable[Problem],
+    candidates: Path,
+    folder: Path,
+    reading: Reading,
+    fits: Fits = lambda problem: lambda candidate: True,
+) -> dict[str, int]:
+    """Writes `groups.jsonl`, a group for each problem in their order, `left_out.jsonl` and, where verdicts were published
+    with the candidates, `disagreements.jsonl`, and gives the counts; holds one problem at a time.
+
+    Raises DataError for a file of candidates that is missing, empty or has a bad line, StageError where a large share of the
+    comparisons timed out; nothing is written then.
+    """
+    of_problems = CandidateFile(candidates)
+    counts: Counter[str] = Counter(candidates=len(of_problems))
+    disagreements_path = folder / "disagreements.jsonl"
+    with (
+        open_atomic(folder / "groups.jsonl") as groups,
+        open_atomic(folder / "left_out.jsonl") as left_out,
+        open_atomic(disagreements_path) as disagreements,
+    ):
+        for labelled in _label_all(task, problems, of_problems, reading, fits):
+            if labelled.group is not None:
+                groups.write(labelled.group.model_dump_json(exclude_none=True) + "\n")
+            left_out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled.left_out)
+            disagreements.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled.disagreements)
+            counts.update(labelled.counts)
+            _check_timed_out(counts, at_least=_LOOK_AFTER)
+        _check_timed_out(counts)
+    if "published_verdicts" not in counts:
+        disagreements_path.unlink()
+    return dict(counts)
+
+
+def _check_timed_out(counts: Counter[str], at_least: int = 0) -> None:
+    """Raises StageError where too many of the answers that were compared timed out; looks at `at_least` so many answers."""
+    timed_out = counts["timed_out"]
+    compared = counts["right"] + counts["wrong"] + timed_out
+    if compared >= at_least and timed_out >= MANY_TIMED_OUT and timed_out > SHARE_TIMED_OUT * compared:
+        raise StageError(
+            f"{timed_out} of {compared} comparisons of answers timed out, each twice; expected a tenth at most, since labels would "
+            "be missing for the hard answers only. Look for gold answers that cannot be compared (kind math), and for free memory"
+        )
+
+
+def _label_all(
+    task: Task, problems: Iterable[Problem], candidates: CandidateFile, reading: Reading, fits: Fits
+) -> Iterator[Labelled]:
+    for problem in problems:
+        yield label_candidates(task, problem, candidates.take(problem.id), reading, fits(problem))
+    for orphans in candidates.rest():
+        left_out = [{"problem_id": orphan.problem_id, "index": orphan.index, "reason": "unknown problem"} for orphan in orphans]
+        yield Labelled(None, left_out, counts=Counter(unknown_problem=len(orphans)))
+
+
+def label_candidates(
+    task: Task, problem: Problem, candidates: Iterable[Candidate], reading: Reading, fits: Callable[[Candidate], bool]
+) -> Labelled:
+    """Judges a problem's candidates, and ranks them where the task knows a ranking; those that were cut off, are empty,
+    repeat another one or do not fit the model's context leave the group, and so do those whose verdict is no evidence: an
+    ambiguous answer, or one that took too long to compare. A response without an answer is wrong.
+
+    Our verdict is the label, whatever was published. Counted are, of all candidates that are neither cut off nor empty, also
+    those that each of the two readings finds right (`right_strict`, `right_flexible`) and those on which they differ
+    (`readings_differ`). Candidates of the same text keep the first one's; where the published
+    verdicts of two contradict each other (or ours do, as lines break at other places), the later one is a `contradiction`
+    instead of a `duplicate`, and its row in `left_out` says what is known of both.
+    """
+    group = Group(problem=problem, candidates=[], feedback=[])
+    labelled = Labelled(group)
+    counts = labelled.counts
+    labels: dict[str, _Label] = {}  # by text, of the candidates that did not leave for another reason
+    for candidate in candidates:
+        feedback = task.verdict(problem, candidate.text, reading)
+        place = {"problem_id": problem.id, "index": candidate.index}
+        published = candidate.settings.get(PUBLISHED_VERDICT)
+        if published is not None:
+            counts["published_verdicts"] += 1
+            counts["published_agree"] += published == bool(feedback.quality)
+            if published != bool(feedback.quality):
+                row = {**place, "published": published, "answer": feedback.answer, "text": candidate.text}
+                labelled.disagreements.append(row)
+        if _is_whole(candidate):
+            counts.update(_right_by_reading(task, problem, candidate.text, reading, feedback))
+        text = " ".join(candidate.text.split())
+        label = _Label(candidate.index, feedback.quality, published)
+        earlier = labels.get(text)
+        dropped = _reason_to_drop(candidate, feedback, earlier is not None, fits(candidate))
+        if dropped is not None:
+            details: dict[str, object] = {"detail": feedback.detail} if dropped in UNDECIDED and feedback.detail else {}
+            if dropped == "duplicate" and earlier is not None:
+                if label.contradicts(earlier):
+                    dropped, details = "contradiction", {"labels": [asdict(earlier), asdict(label)]}
+                elif earlier.published is None:
+                    labels[text] = replace(earlier, published=published)
+            counts[dropped.replace(" ", "_")] += 1
+            labelled.left_out.append({**place, "reason": dropped, **details, "text": candidate.text[:500]})
+            continue
+        labels[text] = label
+        rank = task.rank(problem, candidate.text, reading)
+        if rank is not None:
+            feedback = feedback.model_copy(update={"rank": rank})
+        group.candidates.append(candidate)
+        group.feedback.append(feedback)
+        counts["right" if feedback.quality else "no_answer" if feedback.answer is None else "wrong"] += 1
+    counts[_kind(group)] += 1
+    if all(feedback.rank is not None for feedback in group.feedback) and group.feedback:
+        counts["groups_with_rank_pairs"] += len(set(group.ranks)) > 1
+    return labelled
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What is known of a text from the candidate of that index: our quality, and the verdict that was published, if any."""
+
+    index: int
+    quality: float
+    published: bool | None
+
+    def contradicts(self, other: "_Label") -> bool:
+        both_published = self.published is not None and other.published is not None
+        return self.quality != other.quality or (both_published and self.published != other.published)
+
+
+def _is_whole(candidate: Candidate) -> bool:
+    return candidate.finish_reason != "length" and bool(candidate.text.strip())
+
+
+def _right_by_reading(task: Task, problem: Problem, text: str, reading: Reading, feedback: Feedback) -> Counter[str]:
+    """What each reading finds; `feedback` is that of `reading`, so that nothing is judged twice."""
+    other: Reading = "flexible" if reading == "strict" else "strict"
+    right, other_right = bool(feedback.quality), bool(task.verdict(problem, text, other).quality)
+    return Counter({f"right_{reading}": right, f"right_{other}": other_right, "readings_differ": right != other_right})
+
+
+def _reason_to_drop(candidate: Candidate, feedback: Feedback, repeats: bool, fits: bool) -> str | None:
+    if candidate.finish_reason == "length":
+        return "truncated"
+    if not candidate.text.strip():
+        return "empty"
+    if feedback.undecided:
+        return feedback.reason
+    return "duplicate" if repeats else None if fits else "too_long"
+
+
+def _kind(group: Group) -> str:
+    if not group.candidates:
+        return "groups_empty"
+    if group.has_pairs:
+        return "groups_mixed"
+    return "groups_all_right" if group.qualities[0] else "groups_all_wrong"

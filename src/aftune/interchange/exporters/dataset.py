@@ -1,0 +1,43 @@
+"""Groups as a Hugging Face dataset: a folder that `datasets.load_from_disk` opens, a row for each group."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aftune.common.errors import AftuneError, UsageError
+from aftune.interchange.exporters import Ask
+from aftune.records import Group
+
+
+def write(path: Path, groups: Iterable[Group], ask: Ask) -> dict[str, int]:
+    """Raises AftuneError without the datasets package, UsageError where the folder holds something."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise AftuneError(
+            "--to dataset needs the datasets package; pip install 'aftune[hub]', or use --to preference-pairs"
+        ) from error
+    if path.exists() and (path.is_file() or any(path.iterdir())):
+        raise UsageError(f"--out: {path} is there already; choose a new folder")
+    rows = [row(group, ask) for group in groups]
+    datasets.Dataset.from_list(rows).save_to_disk(str(path))
+    return {"groups": len(rows)}
+
+
+def row(group: Group, ask: Ask) -> dict[str, Any]:
+    """Lists have an entry for each candidate."""
+    problem = group.problem
+    return {
+        "problem_id": problem.id,
+        "task": problem.task,
+        "question": problem.question,
+        "options": problem.options,
+        "gold_answer": problem.gold_answer,
+        "reference": problem.rationale,
+        "prompt": ask(problem),
+        "responses": [candidate.text for candidate in group.candidates],
+        "answers": [feedback.answer for feedback in group.feedback],
+        "qualities": group.qualities,
+        "ranks": [feedback.rank for feedback in group.feedback],
+        "reasons": [feedback.reason for feedback in group.feedback],
+    }

@@ -1,0 +1,40 @@
+"""Samples of lm-evaluation-harness (`lm_eval --log_samples`): `samples_TASK_TIME.jsonl`, one document a line.
+
+`resps` has a list of responses for each request of a document. Tasks that compare log-likelihoods have no texts there:
+those lines are left out, with the reason. Whether a response was cut off is not in the file.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aftune.common.data_files import read_rows
+from aftune.common.errors import DataError
+from aftune.interchange.importers.responses import Response, Row
+from aftune.recipe import ColumnsSection
+
+
+def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
+    """The responses before any filter; a line for each filter repeats them, and only the first of a document counts.
+
+    Problems are found by the document's id or question (`columns`). Raises DataError that names the line of a bad record.
+    """
+    filters: dict[str | int, str] = {}
+    for place, row in read_rows(path):
+        if not isinstance(row, dict) or not isinstance(row.get("doc"), dict) or not isinstance(row.get("resps"), list):
+            raise DataError(f"{place}: expected doc and resps; write the file with lm_eval --log_samples")
+        name = str(row.get("filter", "none"))
+        document = row.get("doc_id", place)
+        if not isinstance(document, str | int):
+            raise DataError(f"{place}: doc_id is {document!r:.80}, expected a number; correct this line")
+        if filters.setdefault(document, name) != name:
+            continue
+        doc = row["doc"]
+        flat = [text for request in row["resps"] for text in (request if isinstance(request, list) else [request])]
+        responses = [
+            Response(text, settings={"made_by": "lm_eval"})
+            if isinstance(text, str)
+            else Response("", unusable="log-likelihoods, no text")
+            for text in flat
+        ]
+        problem_id, question = doc.get(columns.problem_id), doc.get(columns.question)
+        yield Row(place, responses, None if problem_id is None else str(problem_id), None if question is None else str(question))

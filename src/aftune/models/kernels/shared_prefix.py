@@ -1,0 +1,136 @@
+"""Attention over rows in which responses share their prompt.
+
+A row holds groups one after the other: a prompt, then its responses. Every response sees the prompt and itself, at the
+positions that it would have alone, so a prompt's keys and values are computed once for all its responses. It runs in any
+transformers model that takes its attention from the `AttentionInterface`, and costs what the visible pairs cost: there
+is no mask over the whole row.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+
+from aftune.models.precision import compute_dtype
+
+_NAME = "aftune_shared_prefix"
+# Below this many query-key pairs a CPU is faster with plain products than with torch's fused attention (docs/speed.md).
+_SMALL_PAIRS = 2**18
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A group in a row: its prompt starts at `start`, its responses follow it in order."""
+
+    start: int
+    prompt_length: int
+    response_lengths: tuple[int, ...]
+
+
+@contextmanager
+def shared_prefix_attention(model: Any) -> Iterator[None]:
+    """Within it the model takes rows of segments. A backward pass that computes forward passes again (gradient
+    checkpointing) has to run within it too."""
+    config = model.config
+    before = config._attn_implementation
+    config._attn_implementation = _NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def row_arguments(segments: list[Segment], device: torch.device, config: Any = None) -> dict[str, Any]:
+    """What a model's forward takes for a row beside its ids.
+
+    Transformers hands a mask of four dimensions on as it is. This one fits no attention but ours: a forward pass outside of
+    `shared_prefix_attention` fails instead of mixing up the responses. A model whose `config` says
+    that it balances the load of its experts would take it for the tokens to count, and gets none.
+    """
+    mask = None if getattr(config, "output_router_logits", False) else torch.empty((1, 1, 0, 0), dtype=torch.bool, device=device)
+    return {"attention_mask": mask, "segments": segments}
+
+
+def _attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    segments: list[Segment] | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """query [1, H, T, D], key and value [1, H_kv, T, D]; returns [1, T, H, D], as transformers wants it."""
+    if segments is None or s_aux is not None:
+        raise NotImplementedError(f"{type(module).__name__} passes no segments on, or has attention sinks")
+    num_repeats = query.shape[1] // key.shape[1]
+    if num_repeats > 1:
+        key, value = key.repeat_interleave(num_repeats, 1), value.repeat_interleave(num_repeats, 1)
+    query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    device, dtype = query.device.type, compute_dtype(query)
+    longest = max(segment.prompt_length + max(segment.response_lengths, default=0) for segment in segments)
+    bias_T_T = _causal_bias(longest, sliding_window, dtype, query.device)
+
+    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """[H, T, D] each; the queries are the last ones of the keys."""
+        num_keys = key.shape[1]
+        return _attend(query, key, value, bias_T_T[num_keys - query.shape[1] : num_keys, :num_keys], dropout, softcap)
+
+    outputs = []
+    # Pieces by one split: the gradient of many slices would be as many additions to the whole row.
+    lengths = [length for segment in segments for length in _piece_lengths(segment)]
+    with torch.autocast(device, enabled=False):  # one cast for all pieces
+        pieces = zip(*(torch.split(tensor[0].to(dtype), lengths, 1) for tensor in (query, key, value)), strict=True)
+        for segment in segments:
+            prompt_query, prompt_key, prompt_value = next(pieces)
+            outputs.append(attend(prompt_query, prompt_key, prompt_value))
+            for _ in _piece_lengths(segment)[1:]:
+                own_query, own_key, own_value = next(pieces)
+                keys, values = torch.cat([prompt_key, own_key], 1), torch.cat([prompt_value, own_value], 1)
+                outputs.append(attend(own_query, keys, values))
+    return torch.cat(outputs, 1).transpose(0, 1)[None], None
+
+
+def _piece_lengths(segment: Segment) -> list[int]:
+    """What attends together: the prompt, and each response; a prompt with a single response is one text."""
+    if len(segment.response_lengths) == 1:
+        return [segment.prompt_length + segment.response_lengths[0]]
+    return [segment.prompt_length, *segment.response_lengths]
+
+
+def _causal_bias(length: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[T, T]: 0 where a position sees another, -inf where not; a window counts the position itself."""
+    position_T = torch.arange(length, device=device)
+    distance_T_T = position_T[:, None] - position_T
+    hidden_T_T = distance_T_T < 0
+    if window is not None:
+        hidden_T_T |= distance_T_T >= window
+    return torch.zeros((length, length), dtype=dtype, device=device).masked_fill(hidden_T_T, -torch.inf)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float, softcap: float | None) -> Tensor:
+    small = query.device.type == "cpu" and query.shape[1] * key.shape[1] <= _SMALL_PAIRS
+    if not small and softcap is None:
+        fused = torch.nn.functional.scaled_dot_product_attention
+        return fused(query[None], key[None], value[None], bias, dropout, scale=1.0)[0]
+    if softcap is None:
+        weights = torch.baddbmm(bias, query, key.transpose(1, 2))
+    else:
+        weights = softcap * torch.tanh(query @ key.transpose(1, 2) / softcap) + bias
+    weights = weights.softmax(-1)
+    if dropout:
+        weights = torch.nn.functional.dropout(weights, dropout)
+    return weights @ value
+
+
+AttentionInterface.register(_NAME, _attention)

@@ -1,0 +1,153 @@
+"""Loading and saving policies: the bundled model, a local folder, or a name on the Hub."""
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from aftune.common import hub
+from aftune.common.errors import DataError, UsageError
+from aftune.models.precision import faster_precision
+from aftune.recipe import ModelSection
+
+BUNDLED = "bundled"
+# Settings, vocabularies, weights, chat templates, and code of models that bring their own.
+_READ = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".safetensors", ".py")
+_DOCUMENT = re.compile(r"\.|readme|licen[cs]e|notice|changelog", re.IGNORECASE)
+
+
+def resolve(name: str) -> str:
+    """The folder or Hub name behind a recipe's `model.name`; raises DataError for a local path that is no folder."""
+    if name == BUNDLED:
+        return str(resources.files("aftune") / "assets" / "base")
+    if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or Path(name).exists():
+        folder = Path(name).expanduser()
+        if not (folder / "config.json").is_file():
+            raise DataError(f"model.name: {folder} holds no model (config.json is missing); give a folder in Hugging Face format")
+        return str(folder)
+    return name
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model folder that loading a model or its tokenizer may read: not what describes it or belongs to others."""
+    return sorted(
+        path
+        for path in (*folder.iterdir(), *folder.glob("additional_chat_templates/*"))
+        if path.is_file() and path.suffix in _READ and not _DOCUMENT.match(path.name)
+    )
+
+
+def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model; raises DataError when the folder has none or it has no end-of-sequence token."""
+    source = resolve(name)
+    folder = Path(source)
+    if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise DataError(f"model.name: {folder} has no tokenizer (tokenizer.json is missing); copy the tokenizer's files into it")
+    try:
+        with hub.loading(source):
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise DataError(_not_loaded(name, "tokenizer", error)) from error
+    if tokenizer.eos_token_id is None:
+        raise DataError(
+            f"model.name: the tokenizer of {name} has no end-of-sequence token; set eos_token in its tokenizer_config.json"
+        )
+    return tokenizer
+
+
+def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
+    """A causal language model on the wanted device, in evaluation mode.
+
+    Its weights have the section's precision (auto: what is fast on the device), or with `float32` that: small updates are lost in
+    bfloat16.
+    """
+    device = pick_device(section.device)
+    precision = faster_precision(device) if section.precision == "auto" else section.precision
+    dtype = torch.float32 if float32 else getattr(torch, precision)
+    attention = None if section.attention == "auto" else section.attention
+    source = resolve(name)
+    try:
+        with hub.loading(source):
+            model = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=dtype,
+                attn_implementation=attention,
+                trust_remote_code=section.trust_remote_code,
+                use_safetensors=True,
+            )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise DataError(_not_loaded(name, "model", error)) from error
+    return model.to(device).eval()
+
+
+def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
+    """A model's configuration, or None where it is not on this machine (nothing is downloaded)."""
+    try:
+        return AutoConfig.from_pretrained(resolve(name), trust_remote_code=trust_remote_code, local_files_only=True)
+    except (OSError, ValueError):
+        return None
+
+
+def saved_dtype(section: ModelSection) -> torch.dtype:
+    """The type of the weights that a run saves: the recipe's, or that of the base model (float32 for one in another type)."""
+    if section.save_dtype != "auto":
+        return cast(torch.dtype, getattr(torch, section.save_dtype))
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    dtype = getattr(config, "dtype", None) or _dtype_of_files(Path(resolve(section.name)))
+    return dtype if dtype in (torch.bfloat16, torch.float16) else torch.float32
+
+
+def _dtype_of_files(folder: Path) -> torch.dtype | None:
+    """Of the first weight in a local folder."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - a file, not a dictionary
+                return cast(torch.dtype, weights.get_tensor(name).dtype)
+    return None
+
+
+def pick_device(device: str) -> str:
+    """The device behind a recipe's `model.device`; raises UsageError for one that this machine does not have."""
+    here = [name for name, backend in (("cuda", torch.cuda), ("mps", torch.backends.mps)) if backend.is_available()] + ["cpu"]
+    if device == "auto":
+        return here[0]
+    if device not in here:
+        raise UsageError(f"model.device: torch finds no {device} on this machine; use auto or {' or '.join(here)}")
+    return device
+
+
+def context_length(config: Any) -> int:
+    """The longest sequence that a model takes, in tokens."""
+    return int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 2**31)
+
+
+def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """All ids that end a response: the tokenizer's and those of the model's generation configuration."""
+    return sorted({tokenizer.eos_token_id, *_ids(model.generation_config.eos_token_id)})
+
+
+def configured_stop_ids(name: str, *, trust_remote_code: bool = False) -> list[int]:
+    """Those of a model's generation configuration, or of its configuration where it has none; nothing is loaded."""
+    source = resolve(name)
+    try:
+        with hub.loading(source):
+            return _ids(GenerationConfig.from_pretrained(source).eos_token_id)
+    except OSError:
+        config = load_config(name, trust_remote_code=trust_remote_code)
+        return _ids(getattr(config, "eos_token_id", None))
+
+
+def _ids(configured: Any) -> list[int]:
+    return list(configured) if isinstance(configured, list) else [] if configured is None else [configured]
+
+
+def _not_loaded(name: str, what: str, error: Exception) -> str:
+    offline = None if Path(resolve(name)).is_dir() else hub.trouble()
+    if offline is not None:
+        return f"model.name: the {what} of {name!r} is not on this machine, and {offline}; give a local folder or check the network"
+    reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    return f"model.name: the {what} of {name!r} could not be loaded ({reason}); give a local folder or check the network"

@@ -1,0 +1,105 @@
+"""The methods that `aftune compare` knows: names for settings of `align`, and the controls."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import yaml
+
+from aftune.common.errors import UsageError
+from aftune.common.yaml_text import parse_yaml
+from aftune.pipeline.registry import ALIGN, CONTROL, MEASURE, REFERENCE, Stage, needs_reference, round_stages
+from aftune.recipe import AlignSection, Recipe, with_settings
+from aftune.recipe.names import CONTROLS, VFT, method_name
+
+
+@dataclass(frozen=True)
+class Method:
+    """name: as asked for. title: in tables. trains: the stage that makes its model; None for the VFT model itself.
+    settings: what it changes in the recipe, by `section.key`. varied: those of them that were asked for after the name."""
+
+    name: str
+    title: str
+    trains: Stage | None = ALIGN
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    varied: Mapping[str, Any] = field(default_factory=dict)
+
+    def stages(self, recipe: Recipe) -> list[Stage]:
+        """What its run does on top of the shared stages, for its own recipe."""
+        if self.trains is not ALIGN:
+            return [stage for stage in (self.trains, MEASURE) if stage is not None]
+        later = [stage for number in range(2, recipe.rounds + 1) for stage in round_stages(recipe, number)]
+        # The shared one is of the model that the recipe starts from.
+        reference = [REFERENCE] if "align.start" in self.varied and needs_reference(recipe) else []
+        measured = replace(MEASURE, reads=(*MEASURE.reads, *(stage.name for stage in later if stage.run == ALIGN.run)))
+        return [*reference, ALIGN, *later, measured]
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return self.name.replace(":", ",")
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe of this method's run; raises UsageError for a setting that does not fit."""
+        return with_settings(recipe, {**self.settings, **self.varied}, f"method {self.name}")
+
+
+def _methods() -> dict[str, Method]:
+    methods = [
+        Method("vft", VFT, None),
+        Method("vft-steps", CONTROLS["steps"].label, CONTROL, {"control.match": "steps"}),
+        Method("vft-compute", CONTROLS["compute"].label, CONTROL, {"control.match": "compute"}),
+        _aligning("rft", alignment_weight=0.0, sft_on="positives"),
+    ]
+    for loss in ("rrhf", "pro", "dpo", "aft"):
+        for suffix, constraint in (("", "none"), ("-dc", "detached"), ("-bc", "boundary")):
+            methods.append(_aligning(loss + suffix, loss=loss, constraint=constraint))
+    return {method.name: method for method in methods}
+
+
+def _aligning(name: str, **settings: Any) -> Method:
+    return Method(name, method_name(AlignSection(**settings)), ALIGN, {f"align.{key}": value for key, value in settings.items()})
+
+
+METHODS = _methods()
+_KEYS = {"k": "align.num_candidates", "rounds": "rounds"} | {key: f"align.{key}" for key in AlignSection.model_fields}
+
+
+def parse(text: str) -> Method:
+    """A method from its name, with settings of `align` after colons: `aft-bc`, `aft-bc:beta=0.3:k=4`.
+
+    Raises UsageError for an unknown name or setting, with the nearest one.
+    """
+    name, *settings = text.strip().split(":")
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise UsageError(f"compare: there is no method {name!r}{hint} There are {', '.join(METHODS)}")
+    base = METHODS[name]
+    varied: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f"did you mean {near[0]!r}? " if near and near[0] != key else ""
+            raise UsageError(
+                f"compare: {setting!r} in {text!r} is no setting; {hint}write key=value with one of {', '.join(_KEYS)}"
+            )
+        if base.trains is None:
+            raise UsageError(f"compare: {name} is the VFT model as it is and takes no settings; remove {setting!r}")
+        if _KEYS[key] in varied:
+            raise UsageError(f"compare: {text!r} sets {_KEYS[key]} twice; remove one")
+        try:
+            varied[_KEYS[key]] = parse_yaml(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"compare: {setting!r} in {text!r}: the value is not valid YAML; correct it") from error
+    title = ", ".join([base.title, *(_words(key, value) for key, value in varied.items())])
+    return Method(text.strip(), title, base.trains, base.settings, varied)
+
+
+def _words(key: str, value: object) -> str:
+    key = key.removeprefix("align.")
+    if key == "feedback":
+        return str(value)
+    return f"{'k' if key == 'num_candidates' else key.replace('_', ' ')} {value}"

@@ -1,0 +1,148 @@
+"""Comparison of methods: for each seed one VFT model and one set of candidates, then every method from them.
+
+`RUN_DIR/seed-N` is an ordinary run directory with the shared stages; `RUN_DIR/seed-N/methods/NAME` is one for each method. All
+are resumed stage by stage. With several jobs, methods run side by side in processes of their own.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.markup import escape
+
+from aftune.common.diagnosis import diagnose
+from aftune.common.errors import UsageError
+from aftune.pipeline import claim, registry, runner
+from aftune.pipeline.compare import methods as known
+from aftune.pipeline.compare.methods import Method
+from aftune.pipeline.precision_choice import settle
+from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.runner import Shared
+from aftune.pipeline.workers import executor
+from aftune.recipe import Recipe, with_settings
+
+RESULTS = ("compare.html", "compare.csv", "compare.json")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: `methods` over `seeds`, below `recipe.run_dir`, all in one precision; `notes`: how that was chosen."""
+
+    recipe: Recipe
+    methods: Sequence[Method]
+    seeds: Sequence[int]
+    notes: Sequence[str] = ()
+
+    @property
+    def names(self) -> list[str]:
+        return [method.name for method in self.methods]
+
+    def shared(self, seed: int) -> Shared:
+        """The run of a seed that its methods build on."""
+        recipe = with_settings(self.recipe, {"seed": seed, "run_dir": str(_seed_folder(self.recipe, seed))}, "compare")
+        chosen = [registry.PREPARE, registry.SFT, registry.SAMPLE, registry.LABEL]
+        if any(registry.needs_reference(method.recipe(recipe)) for method in self.methods):
+            chosen.append(registry.REFERENCE)
+        return Shared(recipe, [*chosen, registry.HELD_OUT])
+
+    def method_recipe(self, method: Method, seed: int) -> Recipe:
+        recipe = method.recipe(self.shared(seed).recipe)
+        return recipe.model_copy(update={"run_dir": recipe.run_dir / "methods" / method.folder})
+
+
+def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: int | None = None) -> Comparison:
+    """A recipe's comparison, with other methods or another number of seeds where given; raises UsageError for what does not
+    fit, before anything runs."""
+    names = list(recipe.compare.methods if methods is None else methods)
+    chosen = [known.parse(name) for name in names]
+    repeated = sorted({method.name for method in chosen if [m.name for m in chosen].count(method.name) > 1})
+    if repeated or not chosen:
+        raise UsageError(f"compare: expected methods, each once; repeated: {', '.join(repeated) or 'none, the list is empty'}")
+    runner.check(recipe)
+    for method in chosen:
+        runner.check(method.recipe(recipe))
+    number = recipe.compare.num_seeds if num_seeds is None else num_seeds
+    seeds = range(recipe.seed, recipe.seed + number)
+    settled = settle(recipe, [RunDirectory(_seed_folder(recipe, seed)) for seed in seeds])
+    return Comparison(settled.recipe, chosen, seeds, settled.lines())
+
+
+def _seed_folder(recipe: Recipe, seed: int) -> Path:
+    return recipe.run_dir / f"seed-{seed}"
+
+
+def make_room(wanted: Comparison, *, overwrite: bool) -> None:
+    """Raises UsageError where the directory of a seed holds the run of another recipe, unless that is to be overwritten: then it is
+    removed. Results that will not be those of the runs are removed too."""
+    plans = []
+    for seed in wanted.seeds:
+        shared = wanted.shared(seed)
+        run = RunDirectory(shared.recipe.run_dir)
+        earlier = shared.plan()
+        if claim.claim(shared.recipe, run, earlier, overwrite=overwrite):
+            earlier = shared.plan()
+        plans += earlier
+        for method in wanted.methods:
+            own = wanted.method_recipe(method, seed)
+            plans += runner.plan(own, RunDirectory(own.run_dir), method.stages(own), earlier)
+    if all(item.status == "new" for item in plans) or any(item.status == "redo" for item in plans):
+        for name in RESULTS:
+            (wanted.recipe.run_dir / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that ended in an error; the others went on."""
+
+    what: str
+    message: str
+
+
+def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progress: Callable[[int], None]) -> list[Failure]:
+    """Runs whatever is not finished, `jobs` runs at a time; gives those that failed."""
+    failures: list[Failure] = []
+    num_done = 0
+    with executor(jobs) as workers:
+        waiting: dict[Future[list[str]], tuple[int, str | None]] = {}
+
+        def submit(seed: int, name: str | None) -> None:
+            waiting[workers.submit(_run, wanted.recipe, wanted.names, seed, name)] = (seed, name)
+
+        for seed in wanted.seeds:
+            submit(seed, None)
+        while waiting:
+            done = wait(waiting, return_when=FIRST_COMPLETED).done
+            for future in [future for future in waiting if future in done]:  # in the order of the methods
+                seed, name = waiting.pop(future)
+                what = f"seed {seed}, {name or 'shared stages'}"
+                num_done += 1
+                try:
+                    for line in future.result():
+                        report(f"[dim]{what}:[/dim] {line}")
+                except BrokenProcessPool:
+                    raise  # no run can be given to these workers any more
+                except Exception as error:
+                    failures.append(Failure(what, str(diagnose(error))))
+                    report(f"[red]{what}: {escape(failures[-1].message)}[/red]")
+                    num_done += 0 if name else len(wanted.methods)
+                else:
+                    for other in wanted.names if name is None else ():
+                        submit(seed, other)
+                on_progress(num_done)
+    return failures
+
+
+def _run(recipe: Recipe, names: Sequence[str], seed: int, name: str | None) -> list[str]:
+    """One run of a comparison, in whatever process: a seed's shared stages, or a method. Gives the lines it reports."""
+    wanted = comparison(recipe, names)
+    shared = wanted.shared(seed)
+    lines: list[str] = []
+    if name is None:
+        runner.run_stages(shared.recipe, stages=shared.stages, report=lines.append)
+    else:
+        method = known.parse(name)
+        own = wanted.method_recipe(method, seed)
+        runner.run_stages(own, stages=method.stages(own), shared=shared, report=lines.append)
+    return lines

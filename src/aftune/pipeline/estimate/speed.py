@@ -1,0 +1,239 @@
+"""How long a run would take here: the work of its stages (aftune.pipeline.estimate.cost) times what a trial of it takes.
+
+The trial has the model's architecture with random weights, whole where it is small, else with its first layers, and runs what
+the stages run: training passes, scores, steps of decoding. Where the model's configuration is not here, a matrix product stands
+for all of it, and the range is wide.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig
+
+from aftune.models import loading as models
+from aftune.models.abilities import abilities
+from aftune.models.precision import product_rates
+from aftune.pipeline.estimate.cost import StageCost, mean_lengths, num_candidates, num_parameters
+from aftune.prompts.encoding import EncodedGroup
+from aftune.recipe import Recipe
+from aftune.sampling import Request, SamplingSettings
+from aftune.sampling.transformers.decoding import DecodingLoop, unsupported
+from aftune.sampling.transformers.stops import Stops
+from aftune.sampling.transformers.whole_batches import generate_whole
+from aftune.scoring import make_pass, response_logprobs
+
+_SMALL = 200e6  # parameters up to which the trial is the whole model
+_SOME_LAYERS = 4  # of a larger one; beside the same with one layer, they tell what a layer takes and what the rest does
+_TOO_LARGE = 2e9  # parameters of the trial beyond which it is left out: 8 GB in float32
+_TRIAL_SECONDS = 0.5  # what one trial may take at the rate of a matrix product
+_SHARES = (0.1, 0.5)  # of the rate of a matrix product that a run may reach, where nothing else is known
+_UNCERTAIN = 1.25  # factor up and down: what repeated trials differ by
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds: for a token trained on, one of a forward pass, a step of the optimizer, a step of decoding, and each row in it."""
+
+    trained: float
+    scored: float
+    optimizer_step: float
+    decoding_step: float
+    decoding_row: float
+
+    def extended(self, other: "Speed", factor: float) -> "Speed":
+        """This one, and `factor` times what the other takes beyond it."""
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Speed(*(own + factor * max(0.0, more - own) for own, more in pairs))
+
+    def seconds(self, cost: StageCost) -> float:
+        total = cost.trained * self.trained + cost.num_steps * self.optimizer_step + cost.scored * self.scored
+        if cost.decoding is not None:
+            total += cost.decoding.num_steps * self.decoding_step + cost.decoding.num_tokens * self.decoding_row
+        return total
+
+
+@dataclass(frozen=True)
+class Duration:
+    """From `low` to `high` seconds, and why it is a range."""
+
+    low: float
+    high: float
+    why: str
+
+    def __add__(self, other: "Duration") -> "Duration":
+        return Duration(self.low + other.low, self.high + other.high, self.why)
+
+
+def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None) -> Duration | None:
+    """Of all the work, or None where the model's size is not known. speed: as `measured_speed` gives it."""
+    if speed is None:
+        parameters = num_parameters(recipe)
+        if parameters is None:
+            return None
+        rates = product_rates(models.pick_device(recipe.model.device))
+        rate = rates.bfloat16 if recipe.model.precision == "bfloat16" else rates.float32
+        low, high = (sum(cost.teraflops(parameters) for cost in costs) / rate / share for share in reversed(_SHARES))
+        return Duration(low, high, "the model is not here to be tried: guessed from a matrix product")
+    low = sum(map(speed.seconds, costs)) / _UNCERTAIN
+    high = sum(speed.seconds(cost.at_most()) for cost in costs) * _UNCERTAIN
+    return Duration(low, high, "from responses as long as the references to all as long as max_new_tokens allows")
+
+
+def measured_speed(recipe: Recipe) -> Speed | None:
+    """Of the recipe's model on this machine, in a few seconds; None where its configuration is not here or it is too large.
+
+    recipe: with its precision settled.
+    """
+    section = recipe.model
+    config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    parameters = num_parameters(recipe)
+    if config is None or parameters is None:
+        return None
+    if parameters <= _SMALL:
+        return _Trial(recipe, config).speed()
+    num_layers = config.get_text_config(decoder=True).num_hidden_layers
+    some = min(_SOME_LAYERS, num_layers)
+    larger = _first_layers(config, some)
+    if _parameters(larger) > _TOO_LARGE:
+        return None
+    one, several = _Trial(recipe, _first_layers(config, 1)).speed(), _Trial(recipe, larger).speed()
+    return one.extended(several, (num_layers - 1) / max(some - 1, 1))
+
+
+def _first_layers(config: Any, number: int) -> Any:
+    """The configuration with so many layers."""
+    config = copy.deepcopy(config)
+    text = config.get_text_config(decoder=True)
+    text.num_hidden_layers = number
+    if getattr(text, "layer_types", None):
+        text.layer_types = text.layer_types[:number]
+    return config
+
+
+def _parameters(config: Any) -> float:
+    with torch.device("meta"):
+        return float(AutoModelForCausalLM.from_config(config).num_parameters())
+
+
+def _products(config: Any, parameters: float) -> float:
+    """Parameters that a token is multiplied with: all but the embedding's, which is counted once where the head shares it."""
+    text = config.get_text_config(decoder=True)
+    shared = getattr(config, "tie_word_embeddings", False) or getattr(text, "tie_word_embeddings", False)
+    return parameters - (0 if shared else text.vocab_size * text.hidden_size)
+
+
+class _Trial:
+    """A model with random weights, and work of the recipe's shape for it."""
+
+    def __init__(self, recipe: Recipe, config: Any) -> None:
+        self.recipe = recipe
+        self.device = models.pick_device(recipe.model.device)
+        self.half = recipe.model.precision == "bfloat16"
+        attention = None if recipe.model.attention == "auto" else recipe.model.attention
+        with torch.random.fork_rng(devices=[]):  # the random numbers of the process stay as they are
+            self.model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention)
+        self.model.generation_config = GenerationConfig()
+        self.model.to(self.device).eval()
+        self.prompt, self.response = (max(1, round(length)) for length in mean_lengths(recipe))
+        rates = product_rates(self.device)
+        operations = _TRIAL_SECONDS * 1e12 * (rates.bfloat16 if self.half else rates.float32)
+        self.num_tokens = operations / (2 * _products(config, _parameters(config)))  # of a forward pass
+
+    def speed(self) -> Speed:
+        """On a CPU by processor time of one thread, divided by what more threads gain: a busy machine is no slow one."""
+        threads = torch.get_num_threads()
+        gain = 1.0
+        if self.device == "cpu" and threads > 1:
+            one_group = partial(self._train_on, self._groups(1 / 3)[:1])
+            together = self._seconds(one_group, time.perf_counter)
+            torch.set_num_threads(1)
+            gain = min(max(self._seconds(one_group) / together, 1.0), threads)
+        try:
+            trained, scored, step = self._training(), self._scoring(), self._optimizer_step()
+            if self.half:
+                self.model.to(torch.bfloat16)
+            return Speed(*(seconds / gain for seconds in (trained, scored, step, *self._decoding())))
+        finally:
+            torch.set_num_threads(threads)
+
+    def _groups(self, share: float) -> list[EncodedGroup]:
+        """As many groups as a pass takes and the trial's time allows."""
+        k = num_candidates(self.recipe, self.recipe.sample)
+        k = max(1, min(k, int(self.num_tokens * share) // self.response))
+        group = EncodedGroup("trial", [1] * self.prompt, [[2] * self.response] * k, [True] * k, [None] * k)
+        budget = min(self.recipe.align.token_budget, int(self.num_tokens * share))
+        return [group] * max(1, budget // group.num_tokens)
+
+    def _training(self) -> float:
+        """Seconds a token, forward and backward."""
+        groups = self._groups(1 / 3)
+        return self._seconds(partial(self._train_on, groups)) / sum(group.num_tokens for group in groups)
+
+    def _train_on(self, groups: list[EncodedGroup]) -> None:
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
+            logprobs = self._logprobs(groups)
+        logprobs.sums_P_G.mean().backward()
+
+    def _scoring(self) -> float:
+        """Seconds a token of a forward pass in float32, as the stage `evaluate` computes scores."""
+        groups = self._groups(1)
+
+        def run() -> None:
+            with torch.inference_mode():
+                self._logprobs(groups)
+
+        return self._seconds(run) / sum(group.num_tokens for group in groups)
+
+    def _logprobs(self, groups: list[EncodedGroup]) -> Any:
+        from accelerate.utils import send_to_device
+
+        made = make_pass(groups, token_budget=10**9, shared_prefix=abilities(self.model).shared_prefix)
+        return response_logprobs(self.model, send_to_device(made, self.model.device))
+
+    def _optimizer_step(self) -> float:
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-9)
+        return self._seconds(optimizer.step)
+
+    def _decoding(self) -> tuple[float, float]:
+        """Seconds of a step, and of each row in it: from steps with many and with few rows."""
+        most = max(2, min(self.recipe.sample.batch_size, int(self.num_tokens / 8)))
+        few = max(1, most // 8)
+        by_rows = {rows: self._step(rows) for rows in (few, most)}
+        row = max(0.0, by_rows[most] - by_rows[few]) / (most - few)
+        return max(0.0, by_rows[most] - row * most), row
+
+    def _step(self, rows: int) -> float:
+        short, long = 2, 6
+        seconds = [self._seconds(partial(self._decode, rows, steps)) for steps in (short, long)]
+        return max(0.0, seconds[1] - seconds[0]) / (long - short)
+
+    @torch.inference_mode()
+    def _decode(self, rows: int, num_steps: int) -> None:
+        prompt = [1] * (self.prompt + self.response // 2)  # at the mean length
+        requests = [Request(prompt, seed) for seed in range(rows)]
+        settings = SamplingSettings(num_steps, temperature=1.0)
+        decode: Callable[..., Any] = generate_whole
+        if unsupported(self.model, len(prompt) + num_steps) is None:
+            decode = lambda *arguments: DecodingLoop(*arguments).run()  # noqa: E731
+        for _ in decode(self.model, requests, [num_steps] * rows, settings, Stops(frozenset()), rows):
+            pass
+
+    def _seconds(self, work: Callable[[], Any], clock: Callable[[], float] | None = None, rounds: int = 3) -> float:
+        """The fastest of a few rounds, of two where one takes long: the first one finds memory and caches cold."""
+        clock = clock or (time.process_time if self.device == "cpu" else time.perf_counter)
+        best, total = float("inf"), 0.0
+        for number in range(1, rounds + 1):
+            started = clock()
+            work()
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+            best = min(best, clock() - started)
+            total += best
+            if number > 1 and total > 3 * _TRIAL_SECONDS:
+                break
+        return best

@@ -1,0 +1,47 @@
+"""Stage `reference`: what DPO and the automatic beta have to know of the groups under the model that training starts from."""
+
+import torch
+
+from aftune.common.progress import progress_bar
+from aftune.pipeline.context import Context, Summary
+from aftune.prompts.encoding import encode_group, response_indices
+from aftune.records import Group, GroupLogprobs, write_records
+from aftune.records.large_files import RecordFile
+from aftune.scoring import group_logprobs
+
+
+def reference(context: Context) -> Summary:
+    """Writes `logprobs.jsonl`, a line for each group, computed in the precision that training computes in; each number names the
+    candidate that it is of, since `align` may train on some of them only."""
+    recipe = context.recipe
+    groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
+    model = context.load_policy(context.start, float32=True)
+    encoded = (
+        encode_group(
+            context.tokenizer,
+            group,
+            context.prompter(group.problem),
+            reference=context.task.reference_response(group.problem),
+            end_id=context.end_id,
+        )
+        for group in groups
+    )
+    half = recipe.model.precision == "bfloat16"
+    with (
+        progress_bar("reference", len(groups), "groups") as update,
+        torch.autocast(model.device.type, torch.bfloat16, enabled=half),
+    ):
+        scored = group_logprobs(model, encoded, token_budget=recipe.align.token_budget, on_progress=update)
+        write_records(
+            context.folder("reference") / "logprobs.jsonl",
+            (
+                GroupLogprobs(
+                    problem_id=group.problem.id,
+                    sums=item.sums,
+                    lengths=item.lengths,
+                    indices=response_indices(group, context.task.reference_response(group.problem)),
+                )
+                for group, item in zip(groups, scored, strict=True)
+            ),
+        )
+    return {"groups": len(groups)}

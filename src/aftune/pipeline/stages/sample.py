@@ -1,0 +1,53 @@
+"""Stage `sample`: k candidates for each training problem, from the latest model or from a file made elsewhere."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from aftune.common.seeds import derive_seed
+from aftune.interchange.importers import import_candidates
+from aftune.pipeline.context import Context, Summary
+from aftune.recipe import SamplingSection
+from aftune.records import Candidate, Problem, text_lines, write_lines, write_records
+from aftune.sampling import TransformersEngine
+from aftune.sampling.collect import collect_candidates
+
+NOT_IMPORTED = "not_imported.jsonl"
+
+
+def sample(context: Context) -> Summary:
+    """Writes `candidates.jsonl`, appended block by block; of an import also what fits no problem, `not_imported.jsonl`."""
+    path = context.folder("sample") / "candidates.jsonl"
+    purpose = context.folder("sample").name
+    candidates = candidates_of(context, context.latest, context.problems("train"), context.recipe.sample, path, purpose)
+    truncated = sum(candidate.finish_reason == "length" for candidate in candidates)
+    summary = {"candidates": len(candidates), "truncated": truncated}
+    not_imported = path.parent / NOT_IMPORTED
+    if not_imported.exists():
+        summary["not_imported"] = sum(1 for _ in text_lines(not_imported))
+    return summary
+
+
+def candidates_of(
+    context: Context, stage: str, problems: Sequence[Problem], section: SamplingSection, path: Path, purpose: str
+) -> list[Candidate]:
+    """Candidates for problems, in a file: sampled from a stage's model, or imported where the recipe has some for the VFT model.
+
+    Different purposes have independent random streams.
+    """
+    recipe = context.recipe
+    if recipe.candidates is not None and stage == "sft":
+        imported = import_candidates(recipe.candidates, recipe.data, problems)
+        write_lines(path.parent / NOT_IMPORTED, (json.dumps(row, ensure_ascii=False) for row in imported.left_out))
+        write_records(path, imported.candidates)
+        return imported.candidates
+    return collect_candidates(
+        TransformersEngine(context.load_policy(stage), context.tokenizer, section.batch_size),
+        problems,
+        context.prompter,
+        context.settings(section, problems),
+        num_candidates=section.num_candidates,
+        seed=derive_seed(recipe.seed, purpose),
+        path=path,
+        title=f"{purpose}: candidates",
+    )

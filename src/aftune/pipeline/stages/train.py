@@ -1,0 +1,221 @@
+"""Stages that train: `sft` (VFT), `align` (AFT or another method) and `control` (VFT for as many steps, or as much compute)."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers.trainer_callback import PrinterCallback
+
+from aftune.common.errors import DataError
+from aftune.evaluation.accuracy import greedy_accuracy
+from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
+from aftune.evaluation.reference_loss import reference_loss
+from aftune.models.loading import pick_device, saved_dtype
+from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.recipe_task import default_feedback
+from aftune.pipeline.registry import needs_reference
+from aftune.pipeline.warning_signs import of_alignment, of_vft
+from aftune.prompts.encoding import EncodedGroup
+from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
+from aftune.records import Group, GroupLogprobs, Problem, write_json
+from aftune.records.large_files import RecordFile
+from aftune.training import AlignmentConfig, AlignmentTrainer
+from aftune.training.auto_beta import auto_beta
+from aftune.training.callbacks import RichProgressCallback
+from aftune.training.trainer import encode_for_training
+
+
+def sft(context: Context) -> Summary:
+    """VFT from the base model: the epoch with the best validation accuracy is kept, of equal ones the one with the lowest loss on
+    the references of the validation problems."""
+    section = context.recipe.sft
+    validation = context.problems("validation")
+    args = training_arguments(section, Path(), context.recipe, validated=False)
+
+    def validate(model: PreTrainedModel) -> dict[str, float]:
+        settings = context.settings(context.recipe.evaluate, validation, greedy=True)
+        batch_size = context.recipe.evaluate.batch_size
+        accuracy = greedy_accuracy(model, context.prompter, context.task, validation, settings, batch_size)
+        with_reference = (problem for problem in validation if context.task.reference_response(problem) is not None)
+        loss = reference_loss(model, (_encode(context, args, problem) for problem in with_reference), section.token_budget)
+        choice = accuracy_then_loss(accuracy, loss, len(validation))
+        return {"accuracy": accuracy, **({} if loss is None else {"loss": loss}), KEY: choice}
+
+    return _train(context, "sft", "base", section, context.problems("train"), validate=validate)
+
+
+def align(context: Context) -> Summary:
+    """AFT or another method on the labelled groups, from the VFT or the base model."""
+    recipe, section = context.recipe, context.recipe.align
+    groups = _groups(context)
+    summary: Summary = {}
+    logprobs = RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs) if needs_reference(recipe) else None
+    if section.beta == "auto":
+        beta = 1.0  # where no boundary asks for it
+        if logprobs is not None and section.constraint == "boundary":
+            args = training_arguments(_with_beta(section, 1.0), Path(), recipe, validated=False)
+            encoded = (_encode(context, args, group) for group in groups)
+            beta = summary["beta"] = auto_beta(encoded, logprobs, section.auto_beta_quantile)
+        section = _with_beta(section, beta)
+    reference = logprobs if section.loss == "dpo" else None
+    return _train(context, "align", context.start, section, groups, reference_logprobs=reference) | summary
+
+
+def control(context: Context) -> Summary:
+    """VFT from where `align` starts, without its alignment loss: its steps, batches and learning rates, or for the same compute
+    as many more epochs as its groups have more tokens."""
+    section = context.recipe.align.model_copy(
+        update={"alignment_weight": 0.0, "sft_weight": 1.0, "sft_on": "reference", "beta": 1.0, "feedback": "binary"}
+    )
+    factor = float(context.recipe.rounds)
+    if context.recipe.control.match == "compute":
+        factor *= _tokens(context, _groups(context)) / _tokens(context, context.problems("train"))
+    section = section.model_copy(update={"num_epochs": section.num_epochs * factor})
+    return _train(context, "control", context.start, section, context.problems("train"))
+
+
+def _groups(context: Context) -> RecordFile[Group]:
+    groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
+    if not any(group.candidates for group in groups):
+        raise DataError(
+            f"{groups.path}: no group has a candidate left ({context.folder('label') / 'left_out.jsonl'} says why); "
+            "try a larger sample.max_new_tokens, another temperature or a better VFT model"
+        )
+    return groups
+
+
+def _with_beta(section: AlignSection, beta: float) -> AlignSection:
+    return section.model_copy(update={"beta": beta})
+
+
+def _tokens(context: Context, sources: Sequence[Group] | Sequence[Problem]) -> int:
+    """Tokens of an epoch, prompts counted once; a group without pairs is its reference alone."""
+    args = training_arguments(_with_beta(context.recipe.align, 1.0), Path(), context.recipe, validated=False)
+    return sum(_encode(context, args, source).num_trained_tokens for source in sources)
+
+
+def _encode(context: Context, args: AlignmentConfig, source: Group | Problem) -> EncodedGroup:
+    group = source if isinstance(source, Group) else Group(problem=source, candidates=[], feedback=[])
+    prompt, reference = context.prompter(group.problem), context.task.reference_response(group.problem)
+    return encode_for_training(group, args, context.tokenizer, prompt=prompt, reference=reference, end_id=context.end_id)
+
+
+def _train(
+    context: Context,
+    stage: str,
+    start: str,
+    section: TrainingSection,
+    groups: Sequence[Group] | Sequence[Problem],
+    *,
+    validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
+    reference_logprobs: Sequence[GroupLogprobs] | None = None,
+) -> Summary:
+    folder = context.folder(stage)
+    set_seed(context.recipe.seed)
+    args = training_arguments(section, folder / "checkpoints", context.recipe, validated=validate is not None)
+    trainer = AlignmentTrainer(
+        model=context.load_policy(start, float32=True),
+        args=args,
+        train_dataset=groups,
+        processing_class=context.tokenizer,
+        encode=partial(_encode, context, args),
+        validate=validate,
+        reference_logprobs=reference_logprobs,
+        callbacks=[RichProgressCallback(folder.name)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    patience = section.patience if isinstance(section, SftSection) else None
+    if patience is not None:
+        trainer.add_callback(EarlyStoppingCallback(patience))
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
+    save_policy(trainer.model.to(saved_dtype(context.recipe.model)), context.tokenizer, folder / "model")
+    write_json(folder / "log.json", _finite(trainer.state.log_history))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    log = trainer.state.log_history
+    aligned = isinstance(section, AlignSection) and section.alignment_weight > 0
+    return _summary(trainer) | {"warnings": of_vft(log, context.recipe) + of_alignment(log, aligned=aligned)}
+
+
+def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *, validated: bool) -> AlignmentConfig:
+    """The trainer's settings from a section of the recipe."""
+    alignment: dict[str, Any] = {"alignment_weight": 0.0}
+    if isinstance(section, AlignSection):
+        own = set(AlignSection.model_fields) - set(TrainingSection.model_fields) - {"start", "auto_beta_quantile"}
+        alignment = {name: getattr(section, name) for name in sorted(own)}
+        if section.feedback == "task":
+            alignment["feedback"] = default_feedback(recipe)
+    selection: dict[str, Any] = {}
+    if validated:
+        selection = {
+            "eval_strategy": "epoch",
+            "load_best_model_at_end": True,
+            "metric_for_best_model": KEY,
+            "greater_is_better": True,
+        }
+    return AlignmentConfig(
+        output_dir=str(folder),
+        learning_rate=section.learning_rate,
+        lr_scheduler_type=section.lr_schedule,
+        warmup_fraction=section.warmup_fraction,
+        num_train_epochs=section.num_epochs,
+        per_device_train_batch_size=section.batch_size,
+        token_budget=section.token_budget,
+        weight_decay=section.weight_decay,
+        max_grad_norm=section.max_grad_norm,
+        activation_checkpointing=section.gradient_checkpointing,
+        bf16=recipe.model.precision == "bfloat16",
+        use_cpu=pick_device(recipe.model.device) == "cpu",
+        save_strategy="epoch",
+        save_total_limit=1,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=0.02,
+        disable_tqdm=True,
+        seed=recipe.seed,
+        **alignment,
+        **selection,
+    )
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint. One that a kill left half written has no readable trainer state and is removed."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+            return str(checkpoint)
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    return None
+
+
+def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes safetensors and the tokenizer to a folder that any transformers program loads."""
+    partial = _partial(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _partial(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".partial")
+
+
+def _finite(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{key: value for key, value in entry.items() if torch.isfinite(torch.tensor(float(value)))} for entry in history]
+
+
+def _summary(trainer: AlignmentTrainer) -> Summary:
+    state = trainer.state
+    summary: Summary = {"optimizer_steps": state.global_step, "epochs": round(state.epoch or 0.0, 3)}
+    evaluated = [entry for entry in state.log_history if f"eval_{KEY}" in entry]
+    if evaluated:
+        best = max(evaluated, key=lambda entry: entry[f"eval_{KEY}"])
+        summary |= {"validation_accuracy": best["eval_accuracy"], "best_epoch": evaluated.index(best) + 1}
+        summary |= {"validation_loss": best["eval_loss"]} if "eval_loss" in best else {}
+    return summary

@@ -1,0 +1,282 @@
+"""From texts to token ids: the one place where prompts and responses are tokenised and joined.
+
+Prompt and response are tokenised apart and joined as ids, so that the boundary between them never depends on the text.
+A complete response ends in one end-of-sequence token, a truncated one in none. Only the tokenizer and a template put control
+tokens in: `</s>` in a question or a response is four letters.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from aftune.common.errors import DataError, UsageError
+from aftune.prompts.formats import (
+    Messages,
+    PromptFormat,
+    Turn,
+    plain_prompt,
+    question_key,
+    question_text,
+    render_messages,
+    render_text,
+    stop_strings,
+)
+from aftune.prompts.special_tokens import ControlTokens, control_tokens, letters
+from aftune.records import BEST_RANK, Candidate, Group, Problem
+
+
+@dataclass(frozen=True)
+class EncodedGroup:
+    """A prompt with its responses as token ids.
+
+    `in_sft[i]`: response i belongs to the VFT loss. `qualities[i]` is None for a response outside the alignment loss.
+    reference_logprobs: summed log-probabilities of the responses under a frozen reference policy, nats. indices: which candidate
+    each response is, by its index; None for the reference. Only what a caller has tokenised himself may lack them.
+    """
+
+    problem_id: str
+    prompt_ids: list[int]
+    response_ids: list[list[int]]
+    in_sft: list[bool]
+    qualities: list[float | None]
+    reference_logprobs: list[float] | None = None
+    indices: list[int | None] | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """With the prompt counted once."""
+        return len(self.prompt_ids) + sum(map(len, self.response_ids))
+
+    @property
+    def num_trained_tokens(self) -> int:
+        """As `num_tokens`, of what a loss can use: without pairs only the responses of the VFT loss."""
+        if len({quality for quality in self.qualities if quality is not None}) > 1:
+            return self.num_tokens
+        return len(self.prompt_ids) + sum(len(ids) for ids, used in zip(self.response_ids, self.in_sft, strict=True) if used)
+
+
+@dataclass(frozen=True)
+class Prompter:
+    """Asks the questions of a run: `prompter(problem)` are a prompt's ids, for training, sampling, scoring and evaluation alike.
+
+    plain: a problem's prompt in the style plain, without examples; question: its question, options included, for the other
+    styles; response: what it shows as an example. examples: one more than `num_examples` of each task, since a problem is never
+    asked with its own solution before it; those of its task are shown. own_examples: what its task shows before it instead, and
+    heading: what its task says before all.
+    Raises UsageError for the style chat where the tokenizer has no chat template.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    form: PromptFormat = field(default_factory=PromptFormat)
+    plain: Callable[[Problem], str] = plain_prompt
+    question: Callable[[Problem], str] = question_text
+    response: Callable[[Problem], str | None] = lambda problem: problem.rationale
+    examples: Sequence[Problem] = ()
+    num_examples: int = 0
+    own_examples: Callable[[Problem], Sequence[Problem]] = lambda problem: ()
+    heading: Callable[[Problem], str | None] = lambda problem: None
+
+    def __post_init__(self) -> None:
+        if self.form.style == "chat" and not self.tokenizer.chat_template:
+            raise UsageError("prompt.style: the tokenizer of this model has no chat template; use plain or alpaca")
+
+    def __call__(self, problem: Problem) -> list[int]:
+        """Raises UsageError where the chat template refuses the conversation, as some do with a system message."""
+        shown = self._shown(problem)
+        mark = self._control.choose_mark([text for one in (*shown, problem) for text in _texts(one)])
+        if mark:
+            *shown, problem = (self._marked(one, mark) for one in (*shown, problem))
+        prompt = self._render(shown, problem)
+        if isinstance(prompt, str):
+            return self._encode(prompt, mark, add_special_tokens=True)
+        return self._encode(self._chat(prompt, prompt=True), mark, add_special_tokens=False)
+
+    def conversation(self, problem: Problem) -> str | Messages:
+        """The same prompt before it is token ids: a text, in the style chat messages."""
+        return self._render(self._shown(problem), problem)
+
+    def stop_strings(self, problems: Iterable[Problem]) -> tuple[str, ...]:
+        """What ends a response to one of the problems where examples are shown before them: the beginning of the next example."""
+        found: dict[str, tuple[str, ...]] = {}
+        for problem in problems:
+            if problem.task not in found and self._shown(problem):
+                found[problem.task] = stop_strings(self.form, partial(self._ask_as, problem))
+        return tuple(dict.fromkeys(text for texts in found.values() for text in texts))
+
+    def end_id(self, stop_ids: Sequence[int] = ()) -> int:
+        """What ends a complete response: in the style chat the template's own end of a turn, where the model stops there."""
+        if self.form.style == "chat":
+            probe = "answer"
+            messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": probe}]
+            end = self._control.first_in(self._chat(messages, prompt=False).rpartition(probe)[2])
+            if end is not None and end in stop_ids:
+                return end
+        return int(self.tokenizer.eos_token_id)
+
+    def _shown(self, problem: Problem) -> list[Problem]:
+        own = self.own_examples(problem)
+        if own:
+            return list(own)
+        key = question_key(problem.question, problem.options)
+        of_task = (example for example in self.examples if example.task == problem.task)
+        others = [example for example in of_task if question_key(example.question, example.options) != key]
+        return others[: self.num_examples]
+
+    def _render(self, shown: Sequence[Problem], problem: Problem) -> str | Messages:
+        turns = [Turn(self._ask(example), self.response(example) or "") for example in shown]
+        render = render_messages if self.form.style == "chat" else render_text
+        return render(self.form, turns, self._ask(problem), self.heading(problem))
+
+    def _ask(self, problem: Problem) -> str:
+        return self.plain(problem) if self.form.style == "plain" else self.question(problem)
+
+    def _ask_as(self, problem: Problem, question: str) -> str:
+        """As a problem is asked, another question."""
+        return self._ask(problem.model_copy(update={"question": question}))
+
+    @cached_property
+    def _control(self) -> ControlTokens:
+        return control_tokens(self.tokenizer)
+
+    def _marked(self, problem: Problem, mark: str) -> Problem:
+        """With a mark inside whatever reads like a control token."""
+        question, gold, rationale, *options = (self._control.mark(text, mark) for text in _texts(problem))
+        changes = {
+            "question": question,
+            "gold_answer": gold,
+            "rationale": rationale if problem.rationale else None,
+            "options": options or None,
+        }
+        return problem.model_copy(update=changes)
+
+    def _chat(self, messages: Messages, *, prompt: bool) -> str:
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
+        except TemplateError as error:
+            hint = "leave prompt.system out" if self.form.system else "use prompt.style plain or alpaca"
+            raise UsageError(
+                f"prompt.style: the model's chat template does not take this conversation ({error}); {hint}"
+            ) from error
+
+    def _encode(self, text: str, mark: str, *, add_special_tokens: bool) -> list[int]:
+        if not mark:
+            return encode_prompt(self.tokenizer, text, add_special_tokens=add_special_tokens)
+        start = encode_prompt(self.tokenizer, "") if add_special_tokens else []
+        return _one_start(self.tokenizer, start + self._control.encode(text, mark))
+
+
+def _texts(problem: Problem) -> list[str]:
+    return [problem.question, problem.gold_answer, problem.rationale or "", *(problem.options or ())]
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, *, add_special_tokens: bool = True) -> list[int]:
+    """A prompt's ids, with the beginning-of-sequence token that the tokenizer itself adds, once, and no end-of-sequence token that
+    it adds.
+
+    Control tokens in the text are taken as such: a text from elsewhere goes through a `Prompter`.
+    """
+    ids = list(tokenizer(prompt, add_special_tokens=add_special_tokens)["input_ids"])
+    if not add_special_tokens:
+        return ids
+    if ids and ids[-1] == tokenizer.eos_token_id:
+        ids.pop()
+    return _one_start(tokenizer, ids)
+
+
+def _one_start(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[int]:
+    """A template may begin with the beginning-of-sequence token that the tokenizer adds too."""
+    doubled = tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2
+    return ids[1:] if doubled else ids
+
+
+def encode_response(
+    tokenizer: PreTrainedTokenizerBase, text: str, *, complete: bool = True, end_id: int | None = None
+) -> list[int]:
+    """A response's ids, ended where it is complete by `end_id`, or by the tokenizer's end-of-sequence token."""
+    return _ended(tokenizer, letters(tokenizer, text), complete, end_id)
+
+
+def encode_candidate(tokenizer: PreTrainedTokenizerBase, candidate: Candidate, *, end_id: int | None = None) -> list[int]:
+    """The ids that the engine made where they are known, else those of the text."""
+    ids = letters(tokenizer, candidate.text) if candidate.token_ids is None else candidate.token_ids
+    return _ended(tokenizer, ids, candidate.finish_reason == "stop", end_id)
+
+
+def _ended(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], complete: bool, end_id: int | None) -> list[int]:
+    return [*ids, tokenizer.eos_token_id if end_id is None else end_id] if complete else list(ids)
+
+
+def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Sequence[int]) -> list[int]:
+    return encode_prompt(tokenizer, prompt) if isinstance(prompt, str) else list(prompt)
+
+
+def encode_group(
+    tokenizer: PreTrainedTokenizerBase,
+    group: Group,
+    prompt: str | Sequence[int],
+    *,
+    reference: str | None,
+    reference_is_candidate: bool = False,
+    sft_positives: Sequence[int] = (),
+    use_ranks: bool = False,
+    end_id: int | None = None,
+) -> EncodedGroup:
+    """A group with its reference response first. prompt: its text or its ids; end_id: as in `encode_response`.
+
+    With `reference_is_candidate` the reference has the best quality of the group (at least 1) in the alignment loss,
+    unless a candidate of the same text is there already. sft_positives: places in `group.candidates` of those that join the
+    VFT loss (RFT). With `use_ranks` the group's ranks stand for its qualities, and the reference has at least the rank of a
+    right response: it ties with the best. Raises DataError for an empty response and for a rank that is missing,
+    UsageError for a place where there is no candidate.
+    """
+    responses = [encode_candidate(tokenizer, candidate, end_id=end_id) for candidate in group.candidates]
+    values = group.ranks if use_ranks else group.qualities
+    qualities: list[float | None] = list(values)
+    in_sft = [False] * len(responses)
+    for place in sft_positives:
+        if not 0 <= place < len(responses):
+            raise UsageError(f"{group.problem.id}: sft_positives has {place}, expected a place among {len(responses)} candidates")
+        in_sft[place] = True
+    if reference is not None:
+        reference_ids = encode_response(tokenizer, reference, end_id=end_id)
+        joins = reference_is_candidate and reference_ids not in responses
+        best = max([BEST_RANK if use_ranks else 1.0, *values])
+        responses, qualities, in_sft = [reference_ids, *responses], [best if joins else None, *qualities], [True, *in_sft]
+    for index, ids in enumerate(responses):
+        if not ids:
+            raise DataError(f"{group.problem.id}: response {index} is empty; label the candidates again to leave it out")
+    indices = response_indices(group, reference)
+    return EncodedGroup(group.problem.id, _prompt_ids(tokenizer, prompt), responses, in_sft, qualities, indices=indices)
+
+
+def response_indices(group: Group, reference: str | None) -> list[int | None]:
+    """Which response stands where in an encoded group: the candidates' indices, before them None for the reference."""
+    return [*([] if reference is None else [None]), *(candidate.index for candidate in group.candidates)]
+
+
+def check_lengths(group: EncodedGroup, context: int) -> None:
+    """Raises DataError for a group without any response, and when a prompt with its longest response exceeds the context."""
+    if not group.response_ids:
+        raise DataError(f"{group.problem_id}: there is neither a reference nor a candidate to train on; leave the group out")
+    length = len(group.prompt_ids) + max((len(ids) for ids in group.response_ids), default=0)
+    if length > context:
+        raise DataError(
+            f"{group.problem_id}: prompt and response are {length:,} tokens, the model's context is {context:,}; "
+            "remove the problem, set task.skip_too_long=true, or use a model with a longer context"
+        )
+
+
+def too_long(
+    tokenizer: PreTrainedTokenizerBase, problem: Problem, prompt: str | Sequence[int], reference: str | None, context: int
+) -> str | None:
+    """Why a problem does not fit the context, or None: a prompt leaves room for a token, a reference fits whole."""
+    num_prompt = len(_prompt_ids(tokenizer, prompt))
+    if num_prompt >= context:
+        return f"{problem.id}: the question is {num_prompt:,} tokens, the model's context is {context:,}"
+    num_reference = len(encode_response(tokenizer, reference)) if reference else 0
+    if num_prompt + num_reference > context:
+        return f"{problem.id}: question and reference are {num_prompt + num_reference:,} tokens, the model's context is {context:,}"
+    return None

@@ -1,0 +1,387 @@
+"""The recipe: one strict, typed section a stage. Unknown keys and wrong values are errors that name file, key and remedy."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from aftune.common.errors import UsageError
+from aftune.common.yaml_text import parse_yaml, to_yaml
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+StopString = Annotated[str, Field(min_length=1)]
+
+
+def _expanded(path: Path) -> Path:
+    """With a home folder in place of `~`."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise PydanticCustomError("no_home", "there is no home folder for {path}", {"path": path.parts[0]}) from error
+
+
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(_expanded)]  # written as text
+
+
+class Harmless:
+    """Marks a setting whose change redoes no stage: it decides how fast something is computed, where, or in how much memory, and
+    changes results in their rounding at most; or it says where files are, whose content is compared instead."""
+
+
+HARMLESS = Harmless()
+
+
+class Section(BaseModel):
+    """Base of all sections: no unknown keys, no silent conversions of texts to numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ModelSection(Section):
+    """The base model: `bundled`, a local folder in Hugging Face format, or a Hub name.
+
+    With `precision` bfloat16, training computes in bfloat16 (weights stay float32) and sampling has bfloat16 weights; scores
+    of `evaluate` are always computed in float32. `auto` is bfloat16 where a short measured product says that it is faster, else
+    float32; a run keeps what it began with. `attention` is the implementation in transformers; auto leaves it to them.
+    save_dtype: the type of the weights in `model/` folders, from which later stages go on; auto is that of the base model.
+    """
+
+    name: Annotated[str, HARMLESS] = "bundled"  # its files, or the commit of the Hub, are compared
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"], HARMLESS] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], HARMLESS] = "auto"
+    save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    trust_remote_code: bool = False
+
+
+class Slices(Section):
+    """What of a task is used for what: splits or slices of them (`train[:1000]`, `test[50%:]`). options: what the task itself takes
+    (docs/tasks.md)."""
+
+    name: str = "arithmetic"
+    train: str = "train[:1000]"
+    validation: str = "validation[:300]"
+    test: str = "test[:600]"
+    options: dict[str, Any] = {}
+
+
+class PartSection(Slices):
+    """A task of a mixture; without `data` it reads the folder of the recipe."""
+
+    name: str
+    data: Annotated[FilePath | None, HARMLESS] = None
+
+
+class TaskSection(Slices):
+    """The questions. With `name: mixture` those of all `parts`; its own splits are then train, validation and test of all parts,
+    whole unless they are sliced here."""
+
+    skip_too_long: bool = False
+    parts: list[PartSection] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_mixture(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name") == "mixture":
+            return {split: split for split in ("train", "validation", "test")} | values
+        return values
+
+    @property
+    def title(self) -> str:
+        """What is asked, for headings."""
+        return " + ".join(part.name for part in self.parts) if self.parts else self.name
+
+
+class PromptSection(Section):
+    """How a question is asked: plain, in the form of Alpaca, or with the model's chat template.
+
+    system: the first paragraph, or the system message of a chat. instruction: what to do with the question. few_shot: so many
+    training problems with their references come first, fixed by the seed; they stay in training, where none shows itself.
+    """
+
+    style: Literal["plain", "alpaca", "chat"] = "plain"
+    system: str | None = None
+    instruction: str | None = None
+    few_shot: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainingSection(Section):
+    """What every training stage shares. `batch_size` is problems per optimizer step; `token_budget` is tokens in one forward and
+    backward pass: it sets the memory and changes no result."""
+
+    learning_rate: Positive = 2e-5
+    lr_schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup_fraction: Fraction = 0.03
+    num_epochs: Positive = 3.0
+    batch_size: Count = 16
+    token_budget: Annotated[Count, HARMLESS] = 4096
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Positive = 1.0
+    gradient_checkpointing: Annotated[bool, HARMLESS] = False
+
+
+class SftSection(TrainingSection):
+    """Vanilla fine-tuning (VFT). Validation accuracy is measured after each epoch, the best epoch's weights are kept, and
+    training ends after `patience` epochs without a better one."""
+
+    patience: Count | None = None
+
+
+class SamplingSection(Section):
+    """How responses are drawn. `batch_size` is sequences generated at once; files grow by eight times as many.
+
+    stop: texts that a response is cut before, beside the stop tokens; auto: what begins the next example of a prompt with examples.
+    """
+
+    num_candidates: Count = 6
+    temperature: Positive = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    max_new_tokens: Count = 192
+    stop: Literal["auto"] | list[StopString] = "auto"
+    batch_size: Annotated[Count, HARMLESS] = 256
+
+
+class ColumnsSection(Section):
+    """What an imported file calls things; formats that have no such thing do not look at it."""
+
+    problem_id: str = "problem_id"
+    question: str = "question"
+    text: str = "text"
+    index: str = "index"
+    finish_reason: str = "finish_reason"
+
+
+class ImportSection(Section):
+    """Candidates made elsewhere, used instead of sampling; `path` is a file, or a folder of them, here or in `data`."""
+
+    format: Literal["gsm8k_solutions", "zeroeval", "lm_eval", "openai_batch", "json_lines"]
+    path: Annotated[FilePath, HARMLESS]
+    columns: ColumnsSection = ColumnsSection()
+
+
+class LabelSection(Section):
+    """How candidates are judged. `strict` reads the format that was asked for, `flexible` the last statement of an answer."""
+
+    reading: Literal["strict", "flexible"] = "strict"
+
+
+class AlignSection(TrainingSection):
+    """Alignment fine-tuning: the VFT loss plus an alignment loss, AFT's or another method's, with or without constraint.
+
+    beta: nats per token, or auto: the quantile `auto_beta_quantile` of what negatives lie below their boundary's start under the
+    model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the task's own.
+    num_candidates: at most the first so many samples of a problem. sft_on: what the VFT loss is taken on: the reference, or also
+    the right candidates as RFT selects them, at most `max_positives` a problem. rrhf_length_normalisation, pro_eps and
+    sft_reduction: what the official codes of RRHF (`padded`) and PRO (1.0e-10, `token_sum`) do otherwise than their papers.
+    """
+
+    loss: Literal["aft", "rrhf", "pro", "dpo"] = "aft"
+    constraint: Literal["none", "detached", "boundary"] = "boundary"
+    beta: Positive | Literal["auto"] = 0.15
+    auto_beta_quantile: Fraction = 0.9
+    detach_boundary: bool = True
+    dpo_beta: Positive = 0.1
+    rrhf_length_normalisation: Literal["response", "padded"] = "response"
+    pro_eps: Annotated[float, Field(ge=0)] = 0.0
+    feedback: Literal["task", "binary", "ranking"] = "task"
+    num_candidates: Count | None = None
+    alignment_weight: Annotated[float, Field(ge=0)] = 1.0
+    sft_weight: Annotated[float, Field(ge=0)] = 1.0
+    sft_on: Literal["reference", "positives"] = "reference"
+    max_positives: Count | None = None
+    sft_reduction: Literal["token_mean", "token_sum"] = "token_mean"
+    start: Literal["vft", "base"] = "vft"
+    reference_is_candidate: bool = True
+
+    @model_validator(mode="after")
+    def _auto_beta_is_of_scores(self) -> "AlignSection":
+        if self.beta == "auto" and self.loss == "dpo" and self.constraint == "boundary":
+            raise ValueError("beta: auto is in nats per token, and dpo's boundary is in nats of whole responses; give a number")
+        return self
+
+
+class ControlSection(Section):
+    """The control: VFT goes on from where `align` starts, on the same problems; for as many optimizer steps as `align` takes,
+    or for as many trained tokens."""
+
+    enabled: bool = True
+    match: Literal["steps", "compute"] = "steps"
+
+
+class EvaluateSection(SamplingSection):
+    """Greedy task accuracy, and assessment accuracy on `num_candidates` a problem sampled from the VFT model.
+
+    num_votes: responses a problem sampled from each model itself, for voting and pass@k; 0 for none.
+    """
+
+    num_candidates: Annotated[int, Field(ge=2)] = 8
+    num_votes: Annotated[int, Field(ge=0)] = 0
+
+
+class CompareSection(Section):
+    """What `aftune compare` compares: methods by name, with settings of `align` after colons (`aft-bc:beta=0.3`), each over
+    `num_seeds` seeds from `seed` on. jobs: runs at a time, each with its share of the cores."""
+
+    methods: list[str] = ["vft", "vft-steps", "rft", "rrhf", "pro", "dpo", "aft", "aft-dc", "aft-bc"]
+    num_seeds: Count = 1
+    jobs: Count = 1
+
+
+class ReportSection(Section):
+    """The page: how many groups to show in full."""
+
+    num_groups: Annotated[int, Field(ge=0)] = 20
+
+
+class Recipe(Section):
+    """Everything that a run depends on. rounds: how often sample, label and align are done, each from the latest model."""
+
+    run_dir: FilePath
+    seed: Annotated[int, Field(ge=0)] = 0
+    rounds: Count = 1
+    data: Annotated[FilePath | None, HARMLESS] = None
+    model: ModelSection = ModelSection()
+    task: TaskSection = TaskSection()
+    prompt: PromptSection = PromptSection()
+    candidates: ImportSection | None = None
+    sft: SftSection = SftSection()
+    sample: SamplingSection = SamplingSection()
+    label: LabelSection = LabelSection()
+    align: AlignSection = AlignSection()
+    control: ControlSection = ControlSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    report: ReportSection = ReportSection()
+    compare: CompareSection = CompareSection()
+
+    def to_yaml(self) -> str:
+        return to_yaml(self.model_dump(mode="json"))
+
+
+def bundled_recipe(name: str) -> Path:
+    """A recipe that came with the package; in a source checkout, that of the top-level folder."""
+    installed = Path(__file__).parents[1] / "recipes" / name
+    return installed if installed.exists() else Path(__file__).parents[3] / "recipes" / name
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe file with `section.key=value` overrides applied.
+
+    Raises UsageError that names the file or the override, the key, what is allowed, and the nearest valid key.
+    """
+    path = path.expanduser()
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such recipe file; the ready ones are in recipes/") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a text file ({error})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}); correct this line") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected keys and values, found {type(values).__name__}; see recipes/quickstart.yaml")
+    return recipe_from(values, overrides, str(path))
+
+
+def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) -> Recipe:
+    """A recipe of these values (which it changes) with `section.key=value` overrides applied; raises UsageError, its message
+    starting with `place` or the override."""
+    sources = {override.partition("=")[0]: override for override in overrides}
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_explain_all(error, place, sources)) from error
+
+
+def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:
+    """A copy with `section.key` set to other values; raises UsageError that starts with `place` for one that does not fit."""
+    values = recipe.model_dump(mode="json")
+    for key, value in settings.items():
+        _set(values, key.split("."), value, key)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_explain_all(error, place, {})) from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"{override!r} is not an override; write section.key=value, for example align.beta=0.2")
+    try:
+        value = parse_yaml(text)
+    except yaml.YAMLError as error:
+        why = getattr(error, "problem", None) or error
+        raise UsageError(f"{override!r}: the value is not valid YAML ({why}); put it in quotes") from error
+    _set(values, parts, value, override)
+
+
+def _set(values: dict[str, Any], parts: Sequence[str], value: Any, override: str) -> None:
+    for part in parts[:-1]:
+        if not isinstance(values.setdefault(part, {}), dict):
+            raise UsageError(f"{override!r}: {part} is a single value, it has no keys below it")
+        values = values[part]
+    values[parts[-1]] = value
+
+
+def _explain_all(error: ValidationError, place: str, sources: dict[str, str]) -> str:
+    """One sentence for each key; one that may be of several types has an error for each of them."""
+    by_key: dict[str, list[Any]] = {}
+    for item in error.errors():
+        by_key.setdefault(".".join(_key(item)), []).append(item)
+    return "; ".join(_explain(items, place, sources) for items in by_key.values())
+
+
+def _key(error: Any) -> list[str]:
+    """Where an error is, without the names of types that pydantic adds."""
+    location = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        return location
+    return [part for place, part in enumerate(location) if place == 0 or part.isdigit() or part in _keys_at(location[:place])]
+
+
+def _explain(errors: list[Any], path: str, sources: dict[str, str]) -> str:
+    error, location = errors[0], _key(errors[0])
+    key = ".".join(location)
+    at = f"{key}."
+    override = next((text for name, text in sources.items() if f"{name}.".startswith(at) or at.startswith(f"{name}.")), None)
+    place = f"override {override!r}" if override else path
+    if error["type"] == "extra_forbidden":
+        allowed = sorted(_keys_at(location[:-1]))
+        near = difflib.get_close_matches(location[-1], allowed, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{place}: unknown key {key!r}; {hint}allowed here: {', '.join(allowed)}"
+    if error["type"] == "missing":
+        return f"{place}: key {key!r} is missing; add it"
+    if error["type"] == "value_error":  # of a whole section: the message names the key
+        return f"{place}: {key}.{error['ctx']['error']}"
+    hint = " (put it in quotes)" if error["type"] == "string_type" and isinstance(error["input"], int | float) else ""
+    wanted = ", or ".join(f"{item['msg'][0].lower()}{item['msg'][1:]}" for item in errors)
+    return f"{place}: {key} is {error['input']!r}: {wanted}{hint}"
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    section: Any = Recipe
+    for part in location:
+        if part.isdigit():  # a place in a list
+            continue
+        section = section_in(section.model_fields[part].annotation)
+        if section is None:
+            return []
+    return list(section.model_fields)
+
+
+def section_in(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, by itself, in a list, or where it is not None."""
+    return next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")), None)

@@ -1,0 +1,44 @@
+"""Puts the page of a run together."""
+
+from aftune.recipe.names import method_name, model_names, start_name
+from aftune.reporting.run import facts, plots
+from aftune.reporting.run import result_tables as results
+from aftune.reporting.run.data import ReportData
+from aftune.reporting.run.label_tables import labelling_tables
+from aftune.reporting.run.reading import groups_to_read
+from aftune.reporting.templates import render
+
+_LEFT_OUT_SHOWN = 20
+
+
+def render_page(data: ReportData) -> str:
+    """The whole page as HTML text."""
+    return render(
+        "run/page.html.j2",
+        title=f"{data.recipe.task.title}, {facts.model_name(data.recipe.model.name)}",
+        lead=results.lead(data),
+        facts=facts.facts(data),
+        stage_times=facts.stage_times(data),
+        recipe_yaml=data.recipe.to_yaml(),
+        results=results.result_rows(data),
+        num_problems=max((result["num_problems"] for result in data.metrics["results"].values()), default=0),
+        num_assessed=max((result.get("num_assessed_problems", 0) for result in data.metrics["results"].values()), default=0),
+        models_note=facts.models_note(data),
+        method=method_name(data.recipe.align),
+        start=model_names([start_name(data.recipe)], data.recipe)[0].label,
+        comparisons=results.comparisons(data),
+        tasks=results.task_tables(data),
+        operations=results.operations_table(data),
+        operations_figure=plots.operations_figure(data),
+        result_figures=plots.result_figures(data),
+        labelling=labelling_tables(data.summary("label")),
+        left_out=data.left_out[:_LEFT_OUT_SHOWN],
+        num_left_out=len(data.left_out),
+        score_figures=plots.score_figures(data),
+        warnings=data.warnings,
+        vft_figures=plots.vft_figures(data),
+        alignment_figures=plots.alignment_figures(data),
+        groups=groups_to_read(data),
+        num_groups=len(data.groups),
+        imported=data.recipe.candidates is not None,
+    )

@@ -1,0 +1,127 @@
+"""Groups to read: a fixed choice over the test set, each candidate with its verdict and its scores before and after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aftune.evaluation.assessment import assessment_accuracy
+from aftune.recipe.names import start_name
+from aftune.records import Feedback, Group
+from aftune.reporting.formatting import percent, score, visible
+from aftune.reporting.run.data import ReportData
+
+AFTER = "aligned"
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class CandidateToRead:
+    """A candidate with its verdict in words. `rank_before` and `rank_after` count from 1, the best score first."""
+
+    text: str
+    verdict: str  # right, wrong or other
+    detail: str
+    score_before: str
+    score_after: str
+    change: str
+    rises: bool
+    rank_before: int
+    rank_after: int
+
+
+@dataclass(frozen=True)
+class GroupToRead:
+    """A group; `in_order` says which share of its pairs is in order, where it has pairs."""
+
+    problem_id: str
+    question: str
+    options: list[str]
+    gold_answer: str
+    reference: str | None
+    counts: str
+    in_order: str
+    candidates: list[CandidateToRead]
+
+
+def groups_to_read(data: ReportData) -> list[GroupToRead]:
+    start = start_name(data.recipe)
+    if not {start, AFTER} <= data.scores.keys():
+        return []
+    places = choose(data.groups, data.recipe.report.num_groups)
+    before, after = data.scores[start], data.scores[AFTER]
+    return [_group(data.groups[place], before[place].scores, after[place].scores) for place in places]
+
+
+def choose(groups: Sequence[Group], number: int) -> list[int]:
+    """Places of the groups to read: mixed ones spread evenly, then others that have candidates; in the order of the test set."""
+    mixed: list[int] = []
+    others: list[int] = []
+    for place, group in enumerate(groups):
+        if group.candidates:
+            (mixed if group.has_pairs else others).append(place)
+    chosen = _spread(mixed, number)
+    return sorted(chosen + _spread(others, number - len(chosen)))
+
+
+def _spread(items: Sequence[Item], number: int) -> list[Item]:
+    """`number` items, or all where there are fewer, at even distances."""
+    number = min(number, len(items))
+    return [items[(2 * place + 1) * len(items) // (2 * number)] for place in range(number)]
+
+
+def _group(group: Group, before: Sequence[float], after: Sequence[float]) -> GroupToRead:
+    problem = group.problem
+    ranks_before, ranks_after = _ranks(before), _ranks(after)
+    order = sorted(range(len(group.candidates)), key=lambda place: ranks_after[place])
+    return GroupToRead(
+        problem_id=problem.id,
+        question=visible(problem.question),
+        options=[visible(option) for option in problem.options or ()],
+        gold_answer=visible(problem.gold_answer),
+        reference=None if problem.rationale is None else visible(problem.rationale),
+        counts=_counts(group),
+        in_order=_in_order(group, before, after),
+        candidates=[
+            CandidateToRead(
+                text=visible(group.candidates[place].text),
+                verdict=_verdict(group.feedback[place]),
+                detail=_detail(group.feedback[place]),
+                score_before=score(before[place]),
+                score_after=score(after[place]),
+                change=score(after[place] - before[place], sign=True),
+                rises=after[place] >= before[place],
+                rank_before=ranks_before[place],
+                rank_after=ranks_after[place],
+            )
+            for place in order
+        ],
+    )
+
+
+def _ranks(scores: Sequence[float]) -> list[int]:
+    order = sorted(range(len(scores)), key=lambda place: -scores[place])
+    return [order.index(place) + 1 for place in range(len(scores))]
+
+
+def _verdict(feedback: Feedback) -> str:
+    return {1.0: "right", 0.0: "wrong"}.get(feedback.quality, "other")
+
+
+def _detail(feedback: Feedback) -> str:
+    """The answer that was read and the reason; the quality where it is a ranking number."""
+    quality = f"quality {feedback.quality:g}, " if _verdict(feedback) == "other" else ""
+    answer = "" if feedback.answer is None else f"answer {visible(feedback.answer)}, "
+    return f"{quality}{answer}{feedback.reason}"
+
+
+def _counts(group: Group) -> str:
+    verdicts = [_verdict(feedback) for feedback in group.feedback]
+    if "other" in verdicts:
+        return f"{len(verdicts)} candidates"
+    return f"{verdicts.count('right')} right, {verdicts.count('wrong')} wrong"
+
+
+def _in_order(group: Group, before: Sequence[float], after: Sequence[float]) -> str:
+    shares = assessment_accuracy(before, group.qualities), assessment_accuracy(after, group.qualities)
+    return "" if None in shares else f"pairs in order {percent(shares[0])} → {percent(shares[1])}"

@@ -1,0 +1,141 @@
+"""The headline: accuracy and assessment accuracy of each model, and what can be told between them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aftune.recipe.names import ModelName, method_name, model_names, start_name
+from aftune.reporting.formatting import MISSING, count, evidence, number, percent, percent_interval, points, score
+from aftune.reporting.run.data import ReportData
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One model in the headline table; intervals are empty where there is none."""
+
+    name: ModelName
+    accuracy: str
+    accuracy_interval: str
+    assessment: str
+    assessment_interval: str
+    score_right: str
+    score_wrong: str
+    truncated: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The aligned model against another one, in words; `told` is 1 above, -1 below, 0 no difference can be told."""
+
+    other: ModelName
+    told: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A metric by kinds of problems: `rows` has a model and one text for each of `columns`; `corner` says what is in it."""
+
+    corner: str
+    columns: list[str]
+    rows: list[tuple[ModelName, list[str]]]
+
+
+def lead(data: ReportData) -> str:
+    """What happened, in one sentence: before and after alignment, or what stood in its place."""
+    align = data.recipe.align
+    (start,) = model_names([start_name(data.recipe)], data.recipe)
+    before, after = data.metrics["results"].get(start.key), data.metrics["results"].get("aligned")
+    if before is None or after is None:
+        return ""
+    what = "alignment" if align.alignment_weight else method_name(align)
+    text = f"Accuracy {percent(before['accuracy'])} before {what} ({start.label}), {percent(after['accuracy'])} after"
+    assessed = before.get("assessment_accuracy"), after.get("assessment_accuracy")
+    if None in assessed:
+        return f"{text}."
+    return f"{text}; assessment accuracy {percent(assessed[0])} before, {percent(assessed[1])} after."
+
+
+def result_rows(data: ReportData) -> list[ResultRow]:
+    results = data.metrics["results"]
+    return [_row(name, results[name.key]) for name in model_names(results, data.recipe)]
+
+
+def _row(name: ModelName, result: Mapping[str, Any]) -> ResultRow:
+    truncated = result.get("num_truncated")
+    return ResultRow(
+        name=name,
+        accuracy=percent(result["accuracy"]),
+        accuracy_interval=percent_interval(result.get("accuracy_ci95")),
+        assessment=percent(result.get("assessment_accuracy")),
+        assessment_interval=percent_interval(result.get("assessment_accuracy_ci95")),
+        score_right=score(result.get("score_positive")),
+        score_wrong=score(result.get("score_negative")),
+        truncated=MISSING if truncated is None else f"{count(truncated)} of {count(result['num_problems'])}",
+    )
+
+
+def comparisons(data: ReportData) -> list[Comparison]:
+    """The aligned model minus each of the others, the closest rivals first."""
+    found = data.metrics.get("comparisons", {})
+    keys = [key.removeprefix("aligned_vs_") for key in found]
+    ours = method_name(data.recipe.align)
+    return [_comparison(ours, name, found[f"aligned_vs_{name.key}"]) for name in reversed(model_names(keys, data.recipe))]
+
+
+def _comparison(ours: str, other: ModelName, values: Mapping[str, Any]) -> Comparison:
+    difference, (low, high), p = values["difference"], values["ci95"], values["p_value"]
+    told = 1 if low > 0 else -1 if high < 0 else 0
+    interval = evidence(percent_interval((low, high)), p)
+    if told == 0:
+        measured = f"{number(100 * difference, 1, sign=True)} points measured"
+        sentence = f"No difference between {ours} and {other.phrase} can be told: {measured} ({interval})."
+    else:
+        side = "above" if told > 0 else "below"
+        sentence = f"{ours} is {points(difference)} {side} {other.phrase} ({interval})."
+        if p > 0.05:
+            sentence += " The interval and the test disagree: a borderline case."
+    return Comparison(other, told, sentence)
+
+
+def operations_table(data: ReportData) -> Breakdown | None:
+    """None where the task does not count operations."""
+    tables = {key: result.get("accuracy_by_num_operations") or {} for key, result in data.metrics["results"].items()}
+    keys = operation_keys(tables)
+    if not keys:
+        return None
+    sizes = Counter(str(group.problem.metadata.get("num_operations")) for group in data.groups)
+    return _breakdown("Operations", tables, keys, sizes, data)
+
+
+def task_tables(data: ReportData) -> list[Breakdown]:
+    """Accuracy and assessment accuracy by task; none where there is one task."""
+    results = data.metrics["results"]
+    found = []
+    for corner, metric, sizes in (
+        ("Accuracy", "accuracy_by_task", "num_problems_by_task"),
+        ("Assessment accuracy", "assessment_accuracy_by_task", "num_assessed_problems_by_task"),
+    ):
+        tables = {key: result[metric] for key, result in results.items() if metric in result}
+        if tables:
+            first = next(key for key in results if key in tables)
+            found.append(_breakdown(corner, tables, sorted(tables[first]), results[first].get(sizes, {}), data))
+    return found
+
+
+def _breakdown(
+    corner: str,
+    tables: Mapping[str, Mapping[str, float | None]],
+    keys: Sequence[str],
+    sizes: Mapping[str, int],
+    data: ReportData,
+) -> Breakdown:
+    columns = [f"{key} (n = {count(sizes[key])})" if sizes.get(key) else key for key in keys]
+    names = model_names(tables, data.recipe)
+    return Breakdown(corner, columns, [(name, [percent(tables[name.key].get(key)) for key in keys]) for name in names])
+
+
+def operation_keys(tables: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Numbers of operations in ascending order; JSON has made texts of them."""
+    return sorted({key for table in tables.values() for key in table}, key=lambda key: (len(key), key))

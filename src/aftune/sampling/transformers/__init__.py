@@ -1,0 +1,1 @@
+"""The default engine: transformers models in this process. May import models."""

@@ -1,0 +1,200 @@
+"""The decoding loop: each prompt is prefilled once, finished rows leave the batch, and waiting requests take their places."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from aftune.models.kernels.single_query import fast_single_steps
+from aftune.sampling.interface import Request, SamplingSettings
+from aftune.sampling.transformers.cache import SPARE, STEP, SlotCache
+from aftune.sampling.transformers.next_token import TokenChoice
+from aftune.sampling.transformers.rows import Row, add_tokens, uniform_numbers
+from aftune.sampling.transformers.stops import Stops
+
+PREFILL_TOKENS = 8192  # at most in one forward pass, unless a single prompt is longer: bounds memory
+REFILL_SHARE = 8  # waiting requests come in when an eighth of the slots is free: prefills of a few tokens are wasteful
+
+
+def unsupported(model: PreTrainedModel, longest: int) -> str | None:
+    """Why the loop cannot run a model on sequences of up to `longest` tokens, or None: it can."""
+    config = model.config.get_text_config(decoder=True)
+    if config._attn_implementation not in ("eager", "sdpa"):
+        return f"attention {config._attn_implementation!r} takes no mask of our own"
+    parameters = inspect.signature(type(model).forward).parameters
+    if not model._supports_attention_backend or not {"position_ids", "logits_to_keep"} <= parameters.keys():
+        return "it does not take positions and masks for each row"
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if model._is_stateful or not kinds <= {"full_attention", "sliding_attention", "chunked_attention"}:
+        return "it keeps a state other than keys and values"
+    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    in_use = getattr(config, "use_sliding_window", True) and kinds != {"full_attention"}
+    if in_use and any(window is not None and window < longest for window in windows):
+        return f"its attention window is shorter than {longest} tokens"
+    return None
+
+
+class DecodingLoop:
+    """One run over requests, with `num_slots` rows at most in a step.
+
+    All rows of the cache end at the same column, so a row is known by the column it starts at, and its next position is the
+    difference. Rows 0 to len(rows) - 1 of every tensor are in use. Rows that have finished stay until enough have, or until the
+    end: they cost a little work and nothing of theirs is kept.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        requests: Sequence[Request],
+        room: Sequence[int],
+        settings: SamplingSettings,
+        stops: Stops,
+        num_slots: int,
+    ) -> None:
+        """`room[i]` is how many tokens request i may have, its stop token included."""
+        self.model = model
+        self.requests = requests
+        self.room = room
+        self.choose = TokenChoice(settings)
+        self.stops = stops
+        self.num_slots = min(num_slots, len(requests))
+        self.last_position = max(len(request.prompt) + tokens for request, tokens in zip(requests, room, strict=True)) - 1
+        self.device = model.device
+        self.cache = SlotCache()
+        self.rows: list[Row] = []
+        self.start_N = torch.zeros(self.num_slots, dtype=torch.long, device=self.device)
+        self.last_N = torch.zeros_like(self.start_N)
+
+    def run(self) -> Iterator[tuple[int, list[int], bool]]:
+        """`(index of the request, token ids, whether a stop token followed)`, each when it is finished.
+
+        Raises DataError where the logits of a row are not finite.
+        """
+        waiting = self._groups()
+        while waiting or self.rows:
+            num_live = sum(not row.done for row in self.rows)
+            free = self.num_slots - num_live
+            if waiting and free >= max(len(waiting[-1]), self.num_slots // REFILL_SHARE):
+                yield from self._drop()
+                self._refill(waiting)
+            elif not waiting and (len(self.rows) - num_live) * 16 >= len(self.rows):
+                yield from self._drop()
+            if num_live:
+                self._step(bool(waiting))
+
+    def _groups(self) -> list[list[int]]:
+        """Indices of requests that share a prompt and stand next to each other, at most `num_slots` each; the last is next."""
+        groups = []
+        for _, members in groupby(range(len(self.requests)), key=lambda index: self.requests[index].prompt):
+            indices = list(members)
+            groups += [indices[start : start + self.num_slots] for start in range(0, len(indices), self.num_slots)]
+        return groups[::-1]
+
+    def _refill(self, waiting: list[list[int]]) -> None:
+        """Fills the free slots with whole groups, in as few forward passes as memory allows."""
+        free = self.num_slots - len(self.rows)
+        taken: list[list[int]] = []
+        longest = 0
+        while waiting and free >= len(waiting[-1]):
+            length = len(self.requests[waiting[-1][0]].prompt)
+            if taken and max(longest, length) * (len(taken) + 1) > PREFILL_TOKENS:
+                self._admit(taken)
+                taken, longest = [], 0
+            longest = max(longest, length)
+            taken.append(waiting.pop())
+            free -= len(taken[-1])
+        if taken:
+            self._admit(taken)
+
+    def _admit(self, groups: list[list[int]]) -> None:
+        """Prefills one prompt a group, and adds a row for each of its requests with its first token."""
+        prompts = [self.requests[group[0]].prompt for group in groups]
+        lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
+        longest = int(lengths_P.max())
+        prefilled = DynamicCache()
+        logits_P_V = self._prefill(prompts, lengths_P, longest, prefilled)
+        if longest > self.cache.column:
+            self._lay_out(longest, self._num_kept(), self.num_slots)
+        source_N = torch.tensor([i for i, group in enumerate(groups) for _ in group], device=self.device)
+        self.cache.append(prefilled, source_N, self.num_slots)
+
+        admitted = [Row(index, self.requests[index], self.room[index]) for group in groups for index in group]
+        rows = slice(len(self.rows), len(self.rows) + len(admitted))
+        self.rows += admitted
+        self.start_N[rows] = self.cache.column - lengths_P[source_N]
+        self._take(logits_P_V[source_N], rows)
+
+    def _prefill(self, prompts: list[list[int]], lengths_P: Tensor, longest: int, cache: DynamicCache) -> Tensor:
+        """Logits after each prompt, [P, V]; prompts are padded on the left with a token that no other looks at."""
+        padded = [[0] * (longest - len(prompt)) + prompt for prompt in prompts]
+        column_T = torch.arange(longest, device=self.device)
+        start_P1 = longest - lengths_P[:, None]
+        visible_P_T_T = (column_T <= column_T[:, None]) & (column_T >= start_P1[:, :, None])
+        # Padding looks at itself: a row of the softmax must not be empty.
+        visible_P_T_T |= torch.eye(longest, dtype=torch.bool, device=self.device)
+        return self._forward(
+            torch.tensor(padded, device=self.device), (column_T - start_P1).clamp(min=0), visible_P_T_T[:, None], cache
+        )
+
+    def _step(self, is_refilled: bool) -> None:
+        """One more token for each row."""
+        rows = slice(0, len(self.rows))
+        kept = self._num_kept()
+        if self.cache.column == self.cache.width or kept + SPARE + 2 * STEP <= self.cache.width:
+            self._lay_out(kept, kept, self.num_slots if is_refilled else rows.stop)
+        column_W = torch.arange(self.cache.width, device=self.device)
+        visible_N_W = (column_W >= self.start_N[rows, None]) & (column_W <= self.cache.column)
+        # Finished rows may have come to the end of the context, where learned positions end too.
+        position_N1 = (self.cache.column - self.start_N[rows])[:, None].clamp(max=self.last_position)
+        with fast_single_steps(self.model):
+            logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], self.cache)
+        self.cache.column += 1
+        self._take(logits_N_V, rows)
+
+    def _forward(self, ids_N_T: Tensor, position_N_T: Tensor, visible_N1_T_T: Tensor, cache: Any) -> Tensor:
+        mask = visible_N1_T_T
+        if self.model.config.get_text_config(decoder=True)._attn_implementation != "sdpa":  # the others add it to the scores
+            lowest = torch.finfo(self.model.dtype).min
+            mask = torch.zeros_like(visible_N1_T_T, dtype=self.model.dtype).masked_fill_(~visible_N1_T_T, lowest)
+        logits: Tensor = self.model(
+            input_ids=ids_N_T,
+            position_ids=position_N_T,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+        return logits[:, -1]
+
+    def _take(self, logits_N_V: Tensor, rows: slice) -> None:
+        """Chooses the rows' next tokens."""
+        taken = self.rows[rows]
+        token_N = self.choose(logits_N_V, uniform_numbers(taken, self.device))
+        self.last_N[rows] = token_N.clamp(min=0)
+        add_tokens(taken, token_N, self.stops, self.model)
+
+    def _num_kept(self) -> int:
+        """Columns of the longest row."""
+        return self.cache.column - int(self.start_N[: len(self.rows)].min()) if self.rows else 0
+
+    def _lay_out(self, length: int, kept: int, num_slots: int) -> None:
+        self.start_N[: len(self.rows)] += self.cache.lay_out(length, kept, num_slots)
+
+    def _drop(self) -> Iterator[tuple[int, list[int], bool]]:
+        """Gives the finished rows, and closes their gaps with the last rows."""
+        finished = [row for row in self.rows if row.done]
+        num_live = len(self.rows) - len(finished)
+        target = [place for place, row in enumerate(self.rows[:num_live]) if row.done]
+        source = [place for place, row in enumerate(self.rows) if place >= num_live and not row.done]
+        target_N, source_N = (torch.tensor(places, dtype=torch.long, device=self.device) for places in (target, source))
+        self.cache.move(source_N, target_N, num_live)
+        for tensor in (self.start_N, self.last_N):
+            tensor[target_N] = tensor[source_N]
+        for to, place in zip(target, source, strict=True):
+            self.rows[to] = self.rows[place]
+        del self.rows[num_live:]
+        yield from ((row.index, row.ids, row.stopped) for row in finished)

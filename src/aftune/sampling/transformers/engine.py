@@ -1,0 +1,47 @@
+"""The default engine: any causal language model of transformers, on whatever device it is on."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from aftune.models.loading import context_length, stop_token_ids
+from aftune.sampling.interface import Completion, Request, SamplingSettings
+from aftune.sampling.transformers.decoding import DecodingLoop, unsupported
+from aftune.sampling.transformers.stops import stops_of
+from aftune.sampling.transformers.whole_batches import generate_whole
+
+
+class TransformersEngine:
+    """Decodes at most `batch_size` sequences at once. Of the model's generation configuration only the stop tokens count."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 256) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.stop_ids = stop_token_ids(model, tokenizer)
+
+    @torch.inference_mode()
+    def complete(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
+        """`(index of the request, completion)` as they finish; each is cut where the model's context ends."""
+        if not requests:
+            return
+        context = context_length(self.model.config)
+        room = [max(1, min(settings.max_new_tokens, context - len(request.prompt))) for request in requests]
+        longest = max(len(request.prompt) + tokens for request, tokens in zip(requests, room, strict=True))
+        stops = stops_of(self.tokenizer, self.stop_ids, settings.stop)
+        arguments = (self.model, requests, room, settings, stops, self.batch_size)
+        reason = unsupported(self.model, longest)
+        if reason is None:
+            finished = DecodingLoop(*arguments).run()
+        else:
+            warnings.warn(f"sampling goes the slow way, whole batches: {reason}", stacklevel=2)
+            finished = generate_whole(*arguments)
+        for index, token_ids, stopped in finished:
+            cut = stops.strings.cut(token_ids) if stops.strings else None
+            if cut:
+                yield index, Completion(*cut, "stop")
+            else:
+                text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+                yield index, Completion(token_ids, text, "stop" if stopped else "length")

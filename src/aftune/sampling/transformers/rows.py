@@ -1,0 +1,67 @@
+"""The requests that are being decoded: their tokens so far, and what ends them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from aftune.common.errors import DataError
+from aftune.sampling.interface import Request
+from aftune.sampling.transformers.next_token import NOT_FINITE
+from aftune.sampling.transformers.stops import Stops
+
+
+@dataclass
+class Row:
+    """Request number `index`, which may have `room` tokens, its stop token included. ids: its tokens, without a stop token;
+    stopped: whether one followed."""
+
+    index: int
+    request: Request
+    room: int
+    ids: list[int] = field(default_factory=list)
+    done: bool = False
+    stopped: bool = False
+
+    @cached_property
+    def stream(self) -> np.random.Generator:
+        return np.random.default_rng(self.request.seed)
+
+    def add(self, token: int, stops: Stops) -> None:
+        if token in stops.token_ids:
+            self.done = self.stopped = True
+        else:
+            self.ids.append(token)
+            self.done = len(self.ids) >= self.room or stops.just_ended(self.ids)
+
+
+def uniform_numbers(rows: Sequence[Row], device: torch.device) -> Tensor:
+    """The next number in [0, 1) of each row's stream, float64 [N] where the device has it."""
+    numbers = [row.stream.random() for row in rows]
+    return torch.tensor(numbers, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+
+
+def add_tokens(rows: Sequence[Row], token_N: Tensor, stops: Stops, model: PreTrainedModel) -> None:
+    """Gives each row that is not done its next token; raises DataError for one of whose logits some are not finite."""
+    for row, token in zip(rows, token_N.tolist(), strict=True):
+        if row.done:
+            continue
+        if token == NOT_FINITE:
+            raise _not_finite(row, model)
+        row.add(token, stops)
+
+
+def _not_finite(row: Row, model: PreTrainedModel) -> DataError:
+    name = model.config.name_or_path or type(model).__name__
+    bad = next((name for name, weight in model.named_parameters() if not weight.isfinite().all()), None)
+    found = f"{row.request.name}: the logits of model {name} are not finite after {len(row.ids)} tokens of the response"
+    if bad is not None:
+        return DataError(
+            f"{found}, because its weights are not ({bad}); train it again with a lower learning rate, or get the model anew"
+        )
+    precision = str(model.dtype).removeprefix("torch.")
+    return DataError(f"{found}, although its weights are, in {precision}; set model.precision=float32 or model.attention=eager")

@@ -1,0 +1,98 @@
+"""Whole batches through `transformers.generate`: slower, for models whose caches and masks the decoding loop cannot handle."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from aftune.sampling.interface import Request, SamplingSettings
+from aftune.sampling.transformers.next_token import TokenChoice
+from aftune.sampling.transformers.rows import Row, add_tokens, uniform_numbers
+from aftune.sampling.transformers.stops import Stops
+
+
+class OwnChoice(LogitsProcessor):
+    """Chooses the rows' next tokens, and sets all others to -inf, so that greedy decoding takes them.
+
+    `generate` has one random state for a whole batch; this makes a completion depend on its own seed only.
+    """
+
+    def __init__(self, model: PreTrainedModel, rows: Sequence[Row], settings: SamplingSettings, stops: Stops) -> None:
+        self.model = model
+        self.rows = rows
+        self.choose = TokenChoice(settings)
+        self.stops = stops
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        token_N = self.choose(scores, uniform_numbers(self.rows, scores.device))
+        add_tokens(self.rows, token_N, self.stops, self.model)
+        return torch.full_like(scores, -torch.inf).scatter(1, token_N[:, None].clamp(min=0), 0.0)
+
+
+class AllDone(StoppingCriteria):
+    """Which rows are done."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
+        return torch.tensor([row.done for row in self.rows], device=input_ids.device)
+
+
+def generate_whole(
+    model: PreTrainedModel,
+    requests: Sequence[Request],
+    room: Sequence[int],
+    settings: SamplingSettings,
+    stops: Stops,
+    batch_size: int,
+) -> Iterator[tuple[int, list[int], bool]]:
+    """`(index of the request, token ids, whether a stop token followed)`; `room[i]` as in the decoding loop."""
+    for start in range(0, len(requests), batch_size):
+        waiting = list(range(start, min(start + batch_size, len(requests))))
+        while waiting:
+            rows = [Row(index, requests[index], room[index]) for index in waiting]
+            _generate(model, rows, settings, stops)
+            # What the batch's longest prompt cuts short is made again without it: a completion depends on its own prompt only.
+            waiting = [row.index for row in rows if not row.done]
+            yield from ((row.index, row.ids, row.stopped) for row in rows if row.done)
+
+
+def _generate(model: PreTrainedModel, rows: Sequence[Row], settings: SamplingSettings, stops: Stops) -> None:
+    """Fills the rows, as far as all have room. Prompts are padded on the left; padding is masked, so any id serves."""
+    prompts = [row.request.prompt for row in rows]
+    longest = max(map(len, prompts))
+    ids_N_T = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask_N_T = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    with _own_settings(model):
+        model.generate(
+            input_ids=ids_N_T.to(model.device),
+            attention_mask=mask_N_T.to(model.device),
+            max_new_tokens=min(row.room for row in rows),
+            do_sample=False,
+            use_cache=True,
+            logits_processor=LogitsProcessorList([OwnChoice(model, rows, settings, stops)]),
+            stopping_criteria=StoppingCriteriaList([AllDone(rows)]),
+        )
+
+
+@contextmanager
+def _own_settings(model: PreTrainedModel) -> Iterator[None]:
+    """Within the block a model has no generation configuration of its own: penalties, forbidden and forced tokens and the like
+    that stand in it are not the policy's distribution, and `generate` takes them wherever nothing else is said."""
+    before = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = before

@@ -1,0 +1,128 @@
+"""Log-probabilities in chunks against the formula on the whole matrix of logits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from aftune.models.kernels import chunked_head as head
+from aftune.models.kernels.chunked_head import chunked_logprobs, replaced_head
+
+
+@pytest.fixture(params=[1, 60, 2**24])
+def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 tokens a chunk (the least), 60 // 3 = 20 of 3 words, and all at once."""
+    monkeypatch.setattr(head, "CHUNK_ELEMENTS", request.param)
+
+
+def made(num_tokens: int, num_words: int, dtype: torch.dtype = torch.float64, width: int = 5) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(num_tokens + num_words)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+
+    targets = torch.randint(num_words, (num_tokens,), generator=generator)
+    return draw(num_tokens, width), draw(num_words, width), draw(num_words), targets
+
+
+def plain(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    return torch.nn.functional.linear(hidden, weight, bias).log_softmax(-1)[torch.arange(len(targets)), targets]
+
+
+def test_by_hand() -> None:
+    """hidden 1, weights 0 and ln 3: logits 0 and ln 3, probabilities 1/4 and 3/4."""
+    weight = torch.tensor([[0.0], [3.0]]).log1p().mul(torch.tensor([[1.0], [0.0]]))
+    weight[1] = torch.tensor(3.0).log()
+    logprobs = chunked_logprobs(torch.ones(2, 1), weight, None, torch.tensor([0, 1]))
+    assert logprobs.exp().tolist() == pytest.approx([0.25, 0.75])
+
+
+@pytest.mark.usefixtures("_chunks")
+@pytest.mark.parametrize(("num_tokens", "num_words"), [(1, 3), (16, 3), (17, 3), (50, 7), (33, 1)])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_values_and_gradients_equal_the_whole_matrix(num_tokens: int, num_words: int, with_bias: bool) -> None:
+    hidden, weight, bias, targets = made(num_tokens, num_words)
+    inputs = [hidden, weight, *([bias] if with_bias else [])]
+    weights_M = torch.linspace(-1, 2, num_tokens, dtype=torch.float64)
+    ours = chunked_logprobs(hidden, weight, bias if with_bias else None, targets)
+    theirs = plain(hidden, weight, bias if with_bias else None, targets)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    gradients = (torch.autograd.grad((logprobs * weights_M).sum(), inputs) for logprobs in (ours, theirs))
+    for mine, judge in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, judge, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.usefixtures("_chunks")
+def test_finite_differences() -> None:
+    hidden, weight, bias, targets = made(18, 3)
+    assert torch.autograd.gradcheck(lambda h, w, b: chunked_logprobs(h, w, b, targets), (hidden, weight, bias))
+
+
+@pytest.mark.parametrize("frozen", [(0,), (1,), (2,), (0, 2), (1, 2)])
+def test_frozen_inputs_get_no_gradient_and_change_no_other(frozen: tuple[int, ...]) -> None:
+    """A frozen head, as with adapters; a first layer that needs none."""
+    *tensors, targets = made(20, 4)
+    inputs = [tensor.detach().requires_grad_(i not in frozen) for i, tensor in enumerate(tensors)]
+    chunked_logprobs(*inputs, targets).sum().backward()
+    plain(*tensors, targets).sum().backward()
+    for i, (ours, theirs) in enumerate(zip(inputs, tensors, strict=True)):
+        if i in frozen:
+            assert ours.grad is None
+        else:
+            torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_half_precision_sums_in_float32() -> None:
+    """The judge has the same rounded inputs; logits round once to bfloat16 (relative 2^-9), sums do not."""
+    hidden, weight, bias, targets = made(40, 300, torch.bfloat16, width=16)
+    logprobs = chunked_logprobs(hidden, weight, bias, targets)
+    judge = plain(hidden.double(), weight.double(), bias.double(), targets)
+    assert logprobs.dtype == torch.float32
+    largest_logit = (hidden.double() @ weight.double().T + bias.double()).abs().max().item()
+    assert (logprobs - judge).abs().max().item() < largest_logit * 2**-8
+    logprobs.sum().backward()
+    assert (hidden.grad.dtype, weight.grad.dtype) == (torch.bfloat16, torch.bfloat16)
+
+
+def test_autocast_computes_in_half_precision_and_keeps_float32_gradients() -> None:
+    hidden, weight, bias, targets = made(40, 300, torch.float32, width=16)
+    exact = chunked_logprobs(hidden, weight, bias, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = chunked_logprobs(hidden, weight, bias, targets)
+    assert rounded.dtype == torch.float32
+    assert 1e-4 < (rounded - exact).abs().max().item() < 0.2
+    assert torch.autograd.grad(rounded.sum(), weight)[0].dtype == torch.float32
+
+
+def test_logits_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest product of the forward and the backward pass has as many rows as a chunk."""
+    monkeypatch.setattr(head, "CHUNK_ELEMENTS", 16 * 50)
+    sizes: list[int] = []
+    linear = torch.nn.functional.linear
+    monkeypatch.setattr(torch.nn.functional, "linear", lambda h, *rest: (sizes.append(len(h)), linear(h, *rest))[1])
+    hidden, weight, bias, targets = made(100, 50)
+    chunked_logprobs(hidden, weight, bias, targets).sum().backward()
+    assert sizes == [16, 16, 16, 16, 16, 16, 4] * 2
+
+
+def wrong() -> Tensor:
+    raise ValueError("wrong")
+
+
+def test_the_head_comes_back(make_llama: Callable[..., Any]) -> None:
+    model = make_llama()
+    ids = torch.tensor([[1, 5, 6]])
+    before = model(input_ids=ids).logits
+    with replaced_head(model, lambda hidden, head: hidden[0, :, 0]):
+        assert model(input_ids=ids).logits.shape == (3,)
+    assert torch.equal(model(input_ids=ids).logits, before)
+    with pytest.raises(ValueError, match="wrong"), replaced_head(model, lambda hidden, head: wrong()):
+        model(input_ids=ids)
+    assert torch.equal(model(input_ids=ids).logits, before)
+    marked = model.lm_head.forward = lambda hidden: hidden  # as accelerate puts one there
+    with replaced_head(model, lambda hidden, head: hidden):
+        pass
+    assert model.lm_head.forward is marked
+    del model.lm_head.forward

@@ -1,0 +1,284 @@
+"""Records and their files."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from aftune.common.errors import DataError
+from aftune.records import (
+    Candidate,
+    Feedback,
+    Group,
+    Problem,
+    append_records,
+    drop_partial_line,
+    iter_records,
+    parse_record,
+    read_json_lines,
+    read_records,
+    write_json,
+    write_lines,
+    write_records,
+)
+
+TEXT = st.text(max_size=30)
+SOME_TEXT = st.text(min_size=1, max_size=30)
+JSON = st.recursive(
+    st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT | st.none(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(TEXT, children, max_size=3),
+    max_leaves=5,
+)
+PROBLEMS = st.builds(
+    Problem,
+    id=SOME_TEXT,
+    task=TEXT,
+    question=SOME_TEXT,
+    gold_answer=SOME_TEXT,
+    rationale=st.none() | TEXT,
+    options=st.none() | st.lists(TEXT, max_size=3),
+    metadata=st.dictionaries(TEXT, JSON, max_size=3),
+)
+CANDIDATES = st.builds(
+    Candidate,
+    problem_id=TEXT,
+    index=st.integers(0, 100),
+    text=TEXT,
+    token_ids=st.none() | st.lists(st.integers(0, 2**31), max_size=5),
+    finish_reason=st.sampled_from(["stop", "length"]),
+    seed=st.none() | st.integers(0, 2**63 - 1),
+    settings=st.dictionaries(TEXT, JSON, max_size=3),
+)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FEEDBACK = st.builds(Feedback, answer=st.none() | TEXT, quality=FINITE, reason=TEXT, rank=st.none() | FINITE)
+GROUPS = st.lists(st.tuples(CANDIDATES, FEEDBACK), max_size=4).flatmap(
+    lambda pairs: st.builds(
+        Group, problem=PROBLEMS, candidates=st.just([c for c, _ in pairs]), feedback=st.just([f for _, f in pairs])
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy"), [(Problem, PROBLEMS), (Candidate, CANDIDATES), (Feedback, FEEDBACK), (Group, GROUPS)]
+)
+def test_round_trip(kind: Any, strategy: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("records") / "records.jsonl"
+
+    @given(st.lists(strategy, min_size=1, max_size=3))
+    def run(records: list[Any]) -> None:
+        write_records(path, records)
+        assert read_records(path, kind) == records
+        assert len(path.read_bytes().splitlines()) == len(records)  # one line each, whatever separators the texts hold
+
+    run()
+
+
+def problem(**changes: Any) -> dict[str, Any]:
+    return {"schema_version": 1, "id": "a", "task": "t", "question": "q", "gold_answer": "1", **changes}
+
+
+def test_schema_version_is_written_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    write_records(path, [Problem(id="a", task="t", question="q", gold_answer="1")])
+    assert path.read_text() == '{"schema_version":1,"id":"a","task":"t","question":"q","gold_answer":"1","metadata":{}}\n'
+    path.write_text(path.read_text() + path.read_text().replace('"schema_version":1', '"schema_version":2'))
+    with pytest.raises(DataError, match=r"problems\.jsonl:2: Problem\.schema_version: Input should be 1"):
+        read_records(path, Problem)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        (Problem, problem(colour="red"), r"x:1: Problem\.colour: Extra inputs are not permitted"),
+        (Problem, problem(question=""), r"x:1: Problem\.question: String should have at least 1 character"),
+        (Problem, {"id": "a", "task": "t", "question": "q"}, r"x:1: Problem\.gold_answer: Field required"),
+        (Problem, [1, 2], r"x:1: Problem\.record: "),
+        (Candidate, {"problem_id": "a", "index": -1, "text": ""}, r"x:1: Candidate\.index: "),
+        (
+            Candidate,
+            {"problem_id": "a", "index": 0, "text": "", "finish_reason": "eos"},
+            r"Candidate\.finish_reason: .*'stop' or 'length'",
+        ),
+        (Feedback, {"quality": math.nan, "reason": ""}, r"quality is nan, expected a finite number"),
+        (Feedback, {"quality": math.inf, "reason": ""}, r"quality is inf, expected a finite number"),
+        (Feedback, {"quality": 1, "reason": "", "rank": -math.inf}, r"rank is -inf, expected a finite number"),
+        (
+            Group,
+            {"problem": problem(), "candidates": [{"problem_id": "a", "index": 0, "text": "t"}], "feedback": []},
+            r"1 candidates but 0 feedback entries",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(kind: Any, value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        parse_record(value, kind, "x:1")
+
+
+def test_nan_in_a_file_is_named_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.jsonl"
+    path.write_text('{"quality": 1, "reason": ""}\n\n{"quality": NaN, "reason": ""}\n')
+    with pytest.raises(DataError, match=r"feedback\.jsonl:3: .*quality is nan"):
+        read_records(path, Feedback)
+
+
+def test_quality_that_is_not_finite_cannot_be_made() -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        Feedback(quality=math.nan, reason="")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1}\n{"a": \n', r"f\.jsonl:2: not valid JSON at column 7; "),
+        (b'{"a": 1}\n\n{"a": "unfin', r"f\.jsonl:3: not valid JSON at column \d+, the line is cut off"),
+        (b"nonsense\n", r"f\.jsonl:1: not valid JSON at column 1; "),
+        (b'{"a": 1}\n{"a": 2}\n{"a": "\xff"}\n{"a": 4}\n', r"f\.jsonl:3: not UTF-8 text"),
+        (b'{"a": "\xe9"}\n', r"f\.jsonl:1: not UTF-8 text"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path: Path, content: Any, message: str) -> None:
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(read_json_lines(path))
+
+
+def test_bad_byte_far_down_a_large_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    lines = [b'{"n": %d}\n' % n for n in range(20_000)]
+    lines[12_344] = b'{"n": "\xff"}\n'
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(DataError, match=r"f\.jsonl:12345: not UTF-8 text"):
+        list(read_json_lines(path))
+
+
+def test_lines_before_a_bad_one_are_read_with_their_places(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(b'{"a": 1}\r\n   \n[2]\n{')
+    seen = []
+    with pytest.raises(DataError):
+        seen.extend(read_json_lines(path))
+    lines = iter(read_json_lines(path))
+    assert [next(lines), next(lines)] == [(f"{path}:1", {"a": 1}), (f"{path}:3", [2])]
+
+
+@pytest.mark.parametrize("content", ["", "\n  \n"])
+def test_empty_file_is_an_error(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "f.jsonl"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"f\.jsonl: the file is empty, expected one Problem a line"):
+        read_records(path, Problem)
+
+
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file"):
+        read_records(tmp_path / "nowhere.jsonl", Problem)
+
+
+def test_old_file_stays_when_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    write_lines(path, ["old"])
+
+    def breaks_off():
+        yield "new"
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_lines(path, breaks_off())
+    assert path.read_text() == "old\n"
+    write_lines(path, ["new", "é"])
+    assert path.read_bytes() == "new\né\n".encode()
+    assert os.listdir(tmp_path) == ["f.jsonl"]
+
+
+def test_old_file_stays_when_the_process_ends_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f.json"
+    write_json(path, {"a": 1})
+
+    def dies(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(path, {"a": 2})
+    assert path.read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_json_without_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "f.json", {"a": math.nan})
+    assert not (tmp_path / "f.json").exists()
+
+
+def test_append_adds_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    candidates = [Candidate(problem_id="a", index=n, text=f"line\n{n}\u2028") for n in range(3)]
+    append_records(path, candidates[:2])
+    append_records(path, candidates[2:])
+    assert read_records(path, Candidate) == candidates
+
+
+def test_partial_line_is_dropped_at_any_cut(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    whole = '{"a": 1}\n{"é": "日本"}\n{"b": 2}\n'.encode()
+    for cut in range(len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        drop_partial_line(path)
+        assert path.read_bytes() == b"".join(line for line in whole[:cut].splitlines(keepends=True) if line.endswith(b"\n"))
+    drop_partial_line(tmp_path / "nowhere.jsonl")
+    assert not (tmp_path / "nowhere.jsonl").exists()
+
+
+@pytest.mark.parametrize("length", [1, 2**16 - 1, 2**16, 2**16 + 1, 200_000])
+def test_partial_line_of_any_length_is_dropped(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(b"first\n" + b"x" * length)
+    drop_partial_line(path)
+    assert path.read_bytes() == b"first\n"
+    path.write_bytes(b"x" * length)
+    drop_partial_line(path)
+    assert path.read_bytes() == b""
+
+
+def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"quality": 1, "reason": "a"}\n{"quality": 1}\n')
+    records = iter_records(path, Feedback)
+    assert next(records).reason == "a"
+    with pytest.raises(DataError, match=r"f\.jsonl:2: Feedback\.reason: Field required"):
+        next(records)
+
+
+@pytest.mark.parametrize(
+    ("qualities", "expected"), [([], False), ([1], False), ([1, 1], False), ([1, 0], True), ([0.2, 0.3, 0.2], True)]
+)
+def test_has_pairs(qualities: list[float], expected: Any) -> None:
+    candidates = [Candidate(problem_id="a", index=n, text="") for n in range(len(qualities))]
+    feedback = [Feedback(quality=quality, reason="") for quality in qualities]
+    group = Group(problem=Problem(**problem()), candidates=candidates, feedback=feedback)
+    assert group.has_pairs is expected
+    assert group.qualities == qualities
+
+
+def test_ranks_are_optional_in_files(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.jsonl"
+    path.write_text('{"quality": 1, "reason": "a"}\n{"quality": 0, "reason": "b", "rank": 0.25}\n')
+    assert [feedback.rank for feedback in read_records(path, Feedback)] == [None, 0.25]
+    write_records(path, read_records(path, Feedback))
+    assert ['"rank"' in line for line in path.read_text().splitlines()] == [False, True]
+
+
+def test_ranks_of_a_group() -> None:
+    candidates = [Candidate(problem_id="a", index=5 + n, text="") for n in range(3)]
+    feedback = [Feedback(quality=0, reason="", rank=rank) for rank in (0.5, 0.0, 2.0)]
+    ranked = Group(problem=Problem(**problem()), candidates=candidates, feedback=feedback)
+    assert ranked.ranks == [0.5, 0.0, 2.0]
+    assert Group(problem=Problem(**problem()), candidates=[], feedback=[]).ranks == []
+    feedback[1] = Feedback(quality=0, reason="")
+    with pytest.raises(DataError, match=r"a: candidate 6 has no rank; label the candidates again .* or use binary feedback"):
+        _ = Group(problem=Problem(**problem()), candidates=candidates, feedback=feedback).ranks

@@ -1,0 +1,71 @@
+"""The headline in words."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aftune.reporting import ReportData
+from aftune.reporting.run.result_tables import comparisons, operations_table, result_rows, task_tables
+
+
+def compared(data: ReportData, difference: float, interval: tuple[float, float], p: float) -> tuple[int, str]:
+    values: dict[str, Any] = {"difference": difference, "ci95": list(interval), "p_value": p}
+    found = comparisons(replace(data, metrics={**data.metrics, "comparisons": {"aligned_vs_vft": values}}))
+    return found[0].told, found[0].sentence.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_above(data: ReportData) -> None:
+    assert compared(data, 0.042, (0.01, 0.073), 0.012) == (
+        1,
+        "AFT-BC is 4.2 points above VFT (95 % interval 1.0 to 7.3, p = 0.012).",
+    )
+
+
+def test_below(data: ReportData) -> None:
+    told, sentence = compared(data, -0.01, (-0.0199, -0.002), 0.0001)
+    assert told == -1
+    assert sentence == "AFT-BC is 1.0 point below VFT (95 % interval −2.0 to −0.2, p < 0.001)."
+
+
+@pytest.mark.parametrize("interval", [(-0.01, 0.03), (0.0, 0.03), (-0.03, 0.0), (0.0, 0.0)])
+def test_no_difference_can_be_told_when_zero_is_in_the_interval(data: ReportData, interval: tuple[float, float]) -> None:
+    told, sentence = compared(data, 0.011, interval, 0.4)
+    assert told == 0
+    assert sentence.startswith("No difference between AFT-BC and VFT can be told: +1.1 points measured")
+
+
+def test_a_test_that_disagrees_is_said(data: ReportData) -> None:
+    assert "borderline" in compared(data, 0.02, (0.001, 0.04), 0.06)[1]
+    assert "borderline" not in compared(data, 0.02, (0.001, 0.04), 0.04)[1]
+
+
+def test_models_stand_in_the_order_of_training_and_the_closest_rival_first(data: ReportData) -> None:
+    assert [row.name.label for row in result_rows(data)] == ["base", "VFT", "VFT, same steps", "AFT-BC"]
+    assert [comparison.other.key for comparison in comparisons(data)] == ["vft_same_steps", "vft", "base"]
+
+
+def test_operations_are_sorted_as_numbers_with_their_problems(data: ReportData) -> None:
+    table = operations_table(data)
+    assert table is not None
+    assert table.columns == ["3 (n = 3)", "10"]  # the made-up groups know no problem of 10 operations
+    assert table.rows[-1][1][0].startswith("70.3")
+
+
+def by_task(result: dict[str, Any], accuracy: float) -> dict[str, Any]:
+    return result | {
+        "accuracy_by_task": {"a": accuracy, "b": 0.5},
+        "num_problems_by_task": {"a": 1200, "b": 30},
+        "assessment_accuracy_by_task": {"a": 0.75, "b": None},
+        "num_assessed_problems_by_task": {"a": 4, "b": 0},
+    }
+
+
+def test_tables_by_task(data: ReportData) -> None:
+    assert task_tables(data) == []
+    results = {key: by_task(result, 0.1 * place) for place, (key, result) in enumerate(data.metrics["results"].items())}
+    accuracy, assessment = task_tables(replace(data, metrics={**data.metrics, "results": results}))
+    assert (accuracy.corner, accuracy.columns) == ("Accuracy", ["a (n = 1,200)", "b (n = 30)"])
+    assert [(name.label, [text[:-2] for text in texts]) for name, texts in accuracy.rows][1] == ("VFT", ["10.0", "50.0"])
+    assert (assessment.corner, assessment.columns) == ("Assessment accuracy", ["a (n = 4)", "b"])
+    assert assessment.rows[0][1] == ["75.0\N{NO-BREAK SPACE}%", "–"]
