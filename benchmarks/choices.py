@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear, linear_cross_entropy, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-from aftune.common import process as machine
-from aftune.models.kernels import shared_prefix as attention
+from aftune.common.process import keep_freed_memory
+from aftune.models.kernels import shared_prefix
 from aftune.models.kernels.chunked_head import chunked_logprobs
 from aftune.models.kernels.shared_prefix import Segment
 
@@ -27,15 +27,15 @@ MODULE = torch.nn.Identity()
 
 
 def segments(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    return attention._attention(MODULE, query, key, value, None, segments=[Segment(0, PROMPT, RESPONSES)])[0]
+    return shared_prefix._attention(MODULE, query, key, value, None, segments=[Segment(0, PROMPT, RESPONSES)])[0]
 
 
 def segments_fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    before, attention._SMALL_PAIRS = attention._SMALL_PAIRS, 0
+    before, shared_prefix._SMALL_PAIRS = shared_prefix._SMALL_PAIRS, 0
     try:
         return segments(query, key, value)
     finally:
-        attention._SMALL_PAIRS = before
+        shared_prefix._SMALL_PAIRS = before
 
 
 def dense_mask(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    machine.keep_freed_memory()
+    keep_freed_memory()
     for dtype in (torch.float32, torch.bfloat16):
 
         def attention_inputs(dtype: torch.dtype = dtype) -> tuple[Tensor, ...]:

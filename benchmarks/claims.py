@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aftune.evaluation.statistics import pooled_paired_difference, seed_summary
-from aftune.pipeline.compare import results as compare_results
-from aftune.pipeline.compare import run as compare
+from aftune.pipeline.compare.results import gather
+from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.stages.measure import Verdict
 from aftune.recipe import load_recipe
 from aftune.records.large_files import RecordFile
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("overrides", nargs="*", metavar="SECTION.KEY=VALUE")
     args = parser.parse_args()
-    gathered = compare_results.gather(compare.comparison(load_recipe(args.recipe, args.overrides)))
+    gathered = gather(comparison(load_recipe(args.recipe, args.overrides)))
     results = Results(gathered)
     methods_table(gathered)
     rows = []

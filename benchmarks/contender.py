@@ -174,10 +174,10 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from workloads import load_groups
 
-    from aftune.common import process as machine
+    from aftune.common.process import keep_freed_memory
 
     if settings.keep_memory:
-        machine.keep_freed_memory()
+        keep_freed_memory()
     groups = load_groups(workload)
     model = AutoModelForCausalLM.from_pretrained(workload / "model", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(workload / "model")

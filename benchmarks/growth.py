@@ -110,8 +110,7 @@ def scoring(folder: Path) -> Callable[[], int]:
 def _groups(folder: Path) -> "tuple[Sequence[Group], Callable[[Group], EncodedGroup]]":
     """The groups, read when they are asked for, and how they are encoded."""
     from aftune.prompts.encoding import encode_group
-    from aftune.records import Group
-    from aftune.records.large_files import RecordFile
+    from aftune.records import Group, RecordFile
 
     context = _context(folder)
     context.tokenizer("warm")

@@ -16,10 +16,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging
 
+from aftune.common.data_files import read_rows
 from aftune.interchange.importers import gsm8k_solutions, import_candidates
 from aftune.prompts.encoding import EncodedGroup, Prompter, encode_group
 from aftune.recipe import ImportSection
-from aftune.records import PUBLISHED_VERDICT, Feedback, Group, read_json_lines
+from aftune.records import PUBLISHED_VERDICT, Feedback, Group
 from aftune.tasks import build
 
 logging.disable_progress_bar()  # that of saving the model
@@ -188,7 +189,7 @@ def describe(groups: Sequence[EncodedGroup], num_parameters: int) -> str:
 
 def _texts(data: Path) -> Iterator[str]:
     for name in ("train.jsonl", "test.jsonl"):
-        for _, row in read_json_lines(data / name):
+        for _, row in read_rows(data / name):
             yield from (row["question"], row["answer"])
-    for _, row in read_json_lines(data / "example_model_solutions.jsonl"):
+    for _, row in read_rows(data / "example_model_solutions.jsonl"):
         yield from (row[kind]["solution"] for kind in gsm8k_solutions.KINDS)

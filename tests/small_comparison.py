@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aftune.pipeline.compare import results as compare_results
-from aftune.pipeline.compare import run as compare
+from aftune.pipeline.compare import runs
+from aftune.pipeline.compare.results import gather, write
 from aftune.recipe import Recipe
 from small_run import kill_at
 
@@ -46,16 +46,16 @@ def recipe(run_dir: Path, **sections: Any) -> Recipe:
     return Recipe.model_validate({"run_dir": str(run_dir), **merged})
 
 
-def run(wanted: compare.Comparison, jobs: int = 1) -> list[compare.Failure]:
+def run(wanted: runs.Comparison, jobs: int = 1) -> list[runs.Failure]:
     """What the command does, without its printing."""
-    failures = compare.run(wanted, jobs, lambda line: None, lambda done: None)
-    compare_results.write(wanted, compare_results.gather(wanted))
+    failures = runs.run(wanted, jobs, lambda line: None, lambda done: None)
+    write(wanted, gather(wanted))
     return failures
 
 
 def main(run_dir: Path, methods: Sequence[str], place: str, calls: int | None) -> None:
     kill_at(place, calls, lambda run, stage: f"{run.path.name}/{stage}")
-    run(compare.comparison(recipe(run_dir), methods))
+    run(runs.comparison(recipe(run_dir), methods))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transformers import AutoModelForCausalLM
 
-from aftune.models import loading as models
+from aftune.models.loading import resolve
 from aftune.pipeline.registry import enabled_stages
 from aftune.recipe import Recipe
 
@@ -19,9 +19,9 @@ def test_python_example_trains_and_saves(tmp_path: Path) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     name = re.search(r'name = "([^"]+)"', program)
     assert name is not None
-    local = program.replace(name[1], models.resolve("bundled"))
+    local = program.replace(name[1], resolve("bundled"))
     subprocess.run([sys.executable, "-c", local], check=True, cwd=tmp_path, timeout=120)
-    before = AutoModelForCausalLM.from_pretrained(models.resolve("bundled"), dtype="float32").state_dict()
+    before = AutoModelForCausalLM.from_pretrained(resolve("bundled"), dtype="float32").state_dict()
     after = AutoModelForCausalLM.from_pretrained(tmp_path / "aligned", dtype="float32").state_dict()
     moved = sum(int((tensor != before[key]).sum()) for key, tensor in after.items())
     assert moved / sum(tensor.numel() for tensor in after.values()) > 0.75  # 0.17 where updates are rounded away

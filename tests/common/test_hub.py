@@ -14,7 +14,7 @@ from huggingface_hub import constants
 
 from aftune.common import hub
 from aftune.common.errors import AftuneError, DataError
-from aftune.models import loading as models
+from aftune.models import loading
 from aftune.tasks.published_files import hub_rows
 
 
@@ -48,11 +48,11 @@ def test_one_question_and_one_line(questions: list[int], tmp_path: Path, monkeyp
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     message = r"of 'nobody/nothing' is not on this machine, and the Hub at http://127\.0\.0\.1:\d+ cannot be reached"
     with pytest.raises(DataError, match=message) as caught:
-        models.load_tokenizer("nobody/nothing")
+        loading.load_tokenizer("nobody/nothing")
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=message):
-        models.load_model("nobody/nothing", models.ModelSection(device="cpu"))
-    assert models.configured_stop_ids("nobody/nothing") == []
+        loading.load_model("nobody/nothing", loading.ModelSection(device="cpu"))
+    assert loading.configured_stop_ids("nobody/nothing") == []
     assert len(questions) == 1
     assert not constants.HF_HUB_OFFLINE  # of the program that uses the library
 
@@ -60,15 +60,15 @@ def test_one_question_and_one_line(questions: list[int], tmp_path: Path, monkeyp
 def test_what_is_in_the_cache_loads(questions: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     folder = tmp_path / "models--some--model"
-    shutil.copytree(models.resolve(models.BUNDLED), folder / "snapshots" / ("0" * 40))
+    shutil.copytree(loading.resolve(loading.BUNDLED), folder / "snapshots" / ("0" * 40))
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text("0" * 40)
-    assert len(models.load_tokenizer("some/model")) == len(models.load_tokenizer(models.BUNDLED))
+    assert len(loading.load_tokenizer("some/model")) == len(loading.load_tokenizer(loading.BUNDLED))
     assert len(questions) == 1
 
 
 def test_local_folders_ask_nobody(questions: list[int]) -> None:
-    models.load_tokenizer(models.BUNDLED)
+    loading.load_tokenizer(loading.BUNDLED)
     assert questions == []
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 PROGRAM = """
 import multiprocessing, os, sys, time
 from concurrent.futures import ProcessPoolExecutor
-from aftune import machine
+from aftune.common import process
 if __name__ == "__main__":
-    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=machine.end_with_parent)
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=process.end_with_parent)
     print(pool.submit(os.getpid).result(), flush=True)
     time.sleep(60)
 """

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from aftune.answers import Reading
+from aftune.common.data_files import read_rows
 from aftune.common.errors import DataError, RepeatedIdError, StageError
 from aftune.groups.labelling import Fits, label_files
 from aftune.records import (
@@ -21,7 +22,6 @@ from aftune.records import (
     Group,
     Problem,
     iter_records,
-    read_json_lines,
     read_records,
     write_records,
 )
@@ -79,8 +79,8 @@ def label(tmp_path: Path) -> Label:
         assert {path.name for path in folder.iterdir()} - {disagreements.name} == {"groups.jsonl", "left_out.jsonl"}
         return Files(
             read_records(folder / "groups.jsonl", Group),
-            [row for _, row in read_json_lines(folder / "left_out.jsonl")],
-            [row for _, row in read_json_lines(disagreements)] if disagreements.exists() else None,
+            [row for _, row in read_rows(folder / "left_out.jsonl")],
+            [row for _, row in read_rows(disagreements)] if disagreements.exists() else None,
             counts,
         )
 
@@ -154,7 +154,7 @@ def test_a_verdict_that_is_no_evidence_leaves_the_group(tmp_path: Path) -> None:
         (1, "matched"),
         (4, "no answer"),
     ]
-    left_out = [row for _, row in read_json_lines(tmp_path / "left_out.jsonl")]
+    left_out = [row for _, row in read_rows(tmp_path / "left_out.jsonl")]
     assert [(row["index"], row["reason"], row.get("detail", "").strip()) for row in left_out] == [
         (0, "ambiguous", "3 or 4"),
         (2, "ambiguous", "3  or 4"),

@@ -11,7 +11,7 @@ import torch
 import transformers as tf
 
 from aftune.models.abilities import Abilities, abilities
-from aftune.models.kernels import shared_prefix as attention
+from aftune.models.kernels import shared_prefix
 from aftune.models.probe import ordinary_probe
 from aftune.scoring import score_groups
 from judge import GROUPS, assert_scores, expected_scores, tiny
@@ -102,12 +102,12 @@ def test_short_weights_do_not_hide_a_fault(make_llama: Callable[..., Any], monke
     """Bloom's positions are wrong by less than bfloat16 could tell; and an attention that is wrong in bfloat16 only."""
     with pytest.warns(UserWarning, match=r"BloomForCausalLM cannot share a prompt between responses \("):
         assert not abilities(bloom().to(torch.bfloat16)).shared_prefix
-    attend = attention._attend
+    attend = shared_prefix._attend
 
     def wrong(query: torch.Tensor, *others: Any) -> torch.Tensor:
         return attend(query, *others) * (1.3 if query.dtype == torch.bfloat16 else 1)
 
-    monkeypatch.setattr(attention, "_attend", wrong)
+    monkeypatch.setattr(shared_prefix, "_attend", wrong)
     with pytest.warns(UserWarning, match=r"\(in torch.bfloat16 its logits are wrong by \d+.\d%, without it by \d.\d%\)"):
         assert not abilities(make_llama().to(torch.bfloat16)).shared_prefix
 

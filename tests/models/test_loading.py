@@ -11,7 +11,18 @@ import pytest
 import torch
 
 from aftune.common.errors import DataError
-from aftune.models import loading as models
+from aftune.models.loading import (
+    BUNDLED,
+    configured_stop_ids,
+    context_length,
+    load_config,
+    load_model,
+    load_tokenizer,
+    pick_device,
+    resolve,
+    saved_dtype,
+    stop_token_ids,
+)
 from aftune.recipe import ModelSection
 
 CPU = ModelSection(device="cpu", precision="float32")
@@ -26,20 +37,20 @@ def saved(llama: Any, tokenizer: Any, tmp_path: Path) -> Path:
 
 
 def test_saved_model_comes_back_the_same(saved: Path, llama: Any, tokenizer: Any) -> None:
-    model = models.load_model(str(saved), CPU)
+    model = load_model(str(saved), CPU)
     assert not model.training
     ids = torch.tensor([[1, 5, 6]])
     with torch.no_grad():
         assert torch.equal(model(input_ids=ids).logits, llama(input_ids=ids).logits)
     text = "12+3=15\n"
-    assert models.load_tokenizer(str(saved))(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert load_tokenizer(str(saved))(text)["input_ids"] == tokenizer(text)["input_ids"]
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_precision(saved: Path, precision: str, dtype: torch.dtype) -> None:
     section = ModelSection(device="cpu", precision=precision)
-    assert {p.dtype for p in models.load_model(str(saved), section).parameters()} == {dtype}
-    assert {p.dtype for p in models.load_model(str(saved), section, float32=True).parameters()} == {torch.float32}
+    assert {p.dtype for p in load_model(str(saved), section).parameters()} == {dtype}
+    assert {p.dtype for p in load_model(str(saved), section, float32=True).parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -47,46 +58,46 @@ def test_a_run_saves_the_type_of_its_base(make_llama: Callable[..., Any], tmp_pa
     """As the configuration says, or where it says nothing the weights; unless the recipe names another."""
     make_llama().to(dtype).save_pretrained(tmp_path)
     section = ModelSection(name=str(tmp_path), device="cpu")
-    assert models.saved_dtype(section) == dtype
+    assert saved_dtype(section) == dtype
     settings = json.loads((tmp_path / "config.json").read_text())
     del settings["dtype"]
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    assert models.saved_dtype(section) == dtype
+    assert saved_dtype(section) == dtype
     for name in ("float32", "bfloat16", "float16"):
-        assert models.saved_dtype(section.model_copy(update={"save_dtype": name})) == getattr(torch, name)
+        assert saved_dtype(section.model_copy(update={"save_dtype": name})) == getattr(torch, name)
 
 
 def test_bundled_model_and_tokenizer_fit_together() -> None:
-    tokenizer = models.load_tokenizer(models.BUNDLED)
-    model = models.load_model(models.BUNDLED, CPU)
+    tokenizer = load_tokenizer(BUNDLED)
+    model = load_model(BUNDLED, CPU)
     assert model.config.vocab_size >= len(tokenizer)
-    assert models.stop_token_ids(model, tokenizer) == [tokenizer.eos_token_id]
+    assert stop_token_ids(model, tokenizer) == [tokenizer.eos_token_id]
     assert sum(p.numel() for p in model.parameters()) <= 2_000_000
-    weights = Path(models.resolve(models.BUNDLED)) / "model.safetensors"
+    weights = Path(resolve(BUNDLED)) / "model.safetensors"
     assert weights.stat().st_size <= 5_000_000
     assert tokenizer.convert_ids_to_tokens(tokenizer("1234", add_special_tokens=False)["input_ids"]) == ["1", "2", "3", "4"]
 
 
 def test_names_and_folders(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert models.resolve("Qwen/Qwen3-0.6B") == "Qwen/Qwen3-0.6B"
-    assert models.resolve(str(saved)) == str(saved)
+    assert resolve("Qwen/Qwen3-0.6B") == "Qwen/Qwen3-0.6B"
+    assert resolve(str(saved)) == str(saved)
     monkeypatch.chdir(tmp_path)
-    assert models.resolve("model") == "model"
+    assert resolve("model") == "model"
     for missing in (str(tmp_path / "nowhere"), "./nowhere", "a/b/c", "~/no-such-folder-here"):
         with pytest.raises(DataError, match=r"holds no model \(config\.json is missing\)"):
-            models.resolve(missing)
+            resolve(missing)
 
 
 def test_folder_without_tokenizer(saved: Path) -> None:
     (saved / "tokenizer.json").unlink()
     with pytest.raises(DataError, match=r"model has no tokenizer \(tokenizer\.json is missing\)"):
-        models.load_tokenizer(str(saved))
+        load_tokenizer(str(saved))
 
 
 def test_broken_tokenizer(saved: Path) -> None:
     (saved / "tokenizer.json").write_text('{"version": "1.0", ')
     with pytest.raises(DataError, match=r"the tokenizer of .* could not be loaded"):
-        models.load_tokenizer(str(saved))
+        load_tokenizer(str(saved))
 
 
 def test_tokenizer_without_end_token(saved: Path, tokenizer: Any) -> None:
@@ -96,7 +107,7 @@ def test_tokenizer_without_end_token(saved: Path, tokenizer: Any) -> None:
     bare.eos_token = None
     bare.save_pretrained(saved)
     with pytest.raises(DataError, match="has no end-of-sequence token; set eos_token"):
-        models.load_tokenizer(str(saved))
+        load_tokenizer(str(saved))
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "other format", "config"])
@@ -111,12 +122,12 @@ def test_broken_model(saved: Path, damage: str) -> None:
     else:
         (saved / "config.json").write_text('{"model_type": "no-such-architecture"}')
     with pytest.raises(DataError, match=r"the model of .* could not be loaded"):
-        models.load_model(str(saved), CPU)
+        load_model(str(saved), CPU)
 
 
 def test_config_without_download(saved: Path) -> None:
-    assert models.load_config(str(saved)).max_position_embeddings == 256
-    assert models.load_config("no-such-owner/no-such-model") is None
+    assert load_config(str(saved)).max_position_embeddings == 256
+    assert load_config("no-such-owner/no-such-model") is None
 
 
 @pytest.mark.parametrize(
@@ -129,25 +140,25 @@ def test_config_without_download(saved: Path) -> None:
     ],
 )
 def test_context_length(config: Any, length: int) -> None:
-    assert models.context_length(SimpleNamespace(**config)) == length
+    assert context_length(SimpleNamespace(**config)) == length
 
 
 @pytest.mark.parametrize(("configured", "expected"), [(None, [2]), (2, [2]), (7, [2, 7]), ([9, 7], [2, 7, 9]), ([2], [2])])
 def test_stop_tokens(make_llama: Callable[..., Any], tokenizer: Any, configured: Any, expected: Any) -> None:
     model = make_llama()
     model.generation_config.eos_token_id = configured
-    assert models.stop_token_ids(model, tokenizer) == expected
+    assert stop_token_ids(model, tokenizer) == expected
 
 
 def test_device() -> None:
-    assert models.pick_device("cpu") == "cpu"
-    assert models.pick_device("auto") in ("cpu", "cuda", "mps")
+    assert pick_device("cpu") == "cpu"
+    assert pick_device("auto") in ("cpu", "cuda", "mps")
 
 
 def test_stop_ids_before_a_model_is_loaded(saved: Path) -> None:
     """From the generation configuration, else from the configuration."""
     for written, expected in ((7, [7]), ([7, 9], [7, 9]), (None, [])):
         (saved / "generation_config.json").write_text(json.dumps({"eos_token_id": written}))
-        assert models.configured_stop_ids(str(saved)) == expected
+        assert configured_stop_ids(str(saved)) == expected
     (saved / "generation_config.json").unlink()
-    assert models.configured_stop_ids(str(saved)) == [2]
+    assert configured_stop_ids(str(saved)) == [2]

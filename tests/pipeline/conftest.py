@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import small_comparison
-from aftune.pipeline.compare import run as compare
-from aftune.pipeline.compare.run import Comparison
+from aftune.pipeline.compare import runs
+from aftune.pipeline.compare.runs import Comparison
 from aftune.training.dataset import EncodedGroups
 
 
@@ -24,7 +24,7 @@ class FinishedComparison:
 
     folder: Path
     wanted: Comparison
-    failures: list[compare.Failure]
+    failures: list[runs.Failure]
     seen: dict[str, list[str]]
 
     @property
@@ -50,7 +50,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> FinishedComparison:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "comparison"
     folder.mkdir(exist_ok=True)
     noted = folder / "seen.json"
-    wanted = compare.comparison(small_comparison.recipe(folder), small_comparison.METHODS)
+    wanted = runs.comparison(small_comparison.recipe(folder), small_comparison.METHODS)
     with open(folder / ".test-lock", "w") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
         seen = _noting_what_is_seen(patch)
@@ -63,7 +63,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> FinishedComparison:
 def _noting_what_is_seen(patch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     seen: dict[str, list[str]] = defaultdict(list)
     current = [""]
-    run, get = compare._run, EncodedGroups.__getitem__
+    run, get = runs._run, EncodedGroups.__getitem__
 
     def noting_run(recipe: Any, names: Any, seed: int, name: str | None) -> list[str]:
         current[0] = name or "shared"
@@ -74,6 +74,6 @@ def _noting_what_is_seen(patch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         seen[current[0]].append(group.problem_id)
         return group
 
-    patch.setattr(compare, "_run", noting_run)
+    patch.setattr(runs, "_run", noting_run)
     patch.setattr(EncodedGroups, "__getitem__", noting_get)
     return seen

@@ -10,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from aftune.cli.main import app
+from aftune.common.data_files import read_rows
 from aftune.common.errors import AftuneError, DataError, UsageError
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.evaluation.letters import letter_accuracy
@@ -17,7 +18,6 @@ from aftune.models.loading import load_model, load_tokenizer
 from aftune.pipeline.benchmark import benchmark
 from aftune.prompts.encoding import Prompter
 from aftune.recipe import ModelSection
-from aftune.records import read_json_lines
 from aftune.sampling import SamplingSettings
 from aftune.sampling.transformers.next_token import TokenChoice
 from aftune.tasks import build
@@ -44,7 +44,7 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
     problems = task.load("test[3:15]")
     greedy = SamplingSettings(max_new_tokens=60, temperature=0.0)
     assert metrics["accuracy"] == greedy_accuracy(model, Prompter(tokenizer), task, problems, greedy, 8)
-    rows = [row for _, row in read_json_lines(tmp_path / "b" / "verdicts.jsonl")]
+    rows = [row for _, row in read_rows(tmp_path / "b" / "verdicts.jsonl")]
     assert [row["problem_id"] for row in rows] == [problem.id for problem in problems]
     for reading in ("strict", "flexible"):
         right = [task.verdict(problem, row["text"], reading).quality for problem, row in zip(problems, rows, strict=True)]
@@ -77,7 +77,7 @@ def test_stop_strings_of_examples_and_both_answers(tmp_path: Path, monkeypatch: 
         steps.clear()
         folder = tmp_path / str(number)
         benchmark("bundled", "arithmetic", folder, [*settings, setting], split="test[:3]")
-        rows = [row for _, row in read_json_lines(folder / "verdicts.jsonl")]
+        rows = [row for _, row in read_rows(folder / "verdicts.jsonl")]
         assert [(row["text"], row["finish_reason"]) for row in rows] == [(text, "stop")] * 3
         assert [row["answer_by_reading"] for row in rows] == [{"strict": strict, "flexible": flexible}] * 3
         assert [row.get("answer") for row in rows] == [strict] * 3
@@ -91,7 +91,7 @@ def test_letters_and_means_over_subjects(mmlu: Path, tmp_path: Path) -> None:
     assert isinstance(task, Mmlu)
     expected = letter_accuracy(model, tokenizer, task, task.load("test"))
     assert (metrics["accuracy"], metrics["subject_accuracy"]) == (expected.accuracy, expected.subject_accuracy)
-    letters = [row["letter"] for _, row in read_json_lines(tmp_path / "letters" / "letters.jsonl")]
+    letters = [row["letter"] for _, row in read_rows(tmp_path / "letters" / "letters.jsonl")]
     assert letters == expected.chosen
     generated = benchmark("bundled", "mmlu", tmp_path / "text", [*settings, "evaluate.max_new_tokens=4"])
     assert set(generated["accuracy_by_subject"]) == {"art", "law"}
@@ -107,7 +107,7 @@ def test_questions_that_do_not_fit(tmp_path: Path) -> None:
         benchmark("bundled", "gsm8k", tmp_path / "a", settings)
     metrics = benchmark("bundled", "gsm8k", tmp_path / "b", [*settings, "task.skip_too_long=true"])
     assert metrics["num_problems"] == 1
-    assert len(list(read_json_lines(tmp_path / "b" / "prepare" / "examples.jsonl"))) == 3
+    assert len(list(read_rows(tmp_path / "b" / "prepare" / "examples.jsonl"))) == 3
 
 
 @pytest.mark.parametrize(

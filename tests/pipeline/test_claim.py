@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 import small_run
 from aftune.cli.main import app
 from aftune.common.errors import DataError, UsageError
+from aftune.common.json_text import write_json
 from aftune.pipeline import runner
-from aftune.pipeline.compare import run as compare
+from aftune.pipeline.compare import runs
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.records import write_json
 
 GSM8K = {"task.name": "gsm8k", "task.train": "train", "task.validation": "train", "task.test": "test"}
 
@@ -140,22 +140,22 @@ def test_a_changed_setting_goes_on_in_the_same_directory(prepared: Path, section
 def test_a_comparison_asks_too(tmp_path: Path) -> None:
     """Before any of its runs; results of settings that have changed go, those to which a method is added stay."""
 
-    def wanted(*methods: str, **sections: Any) -> compare.Comparison:
-        return compare.comparison(small_run.recipe(tmp_path / "c", **sections), methods)
+    def wanted(*methods: str, **sections: Any) -> runs.Comparison:
+        return runs.comparison(small_run.recipe(tmp_path / "c", **sections), methods)
 
     shared = wanted("vft").shared(0)
     runner.run_stages(shared.recipe, only="prepare", report=lambda line: None, stages=shared.stages)
     page = tmp_path / "c" / "compare.html"
     page.write_text("page")
-    compare.make_room(wanted("vft", "aft"), overwrite=False)
+    runs.make_room(wanted("vft", "aft"), overwrite=False)
     assert page.exists()
-    compare.make_room(wanted("vft", task={"test": "test[:13]"}), overwrite=False)
+    runs.make_room(wanted("vft", task={"test": "test[:13]"}), overwrite=False)
     assert not page.exists()
     other = wanted("vft", task={"name": "sequences"})
     with pytest.raises(UsageError, match=r"seed-0 holds the run of another recipe \(task\.name: arithmetic -> sequences\)"):
-        compare.make_room(other, overwrite=False)
+        runs.make_room(other, overwrite=False)
     page.write_text("page")
-    compare.make_room(other, overwrite=True)
+    runs.make_room(other, overwrite=True)
     assert not page.exists()
     assert not (tmp_path / "c" / "seed-0" / "prepare").exists()
 

@@ -15,8 +15,8 @@ from aftune import tasks
 from aftune.cli.run_views import print_results
 from aftune.common.errors import DataError
 from aftune.pipeline import runner
-from aftune.pipeline.compare import results as compare_results
-from aftune.pipeline.compare import run as compare
+from aftune.pipeline.compare.results import gather, write
+from aftune.pipeline.compare.runs import comparison, run
 from aftune.pipeline.context import Context
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages.measure import Verdict, accuracy_metrics, assessment_metrics
@@ -127,10 +127,10 @@ def test_terminal_and_page_show_each_task(finished: Path) -> None:
 
 
 def test_comparison_has_a_column_for_each_task(tmp_path: Path) -> None:
-    wanted = compare.comparison(small_run.recipe(tmp_path, task=MIXTURE, sft={"num_epochs": 1}), ["vft", "vft-steps"], 1)
-    assert compare.run(wanted, 1, lambda line: None, lambda number: None) == []
-    results = compare_results.gather(wanted)
-    compare_results.write(wanted, results)
+    wanted = comparison(small_run.recipe(tmp_path, task=MIXTURE, sft={"num_epochs": 1}), ["vft", "vft-steps"], 1)
+    assert run(wanted, 1, lambda line: None, lambda number: None) == []
+    results = gather(wanted)
+    write(wanted, results)
     rows = list(csv.DictReader((tmp_path / "compare.csv").open()))
     assert [row["method"] for row in rows] == ["vft", "vft-steps"]
     for row in rows:

@@ -8,9 +8,8 @@ import pytest
 
 import small_run
 from aftune.models.precision import ProductRates
-from aftune.pipeline import precision_choice as precision
-from aftune.pipeline import runner
-from aftune.pipeline.compare import run as compare
+from aftune.pipeline import precision_choice, runner
+from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
@@ -19,7 +18,7 @@ FAST, SLOW = ProductRates(0.1, 0.2), ProductRates(0.1, 0.005)
 
 def measured(monkeypatch: pytest.MonkeyPatch, rates: ProductRates) -> None:
     monkeypatch.setattr("aftune.models.precision.product_rates", lambda device: rates)
-    monkeypatch.setattr(precision, "product_rates", lambda device: rates)
+    monkeypatch.setattr(precision_choice, "product_rates", lambda device: rates)
 
 
 def recipe(folder: Path, asked: str | None = None) -> Recipe:
@@ -89,6 +88,6 @@ def test_all_runs_of_a_comparison_have_the_precision_of_the_first(tmp_path: Path
     measured(monkeypatch, FAST)
     prepare(tmp_path / "seed-1")
     measured(monkeypatch, SLOW)
-    wanted = compare.comparison(recipe(tmp_path), ["vft"], num_seeds=2)
+    wanted = comparison(recipe(tmp_path), ["vft"], num_seeds=2)
     assert {wanted.shared(seed).recipe.model.precision for seed in (0, 1)} == {"bfloat16"}
     assert wanted.notes == ["precision bfloat16: as this run began"]

@@ -8,15 +8,15 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 import small_run
+from aftune.common.data_files import read_rows
 from aftune.common.errors import UsageError
-from aftune.models import loading as models
-from aftune.models.loading import load_tokenizer
+from aftune.models.loading import load_tokenizer, resolve, stop_token_ids
 from aftune.pipeline.context import Context
 from aftune.pipeline.export import export
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import run_stages
 from aftune.pipeline.stages.train import _encode, training_arguments
-from aftune.records import Candidate, Problem, read_json_lines, read_records
+from aftune.records import Candidate, Problem, read_records
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -32,7 +32,7 @@ def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(models.resolve("bundled"), dtype="float32")
+    model = AutoModelForCausalLM.from_pretrained(resolve("bundled"), dtype="float32")
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")]
     model.save_pretrained(folder)
@@ -76,7 +76,7 @@ def test_training_sees_the_prompt_and_the_end_of_the_template(run: Context) -> N
 def test_a_trained_model_still_stops_at_both_tokens(run: Context) -> None:
     model = run.load_policy("align")
     ids = [run.tokenizer.eos_token_id, run.tokenizer.convert_tokens_to_ids("<|im_end|>")]
-    assert models.stop_token_ids(model, run.tokenizer) == sorted(ids)
+    assert stop_token_ids(model, run.tokenizer) == sorted(ids)
     assert load_tokenizer(run.policy_folder("align")).chat_template == TEMPLATE
     candidates = read_records(run.folder("sample") / "candidates.jsonl", Candidate)
     assert not any(set(ids) & set(candidate.token_ids or []) for candidate in candidates)
@@ -90,7 +90,7 @@ def test_chat_without_a_template_stops_at_the_first_stage(tmp_path: Path) -> Non
 def test_export_of_a_run_asks_as_the_run_does(run: Context, tmp_path: Path) -> None:
     """Messages that the template turns into the very ids that the run used."""
     assert export(run.run.path, "samples", tmp_path / "s.jsonl", model="vft") == {"samples": 12}
-    (_, first), *_ = read_json_lines(tmp_path / "s.jsonl")
+    (_, first), *_ = read_rows(tmp_path / "s.jsonl")
     problem, messages = run.problems("test")[0], first["arguments"]["gen_args_0"]["arg_0"]
     assert first["doc"]["problem_id"] == problem.id
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]

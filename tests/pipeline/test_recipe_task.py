@@ -8,9 +8,8 @@ import pytest
 
 from aftune import tasks
 from aftune.common.errors import DataError, UsageError
-from aftune.pipeline import recipe_task as task
-from aftune.pipeline import runner
-from aftune.pipeline.compare import run as compare
+from aftune.pipeline import recipe_task, runner
+from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.context import Context
 from aftune.pipeline.estimate.cost import estimate
 from aftune.pipeline.registry import PREPARE
@@ -46,7 +45,7 @@ def gsm8k(**part: Any) -> dict[str, Any]:
 
 
 def test_one_task_is_built_as_before() -> None:
-    built = task.build(Recipe(run_dir=Path("x"), seed=3))
+    built = recipe_task.build(Recipe(run_dir=Path("x"), seed=3))
     assert isinstance(built, Arithmetic)
     assert built.seed == 3
 
@@ -56,11 +55,11 @@ def test_a_mixture_takes_all_of_its_parts_slices_unless_it_is_sliced_itself() ->
     whole = recipe(parts)
     assert (whole.task.train, whole.task.validation, whole.task.test) == ("train", "validation", "test")
     assert (whole.task.title, Recipe(run_dir=Path("x")).task.title) == ("arithmetic + sequences", "arithmetic")
-    problems = task.build(whole).load(whole.task.test)
+    problems = recipe_task.build(whole).load(whole.task.test)
     ids = [*(f"arithmetic/test/{n}" for n in range(6)), *(f"sequences/test/{n}" for n in (5, 6, 7))]
     assert sorted(problem.id for problem in problems) == ids
     sliced = recipe(parts, test="test[:3]")
-    assert task.build(sliced).load(sliced.task.test) == problems[:3]
+    assert recipe_task.build(sliced).load(sliced.task.test) == problems[:3]
     again = with_settings(whole, {"seed": 1}, "x")
     assert again.task == whole.task
 
@@ -68,7 +67,7 @@ def test_a_mixture_takes_all_of_its_parts_slices_unless_it_is_sliced_itself() ->
 def test_a_part_reads_its_own_folder_or_that_of_the_recipe(tmp_path: Path) -> None:
     ours, shared = gsm8k_folder(tmp_path / "ours", "ours"), gsm8k_folder(tmp_path / "shared", "shared")
     for part, word in ((gsm8k(data=str(ours)), "ours"), (gsm8k(), "shared")):
-        built = task.build(recipe([part, PAIR[1]], data=shared))
+        built = recipe_task.build(recipe([part, PAIR[1]], data=shared))
         questions = [problem.question for problem in built.load("test") if problem.task == "gsm8k"]
         assert questions == [f"{word} test {n}?" for n in range(6)]
     hashes = PREPARE.inputs(recipe([gsm8k(data=str(ours)), PAIR[1]]))
@@ -85,7 +84,7 @@ def test_options_of_parts(tmp_path: Path) -> None:
     own = {"name": "jsonl", "data": str(tmp_path), "options": {"question": "q", "rationale": "why"}}
     part = {**own, "train": "train[:2]", "validation": "train[2:]", "test": "test"}
     wanted = recipe([part, PAIR[1]], train="train[:9]").model_copy(update={"run_dir": tmp_path / "run"})
-    built = task.build(wanted)
+    built = recipe_task.build(wanted)
     assert [problem.question for problem in built.load("test") if problem.task == "jsonl"] == [f"test {n}?" for n in range(4)]
     assert built.has_split("validation")
     against = {problem.id: built.contradiction(problem) for problem in built.load("train")}
@@ -96,9 +95,9 @@ def test_options_of_parts(tmp_path: Path) -> None:
     left_out = json.loads((tmp_path / "run" / "prepare" / "left_out.json").read_text())
     assert [(row["id"], row["what"]) for row in left_out] == [("jsonl/test/1", "rationale")]  # training ends before it
     with pytest.raises(UsageError, match=r"task\.parts\.0\.options\.qestion: unknown key; did you mean 'question'\?"):
-        task.check(recipe([{**own, "options": {"qestion": "q"}}]))
+        recipe_task.check(recipe([{**own, "options": {"qestion": "q"}}]))
     with pytest.raises(UsageError, match=r"task\.options: a mixture takes none; give them to a part"):
-        task.check(recipe(PAIR, options={"shots": 1}))
+        recipe_task.check(recipe(PAIR, options={"shots": 1}))
 
 
 def test_few_shot_shows_examples_of_each_part_s_own_task(tmp_path: Path) -> None:
@@ -190,7 +189,7 @@ def test_errors_in_parts_name_the_key(tmp_path: Path, text: str, override: str, 
 
 def test_a_data_folder_of_a_part_that_is_none() -> None:
     with pytest.raises(DataError, match=r"task\.parts\.1\.data: nowhere is not a folder; give the folder .* of task gsm8k"):
-        task.build(recipe([PAIR[0], gsm8k(data="nowhere")]))
+        recipe_task.build(recipe([PAIR[0], gsm8k(data="nowhere")]))
 
 
 def test_ranking_of_a_mixture_needs_a_ranking_of_every_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -201,13 +200,13 @@ def test_ranking_of_a_mixture_needs_a_ranking_of_every_part(monkeypatch: pytest.
     monkeypatch.setitem(tasks.TASKS, "plain", Plain)
     parts = [PAIR[1], {"name": "plain"}]
     with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain knows no ranking; set align\.feedback=binary"):
-        task.check(recipe(parts, align={"feedback": "ranking"}))
-    task.check(recipe(parts))
-    task.check(recipe(PAIR, align={"feedback": "ranking"}))
+        recipe_task.check(recipe(parts, align={"feedback": "ranking"}))
+    recipe_task.check(recipe(parts))
+    recipe_task.check(recipe(PAIR, align={"feedback": "ranking"}))
     with pytest.raises(UsageError, match=r"task\.name: task plain knows no ranking"):
-        task.check(Recipe.model_validate({"run_dir": "x", "task": {"name": "plain"}, "align": {"feedback": "ranking"}}))
+        recipe_task.check(Recipe.model_validate({"run_dir": "x", "task": {"name": "plain"}, "align": {"feedback": "ranking"}}))
     with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain knows no ranking"):
-        compare.comparison(recipe(parts), ["vft", "aft:feedback=ranking"])
+        comparison(recipe(parts), ["vft", "aft:feedback=ranking"])
 
 
 @pytest.mark.parametrize(("names", "feedback"), [(["gsm8k_rank"], "ranking"), (["gsm8k_rank", "sequences"], "binary")])

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 import small_comparison
-from aftune.cli import run_views as summary
+from aftune.cli import run_views
 from aftune.common.seeds import derive_seed
-from aftune.models import loading as models
+from aftune.models.loading import load_model
 from aftune.pipeline import runner
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.prompts.encoding import Prompter
@@ -112,7 +112,7 @@ def test_the_second_round_samples_from_the_model_of_the_first(run: tuple[Path, l
     assert {(c.problem_id, c.index) for c in rounds[0]} == {(c.problem_id, c.index) for c in rounds[1]}
     assert sum(a.text == b.text for a, b in zip(*rounds, strict=True)) < len(rounds[0]) / 2
     expected = collect.collect_candidates(
-        TransformersEngine(models.load_model(str(folder / "align" / "model"), wanted.model), tokenizer, wanted.sample.batch_size),
+        TransformersEngine(load_model(str(folder / "align" / "model"), wanted.model), tokenizer, wanted.sample.batch_size),
         read_records(folder / "prepare" / "train.jsonl", Problem),
         Prompter(tokenizer),
         SamplingSettings(max_new_tokens=64, temperature=1.0),
@@ -148,7 +148,7 @@ def test_both_rounds_are_measured_and_reported(run: tuple[Path, list[str]], comp
 
 def test_the_summary_names_both_rounds(run: tuple[Path, list[str]], tmp_path: Path) -> None:
     with open(tmp_path / "summary.txt", "w") as file:
-        summary.print_results(recipe(run[0]), Console(file=file, width=160))
+        run_views.print_results(recipe(run[0]), Console(file=file, width=160))
     text = (tmp_path / "summary.txt").read_text()
     assert "AFT-BC, round 1" in text.partition("accuracy: greedy")[0]
     assert "AFT-BC - AFT-BC, round 1: " in text

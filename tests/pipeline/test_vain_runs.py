@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 import small_run
-from aftune.cli import run_views as summary
+from aftune.cli import run_views
 from aftune.pipeline import runner
 from aftune.pipeline.registry import LABEL, PREPARE, SAMPLE, SFT
 from aftune.pipeline.run_directory import RunDirectory
@@ -95,7 +95,7 @@ def test_the_control_of_the_same_compute_is_called_so(vain: tuple[Path, list[str
     assert "aligned_vs_vft_same_compute" in metrics["comparisons"]
     assert (folder / "evaluate" / "vft_same_compute" / "verdicts.jsonl").exists()
     with open(tmp_path / "printed", "w") as file:
-        summary.print_results(recipe(folder), Console(file=file, width=160))
+        run_views.print_results(recipe(folder), Console(file=file, width=160))
     printed = (tmp_path / "printed").read_text()
     assert "“same compute” is VFT continued for as many trained tokens as AFT-BC takes" in printed
     assert "AFT-BC - VFT, same compute: +0.0 points" in printed

@@ -10,20 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from aftune.common.data_files import read_rows
 from aftune.common.errors import DataError
+from aftune.common.json_text import write_json
+from aftune.common.text_files import drop_partial_line, write_lines
 from aftune.records import (
     Candidate,
     Feedback,
     Group,
     Problem,
     append_records,
-    drop_partial_line,
     iter_records,
     parse_record,
-    read_json_lines,
     read_records,
-    write_json,
-    write_lines,
     write_records,
 )
 
@@ -145,7 +144,7 @@ def test_bad_lines_are_named(tmp_path: Path, content: Any, message: str) -> None
     path = tmp_path / "f.jsonl"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
-        list(read_json_lines(path))
+        list(read_rows(path))
 
 
 def test_bad_byte_far_down_a_large_file_is_named(tmp_path: Path) -> None:
@@ -154,7 +153,7 @@ def test_bad_byte_far_down_a_large_file_is_named(tmp_path: Path) -> None:
     lines[12_344] = b'{"n": "\xff"}\n'
     path.write_bytes(b"".join(lines))
     with pytest.raises(DataError, match=r"f\.jsonl:12345: not UTF-8 text"):
-        list(read_json_lines(path))
+        list(read_rows(path))
 
 
 def test_lines_before_a_bad_one_are_read_with_their_places(tmp_path: Path) -> None:
@@ -162,8 +161,8 @@ def test_lines_before_a_bad_one_are_read_with_their_places(tmp_path: Path) -> No
     path.write_bytes(b'{"a": 1}\r\n   \n[2]\n{')
     seen = []
     with pytest.raises(DataError):
-        seen.extend(read_json_lines(path))
-    lines = iter(read_json_lines(path))
+        seen.extend(read_rows(path))
+    lines = iter(read_rows(path))
     assert [next(lines), next(lines)] == [(f"{path}:1", {"a": 1}), (f"{path}:3", [2])]
 
 

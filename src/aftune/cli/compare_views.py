@@ -12,10 +12,10 @@ from aftune.cli.run_views import format_duration
 from aftune.common.errors import AftuneError
 from aftune.common.progress import progress_bar
 from aftune.pipeline import runner
-from aftune.pipeline.compare import results as compare_results
-from aftune.pipeline.compare import run as compare
+from aftune.pipeline.compare import runs
 from aftune.pipeline.compare.methods import METHODS, Method
-from aftune.pipeline.compare.run import Comparison
+from aftune.pipeline.compare.results import gather, write
+from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.estimate import cost, speed
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
@@ -100,10 +100,10 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     for note in wanted.notes:
         console.print(note, soft_wrap=True)
     with progress_bar("compare", num_runs, "runs") as update:
-        failures = compare.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
-    results = compare_results.gather(wanted)
+        failures = runs.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
+    results = gather(wanted)
     if results["runs"] or not failures:  # nothing is written of nothing
-        compare_results.write(wanted, results)
+        write(wanted, results)
         print_table(results, console)
         console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.html'}[/bold], compare.csv, compare.json", soft_wrap=True)
     if failures:

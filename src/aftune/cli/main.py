@@ -155,17 +155,17 @@ def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: 
     if not dry_run:  # before torch is imported, which takes seconds
         console.print(f"[bold]aftune {__version__}[/bold]  {path.name} -> {resolved.run_dir}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from aftune.cli import run_views as summary
-    from aftune.common import process as machine
+    from aftune.cli.run_views import print_plan, print_results
+    from aftune.common.process import keep_freed_memory
     from aftune.pipeline.runner import run_stages
 
-    machine.keep_freed_memory()
+    keep_freed_memory()
     if dry_run:
-        summary.print_plan(resolved, console)
+        print_plan(resolved, console)
         return
     run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True), overwrite=overwrite)
     if only is None:
-        summary.print_results(resolved, console)
+        print_results(resolved, console)
 
 
 def _compare(
@@ -183,20 +183,20 @@ def _compare(
 
     resolved = load_recipe(path, overrides)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from aftune.cli import compare_views as comparison_summary
-    from aftune.common import process as machine
-    from aftune.pipeline.compare import run as compare
+    from aftune.cli import compare_views
+    from aftune.common.process import keep_freed_memory
+    from aftune.pipeline.compare import runs
 
-    machine.keep_freed_memory()
+    keep_freed_memory()
     if methods == ["help"]:
-        comparison_summary.print_methods(console)
+        compare_views.print_methods(console)
         return
-    wanted = compare.comparison(resolved, methods, seeds)
+    wanted = runs.comparison(resolved, methods, seeds)
     if dry_run:
-        comparison_summary.print_plan(wanted, console)
+        compare_views.print_plan(wanted, console)
         return
-    compare.make_room(wanted, overwrite=overwrite)
-    comparison_summary.run_and_print(wanted, resolved.compare.jobs if jobs is None else jobs, console)
+    runs.make_room(wanted, overwrite=overwrite)
+    compare_views.run_and_print(wanted, resolved.compare.jobs if jobs is None else jobs, console)
 
 
 def _tasks() -> None:

@@ -12,13 +12,14 @@ from rich.table import Table
 
 from aftune import tasks
 from aftune.common.errors import UsageError
-from aftune.models import loading as models
+from aftune.common.text_files import write_lines
+from aftune.models.loading import context_length, load_config, load_tokenizer
 from aftune.pipeline import recipe_task
 from aftune.pipeline.context import make_prompter
 from aftune.prompts.encoding import too_long
 from aftune.prompts.formats import choose_examples
 from aftune.recipe import Recipe, load_recipe, recipe_from
-from aftune.records import Problem, write_lines
+from aftune.records import Problem
 from aftune.tasks.checks import FINDINGS, Misfit, Validation, validate
 
 _MEANING = {
@@ -92,11 +93,11 @@ def _wanted(what: str, overrides: Sequence[str]) -> tuple[Recipe, bool]:
 
 def _misfit(task: tasks.Task, recipe: Recipe) -> Misfit:
     section = recipe.model
-    tokenizer = models.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
-    config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    tokenizer = load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
     if config is None:
         raise UsageError(f"model.name: the settings of {section.name!r} are not here; give a local folder")
-    context = models.context_length(config)
+    context = context_length(config)
 
     number = recipe.prompt.few_shot
     examples = choose_examples(_readable(task), number, recipe.seed, task.sound_reference) if number else []

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from aftune.common.errors import DataError
-from aftune.records import check_text, json_trouble, parse_json, text_lines
+from aftune.common.json_text import check_text, json_trouble, parse_json
+from aftune.common.text_files import text_lines
 
 # The endings that a file of rows may have, the first of those that are there.
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from aftune.answers import Reading
 from aftune.common.errors import StageError
-from aftune.records import PUBLISHED_VERDICT, UNDECIDED, Candidate, Feedback, Group, Problem, open_atomic
+from aftune.common.text_files import open_atomic
+from aftune.records import PUBLISHED_VERDICT, UNDECIDED, Candidate, Feedback, Group, Problem
 from aftune.records.large_files import CandidateFile
 from aftune.tasks import Task
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from aftune import tasks
 from aftune.common.errors import AftuneError, DataError, UsageError
+from aftune.common.json_text import write_json
+from aftune.common.text_files import write_lines
 from aftune.evaluation.letters import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
 from aftune.pipeline.changes import input_changes, setting_changes, what_matters
@@ -19,7 +21,7 @@ from aftune.pipeline.stages.measure import accuracy_metrics, greedy_verdicts
 from aftune.prompts.encoding import Prompter, too_long
 from aftune.prompts.formats import choose_examples, question_key
 from aftune.recipe import Recipe, recipe_from
-from aftune.records import Problem, write_json, write_lines, write_records
+from aftune.records import Problem, write_records
 
 _LETTER_TOKENS = 4  # what a letter may take after a prompt
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aftune import tasks
-from aftune.models import loading as models
+from aftune.models import loading
 from aftune.pipeline import recipe_task
 from aftune.pipeline.registry import in_round
 from aftune.pipeline.run_directory import RunDirectory
@@ -45,7 +45,7 @@ class Context:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         section = self.recipe.model
-        return models.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
+        return loading.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
 
     @cached_property
     def prompter(self) -> Prompter:
@@ -58,14 +58,14 @@ class Context:
     def end_id(self) -> int:
         """The token that ends a complete response."""
         section = self.recipe.model
-        return self.prompter.end_id(models.configured_stop_ids(section.name, trust_remote_code=section.trust_remote_code))
+        return self.prompter.end_id(loading.configured_stop_ids(section.name, trust_remote_code=section.trust_remote_code))
 
     @cached_property
     def context_length(self) -> int:
         """Of the base model, in tokens."""
         section = self.recipe.model
-        config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
-        return models.context_length(config if config is not None else self.load_policy("base").config)
+        config = loading.load_config(section.name, trust_remote_code=section.trust_remote_code)
+        return loading.context_length(config if config is not None else self.load_policy("base").config)
 
     def folder(self, stage: str) -> Path:
         """A stage's folder, that of the round where it has several."""
@@ -91,7 +91,7 @@ class Context:
         return self.recipe.model.name if stage == "base" else str(self._place(stage) / "model")
 
     def load_policy(self, stage: str, *, float32: bool = False) -> PreTrainedModel:
-        return models.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
+        return loading.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
 
     def problems(self, split: str) -> Sequence[Problem]:
         return RecordFile(self.folder("prepare") / f"{split}.jsonl", Problem)

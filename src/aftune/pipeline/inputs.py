@@ -9,7 +9,7 @@ from pathlib import Path
 from aftune import tasks
 from aftune.common import hub
 from aftune.interchange.importers import source_files
-from aftune.models import loading as models
+from aftune.models.loading import model_files, resolve
 from aftune.pipeline.recipe_task import used
 from aftune.pipeline.run_directory import hash_file
 from aftune.recipe import Recipe
@@ -27,10 +27,10 @@ def problem_inputs(recipe: Recipe) -> Inputs:
         prefix = "" if key == "task" else f"{key}."
         found |= {f"{prefix}data {name}": hash_file(path) for name, path in sorted(sources.files.items()) if path.is_file()}
         found |= {f"{prefix}data {name} of the Hub": hub.cached_commit(name, "dataset") for name in sources.data_sets}
-    source = models.resolve(recipe.model.name)
+    source = resolve(recipe.model.name)
     if not Path(source).is_dir():
         return found | {f"model {source} of the Hub": hub.cached_commit(source, "model")}
-    return found | {f"model {path.relative_to(source).as_posix()}": hash_file(path) for path in models.model_files(Path(source))}
+    return found | {f"model {path.relative_to(source).as_posix()}": hash_file(path) for path in model_files(Path(source))}
 
 
 def import_inputs(recipe: Recipe) -> Inputs:

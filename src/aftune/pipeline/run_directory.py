@@ -21,9 +21,10 @@ import yaml
 
 import aftune
 from aftune.common.errors import StageError
+from aftune.common.json_text import write_json
+from aftune.common.text_files import write_lines
 from aftune.common.yaml_text import parse_yaml
 from aftune.recipe import Recipe
-from aftune.records import write_json, write_lines
 
 _MIB = 2**20
 _LARGE_FILE = 64 * _MIB  # of larger files (weights) parts are hashed

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
-from aftune.models import loading as models
+from aftune.models.loading import pick_device
 from aftune.pipeline import claim, recipe_task, registry
 from aftune.pipeline.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.inputs import Inputs
@@ -82,7 +82,7 @@ def _reasons(entry: dict[str, Any], wanted: Plan, reads: dict[str, str]) -> list
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
     recipe_task.check(recipe)
-    models.pick_device(recipe.model.device)
+    pick_device(recipe.model.device)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from aftune.common import process as machine
 from aftune.common import progress
+from aftune.common.process import end_with_parent, keep_freed_memory
 from aftune.models.loading import pick_device
 from aftune.pipeline.estimate.cost import num_parameters
 from aftune.recipe import Recipe
@@ -60,8 +60,8 @@ class _Serial(Executor):
 
 
 def _start_worker(threads: int) -> None:
-    machine.end_with_parent()
+    end_with_parent()
     warnings.filterwarnings("ignore", category=FutureWarning)
-    machine.keep_freed_memory()
+    keep_freed_memory()
     torch.set_num_threads(threads)
     progress.console.quiet = True

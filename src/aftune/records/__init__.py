@@ -1,5 +1,6 @@
-"""The records that stages hand on, and their JSON Lines files. May import common."""
+"""The records that stages hand on (types) and their JSON Lines files (files, large_files). May import common."""
 
+from aftune.records.files import append_records, iter_records, parse_line, parse_record, read_records, write_records
 from aftune.records.types import (
     BEST_RANK,
     PUBLISHED_VERDICT,
@@ -12,23 +13,7 @@ from aftune.records.types import (
     GroupScores,
     Problem,
     Record,
-    append_records,
-    check_text,
-    drop_partial_line,
-    iter_records,
-    json_trouble,
-    open_atomic,
-    parse_json,
-    parse_line,
-    parse_record,
-    read_json,
-    read_json_lines,
-    read_records,
-    text_lines,
     with_unique_ids,
-    write_json,
-    write_lines,
-    write_records,
 )
 
 __all__ = [
@@ -44,20 +29,10 @@ __all__ = [
     "Problem",
     "Record",
     "append_records",
-    "check_text",
-    "drop_partial_line",
     "iter_records",
-    "json_trouble",
-    "open_atomic",
-    "parse_json",
     "parse_line",
     "parse_record",
-    "read_json",
-    "read_json_lines",
     "read_records",
-    "text_lines",
     "with_unique_ids",
-    "write_json",
-    "write_lines",
     "write_records",
 ]

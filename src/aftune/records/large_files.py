@@ -11,7 +11,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aftune.common.errors import DataError, RepeatedIdError
-from aftune.records import AnyRecord, Candidate, iter_records, parse_line, text_lines
+from aftune.common.text_files import text_lines
+from aftune.records.files import iter_records, parse_line
+from aftune.records.types import AnyRecord, Candidate
 
 
 class RecordFile(Sequence[AnyRecord], Generic[AnyRecord]):

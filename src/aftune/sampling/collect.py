@@ -6,7 +6,8 @@ from pathlib import Path
 
 from aftune.common.progress import progress_bar
 from aftune.common.seeds import derive_seed
-from aftune.records import Candidate, Problem, append_records, drop_partial_line, read_records, with_unique_ids
+from aftune.common.text_files import drop_partial_line
+from aftune.records import Candidate, Problem, append_records, read_records, with_unique_ids
 from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings
 
 ROUNDS = 4  # a block is this many times what an engine works on at once: only at its end do places stay empty

@@ -11,7 +11,7 @@ from accelerate.utils import extract_model_from_parallel
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from aftune.common import process as machine
+from aftune.common.process import give_back_freed_memory
 from aftune.models.abilities import abilities
 from aftune.models.kernels.chunked_head import chunked_logprobs, replaced_head
 from aftune.models.kernels.shared_prefix import row_arguments, shared_prefix_attention
@@ -78,7 +78,7 @@ def rows_of_segments(model: Any) -> Iterator[None]:
 def _one_of_several(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
     """As `_row_sums`, for a row that shall need no memory beside that of another one."""
     if row["input_ids"].device.type == "cpu":
-        machine.give_back_freed_memory()
+        give_back_freed_memory()
     return _row_sums(model, row)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from aftune.common.data_files import ENDINGS, scan_rows
 from aftune.common.errors import AftuneError, DataError, RepeatedIdError
-from aftune.records import Problem, text_lines
+from aftune.common.text_files import text_lines
+from aftune.records import Problem
 from aftune.tasks.base import LeftOut, Task
 
 _SHOWN = 8  # files of a folder, in an error

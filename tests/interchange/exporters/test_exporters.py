@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aftune.common.data_files import read_rows
 from aftune.common.errors import AftuneError, DataError, UsageError
 from aftune.interchange.exporters import export_groups, samples
 from aftune.interchange.exporters.preference_pairs import pairs_of
@@ -15,7 +16,7 @@ from aftune.pipeline.export import export
 from aftune.pipeline.stages.measure import Verdict
 from aftune.prompts.formats import plain_prompt
 from aftune.recipe import ImportSection
-from aftune.records import Candidate, Feedback, Group, Problem, read_json_lines, write_records
+from aftune.records import Candidate, Feedback, Group, Problem, write_records
 
 
 def group(name: str, qualities: Sequence[float], ranks: Sequence[float] | None = None) -> Group:
@@ -63,7 +64,7 @@ def test_a_file_of_groups_as_pairs(tmp_path: Path) -> None:
     source, out = tmp_path / "groups.jsonl", tmp_path / "pairs.jsonl"
     write_records(source, [group("a", [0, 1]), group("b", [1, 1]), group("c", [])])
     assert export(source, "preference-pairs", out) == {"groups": 3, "pairs": 1, "groups_without_pairs": 2}
-    assert [row for _, row in read_json_lines(out)] == [
+    assert [row for _, row in read_rows(out)] == [
         {"prompt": "Question: Question of a?\nAnswer:\n", "chosen": "a1", "rejected": "a0"}
     ]
     write_records(source, [group("b", [1, 1])])
@@ -89,7 +90,7 @@ def test_samples_come_back_as_candidates(tmp_path: Path) -> None:
     ]
     path = tmp_path / "samples_t.jsonl"
     assert samples.write(path, problems, verdicts, plain_prompt) == {"samples": 2}
-    first, second = [row for _, row in read_json_lines(path)]
+    first, second = [row for _, row in read_rows(path)]
     assert first["arguments"] == {"gen_args_0": {"arg_0": plain_prompt(problems[0]), "arg_1": {"do_sample": False}}}
     assert (first["doc_id"], first["target"], first["resps"], first["filtered_resps"]) == (0, "1", [["x\n#### 1"]], ["1"])
     assert [row["exact_match"] for row in (first, second)] == [1.0, 0.0]

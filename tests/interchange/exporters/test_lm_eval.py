@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from aftune.common.data_files import read_rows
 from aftune.interchange.importers import import_candidates
-from aftune.models import loading as models
+from aftune.models.loading import load_model, resolve
 from aftune.prompts.encoding import Prompter
 from aftune.recipe import ImportSection, ModelSection
-from aftune.records import Problem, read_json_lines
+from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.tasks.gsm8k import parse_row
 
@@ -28,7 +29,7 @@ def samples(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setenv(offline, "1")
         results: Any = lm_eval.simple_evaluate(
             model="hf",
-            model_args={"pretrained": models.resolve("bundled"), "dtype": "float32"},
+            model_args={"pretrained": resolve("bundled"), "dtype": "float32"},
             tasks=["aftune_questions"],
             task_manager=TaskManager(include_path=str(folder), include_defaults=False),
             device="cpu",
@@ -42,7 +43,7 @@ def samples(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def problems(repository: Path) -> list[Problem]:
-    rows = read_json_lines(repository / "recipes" / "lm-eval" / "questions.jsonl")
+    rows = read_rows(repository / "recipes" / "lm-eval" / "questions.jsonl")
     return [parse_row(row, place, f"q/{number}") for number, (place, row) in enumerate(rows)]
 
 
@@ -51,7 +52,7 @@ def test_the_harness_asks_and_decodes_as_we_do(samples: Path, problems: list[Pro
     imported = import_candidates(ImportSection(format="lm_eval", path=samples), None, problems)
     assert imported.left_out == []
     assert [candidate.problem_id for candidate in imported.candidates] == [problem.id for problem in problems]
-    engine = TransformersEngine(models.load_model("bundled", ModelSection(device="cpu", precision="float32")), tokenizer)
+    engine = TransformersEngine(load_model("bundled", ModelSection(device="cpu", precision="float32")), tokenizer)
     prompter = Prompter(tokenizer)
     requests = [Request(prompter(problem)) for problem in problems]
     completions = dict(engine.complete(requests, SamplingSettings(max_new_tokens=192, temperature=0.0)))

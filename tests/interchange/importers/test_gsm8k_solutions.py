@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from aftune.common.data_files import read_rows
 from aftune.common.errors import DataError
 from aftune.groups.labelling import label_files
 from aftune.interchange.importers import import_candidates
 from aftune.interchange.importers.gsm8k_solutions import KINDS
 from aftune.recipe import ImportSection
-from aftune.records import PUBLISHED_VERDICT, Candidate, Group, Problem, read_json_lines, read_records, write_records
+from aftune.records import PUBLISHED_VERDICT, Candidate, Group, Problem, read_records, write_records
 from aftune.tasks.gsm8k import Gsm8k
 
 PROBLEMS = [Problem(id="p0", task="gsm8k", question="How  many\ncats?", gold_answer="3", rationale="#### 3")]
@@ -82,7 +83,7 @@ def test_all_published_verdicts_are_reproduced(data_dir: Path, tmp_path: Path) -
     write_records(tmp_path / "candidates.jsonl", candidates)
     counts = label_files(task, problems, tmp_path / "candidates.jsonl", tmp_path, "flexible")
     groups = read_records(tmp_path / "groups.jsonl", Group)
-    left_out = [row for _, row in read_json_lines(tmp_path / "left_out.jsonl")]
+    left_out = [row for _, row in read_rows(tmp_path / "left_out.jsonl")]
     assert (tmp_path / "disagreements.jsonl").read_text() == ""
     assert counts["published_verdicts"] == counts["published_agree"] == 5276
     assert counts["truncated"] == 11

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from aftune.models.kernels import chunked_head as head
+from aftune.models.kernels import chunked_head
 from aftune.models.kernels.chunked_head import chunked_logprobs, replaced_head
 
 
 @pytest.fixture(params=[1, 60, 2**24])
 def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """16 tokens a chunk (the least), 60 // 3 = 20 of 3 words, and all at once."""
-    monkeypatch.setattr(head, "CHUNK_ELEMENTS", request.param)
+    monkeypatch.setattr(chunked_head, "CHUNK_ELEMENTS", request.param)
 
 
 def made(num_tokens: int, num_words: int, dtype: torch.dtype = torch.float64, width: int = 5) -> tuple[Tensor, ...]:
@@ -98,7 +98,7 @@ def test_autocast_computes_in_half_precision_and_keeps_float32_gradients() -> No
 
 def test_logits_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest product of the forward and the backward pass has as many rows as a chunk."""
-    monkeypatch.setattr(head, "CHUNK_ELEMENTS", 16 * 50)
+    monkeypatch.setattr(chunked_head, "CHUNK_ELEMENTS", 16 * 50)
     sizes: list[int] = []
     linear = torch.nn.functional.linear
     monkeypatch.setattr(torch.nn.functional, "linear", lambda h, *rest: (sizes.append(len(h)), linear(h, *rest))[1])

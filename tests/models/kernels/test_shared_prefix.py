@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aftune.models.kernels import shared_prefix as attention
+from aftune.models.kernels import shared_prefix
 from aftune.models.kernels.shared_prefix import Segment, row_arguments, shared_prefix_attention
 
 # Prompts of 3, 1 and 4 tokens; 2, 1 and 3 responses of 1 to 5 tokens.
@@ -37,7 +37,7 @@ def positions() -> Tensor:
 
 @pytest.fixture(params=["products", "fused"])
 def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "_SMALL_PAIRS", 2**18 if request.param == "products" else 0)
+    monkeypatch.setattr(shared_prefix, "_SMALL_PAIRS", 2**18 if request.param == "products" else 0)
 
 
 @pytest.mark.usefixtures("_form")
@@ -49,7 +49,7 @@ def test_equals_a_dense_mask(num_key_heads: int, options: dict[str, Any]) -> Non
         torch.randn(1, heads, LENGTH, 6, generator=generator, dtype=torch.float64, requires_grad=True)
         for heads in (4, num_key_heads, num_key_heads)
     )
-    ours, _ = attention._attention(torch.nn.Identity(), query, key, value, None, segments=SEGMENTS, **options)
+    ours, _ = shared_prefix._attention(torch.nn.Identity(), query, key, value, None, segments=SEGMENTS, **options)
     seen = visible()
     if "sliding_window" in options:
         seen &= positions()[:, None] - positions() < options["sliding_window"]

@@ -7,7 +7,7 @@ import pytest
 
 from aftune.common.errors import UsageError
 from aftune.pipeline.compare.methods import METHODS, parse
-from aftune.pipeline.compare.run import comparison
+from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.registry import needs_reference
 from aftune.recipe import Recipe, with_settings
 

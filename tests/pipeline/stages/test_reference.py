@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import small_comparison
-from aftune.models import loading as models
+from aftune.models.loading import BUNDLED, load_model
 from aftune.pipeline.context import Context
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages.reference import reference
@@ -61,7 +61,7 @@ def test_it_is_what_the_vft_model_says(comparison: Any, tokenizer: Any) -> None:
     groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
     written = read_records(comparison.shared / "reference" / "logprobs.jsonl", GroupLogprobs)
     assert [row.problem_id for row in written] == [group.problem.id for group in groups]
-    model = models.load_model(str(comparison.shared / "sft" / "model"), ModelSection(precision="float32"))
+    model = load_model(str(comparison.shared / "sft" / "model"), ModelSection(precision="float32"))
     for group, row in zip(groups, written, strict=True):
         prompt, responses = ids_of(tokenizer, group)
         assert row.lengths == list(map(len, responses))
@@ -76,7 +76,7 @@ def test_with_another_start_it_is_what_the_base_model_says(comparison: Any, toke
     written, shared = (
         read_records(folder / "reference" / "logprobs.jsonl", GroupLogprobs) for folder in (tmp_path, comparison.shared)
     )
-    model = models.load_model(models.BUNDLED, ModelSection(precision="float32"))
+    model = load_model(BUNDLED, ModelSection(precision="float32"))
     prompt, responses = ids_of(tokenizer, groups[0])
     assert written[0].sums == pytest.approx([log_likelihood(model, prompt, response) for response in responses], rel=1e-4, abs=1e-3)
     assert all(abs(a - b) > 0.01 for a, b in zip(written[0].sums, shared[0].sums, strict=True))

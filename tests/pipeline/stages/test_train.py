@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from aftune.common.errors import DataError, TrainingError
-from aftune.models import loading as models
+from aftune.models.loading import BUNDLED, resolve
 from aftune.pipeline.runner import run_stages
 from small_run import recipe
 
 
 def base(folder: Path, **changes: Any) -> Path:
     """A copy of the bundled model."""
-    source = models.resolve(models.BUNDLED)
+    source = resolve(BUNDLED)
     model = AutoModelForCausalLM.from_pretrained(source, dtype=changes.get("dtype", torch.float32))
     if "damage" in changes:
         model.model.layers[2].self_attn.k_proj.weight.data[0, 0] = changes["damage"]

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from aftune.common.errors import DataError, UsageError
+from aftune.common.text_files import write_lines
 from aftune.interchange.exporters import Ask, as_rows
-from aftune.records import Group, write_lines
+from aftune.records import Group
 
 
 def write(path: Path, groups: Iterable[Group], ask: Ask, *, pairs: str = "all", use_ranks: bool = False) -> dict[str, int]:

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aftune.common.text_files import write_lines
 from aftune.interchange.exporters import Ask, as_rows
-from aftune.records import Problem, write_lines
+from aftune.records import Problem
 
 
 def write(path: Path, problems: Iterable[Problem], verdicts: Iterable[Any], ask: Ask) -> dict[str, int]:

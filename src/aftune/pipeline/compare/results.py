@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aftune.common.json_text import read_json, write_json
+from aftune.common.text_files import write_lines
 from aftune.evaluation.statistics import (
     Interval,
     holm,
@@ -17,14 +19,13 @@ from aftune.evaluation.statistics import (
 )
 from aftune.pipeline import runner
 from aftune.pipeline.compare.methods import Method
-from aftune.pipeline.compare.run import Comparison
+from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.estimate.cost import num_candidates
 from aftune.pipeline.registry import ALIGN
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Plan
 from aftune.pipeline.stages.measure import BY_TASK, Verdict
 from aftune.recipe import Recipe
-from aftune.records import read_json, write_json, write_lines
 from aftune.records.large_files import RecordFile
 from aftune.reporting.comparison import BASELINES, render_comparison
 

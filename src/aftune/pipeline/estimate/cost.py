@@ -15,7 +15,7 @@ import torch
 
 from aftune.common.errors import AftuneError
 from aftune.interchange.importers import CANDIDATES_PER_PROBLEM
-from aftune.models import loading as models
+from aftune.models import loading
 from aftune.models.kernels.chunked_head import CHUNK_ELEMENTS
 from aftune.pipeline.context import make_prompter
 from aftune.pipeline.recipe_task import SPLITS, build_one, used
@@ -95,7 +95,7 @@ class TrainingMemory:
 def num_parameters(recipe: Recipe) -> float | None:
     """Parameters of the base model, from its configuration if it is here, else from its name (`...-1.5B`), else None."""
     section = recipe.model
-    config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = loading.load_config(section.name, trust_remote_code=section.trust_remote_code)
     if config is not None:
         from transformers import AutoModelForCausalLM
 
@@ -229,7 +229,7 @@ def _repeated(cost: StageCost, times: int, what: str) -> StageCost:
 def training_memory(recipe: Recipe) -> TrainingMemory | None:
     """Of the stage `align`, the largest; None where the model's configuration is not here."""
     section = recipe.model
-    config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = loading.load_config(section.name, trust_remote_code=section.trust_remote_code)
     parameters = num_parameters(recipe)
     if config is None or parameters is None:
         return None
@@ -298,10 +298,10 @@ def mean_lengths(recipe: Recipe) -> tuple[float, float]:
 def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]:
     """Those of one task, from a few problems where data and tokenizer are here."""
     task = _task(recipe, key, part)
-    if task is None or models.load_config(recipe.model.name) is None:
+    if task is None or loading.load_config(recipe.model.name) is None:
         return _ASSUMED_TOKENS
     try:
-        tokenizer: Any = models.load_tokenizer(recipe.model.name)
+        tokenizer: Any = loading.load_tokenizer(recipe.model.name)
         wanted = splits.parse(part.train)
         start, stop = wanted.bounds(task.split_size(wanted.split))
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from aftune.models import loading as models
 from aftune.models.abilities import abilities
+from aftune.models.loading import load_config, pick_device
 from aftune.models.precision import product_rates
 from aftune.pipeline.estimate.cost import StageCost, mean_lengths, num_candidates, num_parameters
 from aftune.prompts.encoding import EncodedGroup
@@ -75,7 +75,7 @@ def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None) ->
         parameters = num_parameters(recipe)
         if parameters is None:
             return None
-        rates = product_rates(models.pick_device(recipe.model.device))
+        rates = product_rates(pick_device(recipe.model.device))
         rate = rates.bfloat16 if recipe.model.precision == "bfloat16" else rates.float32
         low, high = (sum(cost.teraflops(parameters) for cost in costs) / rate / share for share in reversed(_SHARES))
         return Duration(low, high, "the model is not here to be tried: guessed from a matrix product")
@@ -90,7 +90,7 @@ def measured_speed(recipe: Recipe) -> Speed | None:
     recipe: with its precision settled.
     """
     section = recipe.model
-    config = models.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
     parameters = num_parameters(recipe)
     if config is None or parameters is None:
         return None
@@ -132,7 +132,7 @@ class _Trial:
 
     def __init__(self, recipe: Recipe, config: Any) -> None:
         self.recipe = recipe
-        self.device = models.pick_device(recipe.model.device)
+        self.device = pick_device(recipe.model.device)
         self.half = recipe.model.precision == "bfloat16"
         attention = None if recipe.model.attention == "auto" else recipe.model.attention
         with torch.random.fork_rng(devices=[]):  # the random numbers of the process stay as they are

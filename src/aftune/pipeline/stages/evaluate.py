@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aftune.common.json_text import write_json
 from aftune.common.progress import progress_bar
 from aftune.evaluation.statistics import paired_difference
 from aftune.pipeline.context import Context, Summary
@@ -16,7 +17,7 @@ from aftune.pipeline.stages.sample import candidates_of
 from aftune.pipeline.warning_signs import of_labelling, of_results
 from aftune.pipeline.workers import executor, jobs_for
 from aftune.recipe.names import CONTROLS
-from aftune.records import Group, write_json
+from aftune.records import Group
 from aftune.records.large_files import RecordFile
 
 

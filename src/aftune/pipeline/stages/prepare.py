@@ -7,11 +7,12 @@ from itertools import chain
 
 from aftune import tasks
 from aftune.common.errors import DataError
+from aftune.common.json_text import write_json
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.recipe_task import used
 from aftune.prompts.encoding import too_long
 from aftune.prompts.formats import choose_examples, question_key
-from aftune.records import Problem, with_unique_ids, write_json, write_records
+from aftune.records import Problem, with_unique_ids, write_records
 from aftune.tasks import LeftOut
 
 # Test first: a problem that stands in two splits stays where it is measured.

@@ -1,8 +1,10 @@
 """Stage `report`: `report.html` and `metrics.json` at the top of the run directory."""
 
+from aftune.common.json_text import read_json, write_json
+from aftune.common.text_files import write_lines
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.registry import enabled_stages
-from aftune.records import Group, GroupScores, read_json, write_json, write_lines
+from aftune.records import Group, GroupScores
 from aftune.records.large_files import RecordFile
 from aftune.reporting import ReportData, render_page
 from aftune.reporting.run.reading import choose

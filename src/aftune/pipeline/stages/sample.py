@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aftune.common.seeds import derive_seed
+from aftune.common.text_files import text_lines, write_lines
 from aftune.interchange.importers import import_candidates
 from aftune.pipeline.context import Context, Summary
 from aftune.recipe import SamplingSection
-from aftune.records import Candidate, Problem, text_lines, write_lines, write_records
+from aftune.records import Candidate, Problem, write_records
 from aftune.sampling import TransformersEngine
 from aftune.sampling.collect import collect_candidates
 

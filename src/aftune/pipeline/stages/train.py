@@ -12,6 +12,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedToken
 from transformers.trainer_callback import PrinterCallback
 
 from aftune.common.errors import DataError
+from aftune.common.json_text import write_json
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
 from aftune.evaluation.reference_loss import reference_loss
@@ -22,7 +23,7 @@ from aftune.pipeline.registry import needs_reference
 from aftune.pipeline.warning_signs import of_alignment, of_vft
 from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
-from aftune.records import Group, GroupLogprobs, Problem, write_json
+from aftune.records import Group, GroupLogprobs, Problem
 from aftune.records.large_files import RecordFile
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.auto_beta import auto_beta

@@ -1,8 +1,7 @@
 """Puts the page of a run together."""
 
 from aftune.recipe.names import method_name, model_names, start_name
-from aftune.reporting.run import facts, plots
-from aftune.reporting.run import result_tables as results
+from aftune.reporting.run import facts, plots, result_tables
 from aftune.reporting.run.data import ReportData
 from aftune.reporting.run.label_tables import labelling_tables
 from aftune.reporting.run.reading import groups_to_read
@@ -16,19 +15,19 @@ def render_page(data: ReportData) -> str:
     return render(
         "run/page.html.j2",
         title=f"{data.recipe.task.title}, {facts.model_name(data.recipe.model.name)}",
-        lead=results.lead(data),
+        lead=result_tables.lead(data),
         facts=facts.facts(data),
         stage_times=facts.stage_times(data),
         recipe_yaml=data.recipe.to_yaml(),
-        results=results.result_rows(data),
+        results=result_tables.result_rows(data),
         num_problems=max((result["num_problems"] for result in data.metrics["results"].values()), default=0),
         num_assessed=max((result.get("num_assessed_problems", 0) for result in data.metrics["results"].values()), default=0),
         models_note=facts.models_note(data),
         method=method_name(data.recipe.align),
         start=model_names([start_name(data.recipe)], data.recipe)[0].label,
-        comparisons=results.comparisons(data),
-        tasks=results.task_tables(data),
-        operations=results.operations_table(data),
+        comparisons=result_tables.comparisons(data),
+        tasks=result_tables.task_tables(data),
+        operations=result_tables.operations_table(data),
         operations_figure=plots.operations_figure(data),
         result_figures=plots.result_figures(data),
         labelling=labelling_tables(data.summary("label")),

@@ -28,8 +28,8 @@ from aftune.cli.main import app
 from aftune.common.diagnosis import diagnose
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.pipeline import runner
-from aftune.pipeline.compare import results as compare_results
-from aftune.pipeline.compare import run as compare
+from aftune.pipeline.compare import results as outcome
+from aftune.pipeline.compare import runs
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages.measure import Verdict, Votes
 from aftune.prompts.encoding import encode_candidate, encode_prompt, encode_response
@@ -72,7 +72,7 @@ def summary(run: Path, stage: str) -> dict[str, Any]:
     return found
 
 
-def statuses(wanted: compare.Comparison) -> dict[str, list[str]]:
+def statuses(wanted: runs.Comparison) -> dict[str, list[str]]:
     """What would happen to the stages of each run."""
     shared = wanted.shared(0).plan()
     found = {"shared": [item.status for item in shared]}
@@ -83,7 +83,7 @@ def statuses(wanted: compare.Comparison) -> dict[str, list[str]]:
     return found
 
 
-def redone(wanted: compare.Comparison) -> set[str]:
+def redone(wanted: runs.Comparison) -> set[str]:
     return {name for name, found in statuses(wanted).items() if set(found) != {"finished"}}
 
 
@@ -143,8 +143,8 @@ def test_same_compute_takes_as_many_more_steps_as_groups_have_more_tokens(compar
 
 def test_second_call_skips_everything_and_changes_no_file(comparison: Any) -> None:
     before, lines = digests(comparison.folder), list[str]()
-    assert compare.run(comparison.wanted, 1, lines.append, lambda done: None) == []
-    compare_results.write(comparison.wanted, compare_results.gather(comparison.wanted))
+    assert runs.run(comparison.wanted, 1, lines.append, lambda done: None) == []
+    outcome.write(comparison.wanted, outcome.gather(comparison.wanted))
     assert digests(comparison.folder) == before
     skipped = [line for line in lines if "warning" not in line]  # skipped stages warn again
     assert len(skipped) == 6 + 12 * 2 + 1 + 3  # shared; measure and a training each, for VFT none, for two rounds three more
@@ -152,8 +152,8 @@ def test_second_call_skips_everything_and_changes_no_file(comparison: Any) -> No
 
 
 def test_progress_ends_with_the_number_of_runs(comparison: Any) -> None:
-    wanted, done = compare.comparison(comparison.wanted.recipe, ["vft", "aft"]), list[int]()
-    compare.run(wanted, 1, lambda line: None, done.append)
+    wanted, done = runs.comparison(comparison.wanted.recipe, ["vft", "aft"]), list[int]()
+    runs.run(wanted, 1, lambda line: None, done.append)
     assert done == [1, 2, 3]
 
 
@@ -162,7 +162,7 @@ def test_a_method_whose_folder_is_gone_is_redone_alone(comparison: Any, tmp_path
     names = ["vft", "dpo", "aft"]
     comparison.clone(tmp_path, ["vft", "aft"])
     before = digests(tmp_path)
-    wanted = compare.comparison(small_comparison.recipe(tmp_path), names)
+    wanted = runs.comparison(small_comparison.recipe(tmp_path), names)
     assert redone(wanted) == {"dpo"}
     assert small_comparison.run(wanted) == []
     after = digests(tmp_path)
@@ -180,8 +180,8 @@ def test_a_changed_beta_redoes_the_methods_that_take_it_from_the_recipe(comparis
     """Not those with a beta of their own, nor VFT and its controls. A loss without a boundary has the setting too."""
     recipe = small_comparison.recipe(comparison.folder, align={"beta": 0.3})
     own = {"dpo-bc:beta=20", "aft-bc:beta=auto"}
-    assert redone(compare.comparison(recipe, small_comparison.METHODS)) == set(small_comparison.METHODS) - own - set(VFT)
-    assert statuses(compare.comparison(recipe, ["aft", "vft"])) == {
+    assert redone(runs.comparison(recipe, small_comparison.METHODS)) == set(small_comparison.METHODS) - own - set(VFT)
+    assert statuses(runs.comparison(recipe, ["aft", "vft"])) == {
         "shared": ["finished"] * 5,
         "aft": ["redo", "redo"],
         "vft": ["finished"],
@@ -200,19 +200,19 @@ def test_a_changed_beta_redoes_the_methods_that_take_it_from_the_recipe(comparis
     ],
 )
 def test_other_changes_redo_what_depends_on_them(comparison: Any, changes: dict[str, Any], expected: set[str]) -> None:
-    assert redone(compare.comparison(small_comparison.recipe(comparison.folder, **changes), small_comparison.METHODS)) == expected
+    assert redone(runs.comparison(small_comparison.recipe(comparison.folder, **changes), small_comparison.METHODS)) == expected
 
 
 @pytest.mark.parametrize("names", [["aft", "vft", "rft"], ["vft-compute", "aft-bc:rounds=2"], ["dpo"], ["aft-bc:beta=auto", "pro"]])
 def test_which_other_methods_are_compared_changes_nothing(comparison: Any, names: list[str]) -> None:
     """Whether or not there is a reference for others to read."""
-    assert redone(compare.comparison(comparison.wanted.recipe, names)) == set()
+    assert redone(runs.comparison(comparison.wanted.recipe, names)) == set()
 
 
 def test_results_of_other_settings_are_not_reported(comparison: Any) -> None:
     """With another beta only VFT is finished: what AFT once measured is not among the results."""
-    wanted = compare.comparison(small_comparison.recipe(comparison.folder, align={"beta": 0.3}), ["vft", "aft"])
-    found = compare_results.gather(wanted)
+    wanted = runs.comparison(small_comparison.recipe(comparison.folder, align={"beta": 0.3}), ["vft", "aft"])
+    found = outcome.gather(wanted)
     assert [row["method"] for row in found["runs"]] == ["vft"]
     assert [method["num_seeds"] for method in found["methods"]] == [1, 0]
     assert found["methods"][1]["metrics"] == found["methods"][1]["differences"] == {}
@@ -311,9 +311,9 @@ def made_results(
     folder: Path, monkeypatch: pytest.MonkeyPatch, right: dict[str, list[list[bool]]], *, same_problems: bool
 ) -> dict[str, Any]:
     """Results of made-up verdicts, by method and seed."""
-    wanted = compare.comparison(small_comparison.recipe(folder), list(right), len(next(iter(right.values()))))
+    wanted = runs.comparison(small_comparison.recipe(folder), list(right), len(next(iter(right.values()))))
 
-    def row(wanted: compare.Comparison, method: Any, seed: int, shared: Any) -> dict[str, Any]:
+    def row(wanted: runs.Comparison, method: Any, seed: int, shared: Any) -> dict[str, Any]:
         place, verdicts = wanted.method_recipe(method, seed).run_dir, right[method.name][seed]
         write_records(
             place / "measure" / "verdicts.jsonl",
@@ -325,9 +325,9 @@ def made_results(
         test = folder / f"seed-{seed}" / "prepare" / "test.jsonl"
         test.parent.mkdir(parents=True)
         test.write_text("same" if same_problems else f"{seed}")
-    monkeypatch.setattr(compare_results, "_run", row)
+    monkeypatch.setattr(outcome, "_run", row)
     monkeypatch.setattr(runner, "plan", lambda *arguments: [])
-    return compare_results.gather(wanted)
+    return outcome.gather(wanted)
 
 
 @pytest.mark.parametrize(("same_problems", "p_value"), [(False, 0.125), (True, 0.5)])
@@ -395,9 +395,9 @@ def test_side_by_side_gives_the_same_figures(comparison: Any, tmp_path: Path, mo
     names = ["vft-steps", "dpo"]
     comparison.clone(tmp_path)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    wanted, lines = compare.comparison(small_comparison.recipe(tmp_path), names), list[str]()
-    assert compare.run(wanted, 2, lines.append, lambda done: None) == []
-    compare_results.write(wanted, compare_results.gather(wanted))
+    wanted, lines = runs.comparison(small_comparison.recipe(tmp_path), names), list[str]()
+    assert runs.run(wanted, 2, lines.append, lambda done: None) == []
+    outcome.write(wanted, outcome.gather(wanted))
     assert sum("done" in line for line in lines) == 4
     assert list(rows(tmp_path)) == names
     for name in names:
@@ -432,13 +432,13 @@ def test_failed_shared_stages_fail_their_seed(tmp_path: Path) -> None:
     """The message is theirs, the methods of the seed do not start, and the progress still ends."""
     (tmp_path / "seed-1").write_text("in the way")
     (tmp_path / "seed-0").write_text("in the way")
-    wanted, done = compare.comparison(small_comparison.recipe(tmp_path), ["vft", "aft"], 2), list[int]()
-    failures = compare.run(wanted, 1, lambda line: None, done.append)
+    wanted, done = runs.comparison(small_comparison.recipe(tmp_path), ["vft", "aft"], 2), list[int]()
+    failures = runs.run(wanted, 1, lambda line: None, done.append)
     assert sorted(failure.what for failure in failures) == ["seed 0, shared stages", "seed 1, shared stages"]
     assert all("cannot be written" in failure.message for failure in failures)
     assert done[-1] == 6
-    assert compare_results.gather(wanted)["runs"] == []
-    compare_results.write(wanted, compare_results.gather(wanted))
+    assert outcome.gather(wanted)["runs"] == []
+    outcome.write(wanted, outcome.gather(wanted))
 
 
 def killed(folder: Path, methods: Sequence[str], place: str, calls: int) -> None:
@@ -455,8 +455,8 @@ def test_killed_in_the_middle_ends_with_the_figures_of_an_unbroken_comparison(co
     assert len(read_records(tmp_path / "seed-0" / "sample" / "candidates.jsonl", Candidate)) == 18
     killed(tmp_path, names, "dpo/align", 3)
     assert [path.name for path in (tmp_path / "seed-0" / "methods" / "dpo" / "align" / "checkpoints").iterdir()] == ["checkpoint-2"]
-    assert statuses(compare.comparison(small_comparison.recipe(tmp_path), names))["dpo"] == ["resume", "new"]
-    assert small_comparison.run(compare.comparison(small_comparison.recipe(tmp_path), names)) == []
+    assert statuses(runs.comparison(small_comparison.recipe(tmp_path), names))["dpo"] == ["resume", "new"]
+    assert small_comparison.run(runs.comparison(small_comparison.recipe(tmp_path), names)) == []
     for name in names:
         assert untimed(rows(tmp_path)[name]) == untimed(rows(comparison.folder)[name])
 
@@ -474,7 +474,7 @@ def test_killed_workers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def broken(jobs: int) -> Any:
         yield Broken()
 
-    monkeypatch.setattr(compare, "executor", broken)
+    monkeypatch.setattr(runs, "executor", broken)
     with pytest.raises(BrokenProcessPool) as caught:
-        small_comparison.run(compare.comparison(small_comparison.recipe(tmp_path), ["vft"]), jobs=2)
+        small_comparison.run(runs.comparison(small_comparison.recipe(tmp_path), ["vft"]), jobs=2)
     assert str(diagnose(caught.value)).startswith("a worker process was killed, often for want of memory; lower compare.jobs")

@@ -1,0 +1,57 @@
+"""JSON documents and lines, with errors that name the place."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from aftune.common.errors import DataError
+from aftune.common.text_files import write_lines
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse_json(text: str, place: str) -> Any:
+    """The value of a line; raises DataError that starts with `place` for what is no JSON, or none that can be written again."""
+    try:
+        value = json.loads(text.rstrip("\r\n"))
+    except json.JSONDecodeError as error:
+        cut = "" if text.endswith("\n") else ", the line is cut off"
+        raise DataError(f"{place}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{place}: {json_trouble(error)}; correct or remove this line") from error
+    check_text(text, value, place)
+    return value
+
+
+def json_trouble(error: Exception) -> str:
+    """What is wrong with a JSON text that Python's parser gives up on, though its form may be right."""
+    if isinstance(error, RecursionError):
+        return "JSON that is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON at line {error.lineno}, column {error.colno}"
+    return f"JSON with an integer of more than {sys.get_int_max_str_digits():,} digits"
+
+
+def check_text(text: str, value: Any, place: str) -> None:
+    """Raises DataError where a value of a JSON text holds half of a surrogate pair: no file can hold that as UTF-8."""
+    if _SURROGATE.search(text) is None:
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise DataError(f"{place}: {half} is half of a surrogate pair, which is no character; correct this line") from error
+
+
+def read_json(path: Path, missing: Any = None) -> Any:
+    """A JSON file of an earlier stage; `missing` where there is none and one is not needed."""
+    if missing is not None and not path.exists():
+        return missing
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One JSON document to a file, atomically."""
+    write_lines(path, [json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)])
