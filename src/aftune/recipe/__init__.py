@@ -1,5 +1,6 @@
 """The recipe: one strict, typed section a stage; loading it, and what its models and methods are called. May import common."""
 
+from aftune.recipe.loading import bundled_recipe, load_recipe, recipe_from, with_settings
 from aftune.recipe.sections import (
     HARMLESS,
     AlignSection,
@@ -21,11 +22,7 @@ from aftune.recipe.sections import (
     Slices,
     TaskSection,
     TrainingSection,
-    bundled_recipe,
-    load_recipe,
-    recipe_from,
     section_in,
-    with_settings,
 )
 
 __all__ = [

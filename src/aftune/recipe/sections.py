@@ -1,16 +1,13 @@
-"""The recipe: one strict, typed section a stage. Unknown keys and wrong values are errors that name file, key and remedy."""
+"""The sections of a recipe, one for each stage: their keys, defaults and what they mean. Strict: no unknown keys, no silent
+conversions."""
 
-import difflib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from aftune.common.errors import UsageError
-from aftune.common.yaml_text import parse_yaml, to_yaml
+from aftune.common.yaml_text import to_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -262,124 +259,6 @@ class Recipe(Section):
 
     def to_yaml(self) -> str:
         return to_yaml(self.model_dump(mode="json"))
-
-
-def bundled_recipe(name: str) -> Path:
-    """A recipe that came with the package; in a source checkout, that of the top-level folder."""
-    installed = Path(__file__).parents[1] / "recipes" / name
-    return installed if installed.exists() else Path(__file__).parents[3] / "recipes" / name
-
-
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe file with `section.key=value` overrides applied.
-
-    Raises UsageError that names the file or the override, the key, what is allowed, and the nearest valid key.
-    """
-    path = path.expanduser()
-    try:
-        values = parse_yaml(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such recipe file; the ready ones are in recipes/") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as a text file ({error})") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UsageError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}); correct this line") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: expected keys and values, found {type(values).__name__}; see recipes/quickstart.yaml")
-    return recipe_from(values, overrides, str(path))
-
-
-def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) -> Recipe:
-    """A recipe of these values (which it changes) with `section.key=value` overrides applied; raises UsageError, its message
-    starting with `place` or the override."""
-    sources = {override.partition("=")[0]: override for override in overrides}
-    for override in overrides:
-        _apply(values, override)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(_explain_all(error, place, sources)) from error
-
-
-def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:
-    """A copy with `section.key` set to other values; raises UsageError that starts with `place` for one that does not fit."""
-    values = recipe.model_dump(mode="json")
-    for key, value in settings.items():
-        _set(values, key.split("."), value, key)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(_explain_all(error, place, {})) from error
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    parts = key.split(".")
-    if not equals or not all(parts):
-        raise UsageError(f"{override!r} is not an override; write section.key=value, for example align.beta=0.2")
-    try:
-        value = parse_yaml(text)
-    except yaml.YAMLError as error:
-        why = getattr(error, "problem", None) or error
-        raise UsageError(f"{override!r}: the value is not valid YAML ({why}); put it in quotes") from error
-    _set(values, parts, value, override)
-
-
-def _set(values: dict[str, Any], parts: Sequence[str], value: Any, override: str) -> None:
-    for part in parts[:-1]:
-        if not isinstance(values.setdefault(part, {}), dict):
-            raise UsageError(f"{override!r}: {part} is a single value, it has no keys below it")
-        values = values[part]
-    values[parts[-1]] = value
-
-
-def _explain_all(error: ValidationError, place: str, sources: dict[str, str]) -> str:
-    """One sentence for each key; one that may be of several types has an error for each of them."""
-    by_key: dict[str, list[Any]] = {}
-    for item in error.errors():
-        by_key.setdefault(".".join(_key(item)), []).append(item)
-    return "; ".join(_explain(items, place, sources) for items in by_key.values())
-
-
-def _key(error: Any) -> list[str]:
-    """Where an error is, without the names of types that pydantic adds."""
-    location = [str(part) for part in error["loc"]]
-    if error["type"] == "extra_forbidden":
-        return location
-    return [part for place, part in enumerate(location) if place == 0 or part.isdigit() or part in _keys_at(location[:place])]
-
-
-def _explain(errors: list[Any], path: str, sources: dict[str, str]) -> str:
-    error, location = errors[0], _key(errors[0])
-    key = ".".join(location)
-    at = f"{key}."
-    override = next((text for name, text in sources.items() if f"{name}.".startswith(at) or at.startswith(f"{name}.")), None)
-    place = f"override {override!r}" if override else path
-    if error["type"] == "extra_forbidden":
-        allowed = sorted(_keys_at(location[:-1]))
-        near = difflib.get_close_matches(location[-1], allowed, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{place}: unknown key {key!r}; {hint}allowed here: {', '.join(allowed)}"
-    if error["type"] == "missing":
-        return f"{place}: key {key!r} is missing; add it"
-    if error["type"] == "value_error":  # of a whole section: the message names the key
-        return f"{place}: {key}.{error['ctx']['error']}"
-    hint = " (put it in quotes)" if error["type"] == "string_type" and isinstance(error["input"], int | float) else ""
-    wanted = ", or ".join(f"{item['msg'][0].lower()}{item['msg'][1:]}" for item in errors)
-    return f"{place}: {key} is {error['input']!r}: {wanted}{hint}"
-
-
-def _keys_at(location: list[str]) -> list[str]:
-    section: Any = Recipe
-    for part in location:
-        if part.isdigit():  # a place in a list
-            continue
-        section = section_in(section.model_fields[part].annotation)
-        if section is None:
-            return []
-    return list(section.model_fields)
 
 
 def section_in(annotation: Any) -> type[Section] | None:

@@ -1,0 +1,84 @@
+"""Recipes from files and from values, with `section.key=value` overrides."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from aftune.common.errors import UsageError
+from aftune.common.yaml_text import parse_yaml
+from aftune.recipe.explaining import explain
+from aftune.recipe.sections import Recipe
+
+
+def bundled_recipe(name: str) -> Path:
+    """A recipe that came with the package; in a source checkout, that of the top-level folder."""
+    installed = Path(__file__).parents[1] / "recipes" / name
+    return installed if installed.exists() else Path(__file__).parents[3] / "recipes" / name
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe file with `section.key=value` overrides applied.
+
+    Raises UsageError that names the file or the override, the key, what is allowed, and the nearest valid key.
+    """
+    path = path.expanduser()
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such recipe file; the ready ones are in recipes/") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a text file ({error})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}); correct this line") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected keys and values, found {type(values).__name__}; see recipes/quickstart.yaml")
+    return recipe_from(values, overrides, str(path))
+
+
+def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) -> Recipe:
+    """A recipe of these values (which it changes) with `section.key=value` overrides applied; raises UsageError, its message
+    starting with `place` or the override."""
+    sources = {override.partition("=")[0]: override for override in overrides}
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(explain(error, place, sources)) from error
+
+
+def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:
+    """A copy with `section.key` set to other values; raises UsageError that starts with `place` for one that does not fit."""
+    values = recipe.model_dump(mode="json")
+    for key, value in settings.items():
+        _set(values, key.split("."), value, key)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(explain(error, place, {})) from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"{override!r} is not an override; write section.key=value, for example align.beta=0.2")
+    try:
+        value = parse_yaml(text)
+    except yaml.YAMLError as error:
+        why = getattr(error, "problem", None) or error
+        raise UsageError(f"{override!r}: the value is not valid YAML ({why}); put it in quotes") from error
+    _set(values, parts, value, override)
+
+
+def _set(values: dict[str, Any], parts: Sequence[str], value: Any, override: str) -> None:
+    for part in parts[:-1]:
+        if not isinstance(values.setdefault(part, {}), dict):
+            raise UsageError(f"{override!r}: {part} is a single value, it has no keys below it")
+        values = values[part]
+    values[parts[-1]] = value
