@@ -94,7 +94,7 @@ def test_options_of_parts(tmp_path: Path) -> None:
     runner.run_stages(wanted, only="prepare", report=lambda line: None)
     left_out = json.loads((tmp_path / "run" / "prepare" / "left_out.json").read_text())
     assert [(row["id"], row["what"]) for row in left_out] == [("jsonl/test/1", "rationale")]  # training ends before it
-    with pytest.raises(UsageError, match=r"task\.parts\.0\.options\.qestion: unknown key; did you mean 'question'\?"):
+    with pytest.raises(UsageError, match=r"task jsonl: unknown key 'task\.parts\.0\.options\.qestion'; did you mean 'question'\?"):
         recipe_task.check(recipe([{**own, "options": {"qestion": "q"}}]))
     with pytest.raises(UsageError, match=r"task\.options: a mixture takes none; give them to a part"):
         recipe_task.check(recipe(PAIR, options={"shots": 1}))

@@ -86,22 +86,22 @@ def test_schema_version_is_written_and_checked(tmp_path: Path) -> None:
     write_records(path, [Problem(id="a", task="t", question="q", gold_answer="1")])
     assert path.read_text() == '{"schema_version":1,"id":"a","task":"t","question":"q","gold_answer":"1","metadata":{}}\n'
     path.write_text(path.read_text() + path.read_text().replace('"schema_version":1', '"schema_version":2'))
-    with pytest.raises(DataError, match=r"problems\.jsonl:2: Problem\.schema_version: Input should be 1"):
+    with pytest.raises(DataError, match=r"problems\.jsonl:2: Problem\.schema_version is 2: input should be 1"):
         read_records(path, Problem)
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "message"),
     [
-        (Problem, problem(colour="red"), r"x:1: Problem\.colour: Extra inputs are not permitted"),
-        (Problem, problem(question=""), r"x:1: Problem\.question: String should have at least 1 character"),
-        (Problem, {"id": "a", "task": "t", "question": "q"}, r"x:1: Problem\.gold_answer: Field required"),
-        (Problem, [1, 2], r"x:1: Problem\.record: "),
-        (Candidate, {"problem_id": "a", "index": -1, "text": ""}, r"x:1: Candidate\.index: "),
+        (Problem, problem(colour="red"), r"x:1: unknown key 'Problem\.colour'; allowed here: gold_answer, id, "),
+        (Problem, problem(question=""), r"x:1: Problem\.question is '': string should have at least 1 character"),
+        (Problem, {"id": "a", "task": "t", "question": "q"}, r"x:1: key 'Problem\.gold_answer' is missing; add it"),
+        (Problem, [1, 2], r"x:1: Problem is \[.*\]: input should be a valid dictionary"),
+        (Candidate, {"problem_id": "a", "index": -1, "text": ""}, r"x:1: Candidate\.index is -1: input should be greater than or equal to 0"),
         (
             Candidate,
             {"problem_id": "a", "index": 0, "text": "", "finish_reason": "eos"},
-            r"Candidate\.finish_reason: .*'stop' or 'length'",
+            r"Candidate\.finish_reason is 'eos': .*'stop' or 'length'",
         ),
         (Feedback, {"quality": math.nan, "reason": ""}, r"quality is nan, expected a finite number"),
         (Feedback, {"quality": math.inf, "reason": ""}, r"quality is inf, expected a finite number"),
@@ -249,7 +249,7 @@ def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:
     path.write_text('{"quality": 1, "reason": "a"}\n{"quality": 1}\n')
     records = iter_records(path, Feedback)
     assert next(records).reason == "a"
-    with pytest.raises(DataError, match=r"f\.jsonl:2: Feedback\.reason: Field required"):
+    with pytest.raises(DataError, match=r"f\.jsonl:2: key 'Feedback\.reason' is missing; add it"):
         next(records)
 
 

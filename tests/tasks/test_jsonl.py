@@ -132,7 +132,7 @@ def test_the_files_that_people_have(tmp_path: Path, ending: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"answr": "a"}, r"task\.options\.answr: unknown key; did you mean 'answer'\?"),
+        ({"answr": "a"}, r"task jsonl: unknown key 'task\.options\.answr'; did you mean 'answer'\?"),
         (
             {"answer_kind": "letter"},
             r"task\.options\.answer_kind is 'letter': input should be 'number', 'math', 'choice' or 'text'",

@@ -80,7 +80,7 @@ def test_a_problem_is_no_example_of_itself(folder: Path, tokenizer: Any) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shot": 1}, r"task\.options\.shot: unknown key; did you mean 'shots'\? task mmlu takes shots"),
+        ({"shot": 1}, r"task mmlu: unknown key 'task\.options\.shot'; did you mean 'shots'\? allowed here: shots"),
         ({"shots": 6}, r"task\.options\.shots is 6: input should be less than or equal to 5"),
         ({"shots": "2"}, r"task\.options\.shots is '2': input should be a valid integer"),
     ],
@@ -91,7 +91,7 @@ def test_wrong_options(folder: Path, options: dict[str, Any], message: str) -> N
 
 
 def test_task_without_options() -> None:
-    with pytest.raises(UsageError, match=r"task\.options\.shots: task arithmetic takes no options; remove it"):
+    with pytest.raises(UsageError, match=r"task arithmetic: unknown key 'task\.options\.shots'; allowed here: none, remove it"):
         tasks.build("arithmetic", options={"shots": 1})
 
 

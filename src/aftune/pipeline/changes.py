@@ -3,33 +3,35 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
+from aftune.common.validation_errors import model_in
 from aftune.pipeline.inputs import Inputs
-from aftune.recipe import HARMLESS, Recipe, Section, section_in
+from aftune.recipe import HARMLESS, Recipe
 
 _MOST_FILES = 3  # more are counted
 
 
-def what_matters(settings: Mapping[str, Any], section: type[Section] | None = Recipe) -> dict[str, Any]:
+def what_matters(settings: Mapping[str, Any], section: type[BaseModel] | None = Recipe) -> dict[str, Any]:
     """Settings of a stage, laid out as in a recipe, without the harmless ones. Keys that a recipe does not have stay."""
     kept = {}
     for key, value in settings.items():
         field = section.model_fields.get(key) if section else None
         if field is None or HARMLESS not in field.metadata:
-            inner = None if field is None else section_in(field.annotation)
+            inner = None if field is None else model_in(field.annotation)
             kept[key] = _of_value(value, inner)
     return kept
 
 
-def _of_value(value: Any, section: type[Section] | None) -> Any:
+def _of_value(value: Any, section: type[BaseModel] | None) -> Any:
     if isinstance(value, Mapping):
         return what_matters(value, section)
     return [_of_value(item, section) for item in value] if isinstance(value, list) else value
 
 
 def setting_changes(
-    old: Mapping[str, Any], new: Mapping[str, Any], section: type[Section] | None = Recipe, prefix: str = ""
+    old: Mapping[str, Any], new: Mapping[str, Any], section: type[BaseModel] | None = Recipe, prefix: str = ""
 ) -> list[str]:
     """`align.beta: 0.15 -> 0.3`, for each of the settings that matter. One that only one of the two has was the default in the
     other: it is younger than the run."""
@@ -39,18 +41,18 @@ def setting_changes(
         before, after, name = old.get(key, default), new.get(key, default), f"{prefix}{key}"
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             field = section.model_fields.get(key) if section else None
-            changes += setting_changes(before, after, None if field is None else section_in(field.annotation), f"{name}.")
+            changes += setting_changes(before, after, None if field is None else model_in(field.annotation), f"{name}.")
         elif before != after:
             changes.append(f"{name}: {before} -> {after}")
     return changes
 
 
-def _default(section: type[Section] | None, key: str) -> Any:
+def _default(section: type[BaseModel] | None, key: str) -> Any:
     field = section.model_fields.get(key) if section else None
     default = None if field is None else field.get_default(call_default_factory=True)
     if field is None or default is PydanticUndefined:
         return None
-    return _of_value(to_jsonable_python(default), section_in(field.annotation))
+    return _of_value(to_jsonable_python(default), model_in(field.annotation))
 
 
 def input_changes(old: Inputs, new: Inputs) -> list[str]:

@@ -22,7 +22,6 @@ from aftune.recipe.sections import (
     Slices,
     TaskSection,
     TrainingSection,
-    section_in,
 )
 
 __all__ = [
@@ -49,6 +48,5 @@ __all__ = [
     "bundled_recipe",
     "load_recipe",
     "recipe_from",
-    "section_in",
     "with_settings",
 ]

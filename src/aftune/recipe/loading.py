@@ -8,8 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from aftune.common.errors import UsageError
+from aftune.common.validation_errors import explain
 from aftune.common.yaml_text import parse_yaml
-from aftune.recipe.explaining import explain
 from aftune.recipe.sections import Recipe
 
 
@@ -43,13 +43,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) -> Recipe:
     """A recipe of these values (which it changes) with `section.key=value` overrides applied; raises UsageError, its message
     starting with `place` or the override."""
-    sources = {override.partition("=")[0]: override for override in overrides}
+    sources = {override.partition("=")[0]: f"override {override!r}" for override in overrides}
     for override in overrides:
         _apply(values, override)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError(explain(error, place, sources)) from error
+        raise UsageError(explain(error, Recipe, place, sources=sources)) from error
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:
@@ -60,7 +60,7 @@ def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Re
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError(explain(error, place, {})) from error
+        raise UsageError(explain(error, Recipe, place)) from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -259,8 +259,3 @@ class Recipe(Section):
 
     def to_yaml(self) -> str:
         return to_yaml(self.model_dump(mode="json"))
-
-
-def section_in(annotation: Any) -> type[Section] | None:
-    """The section that a field holds, by itself, in a list, or where it is not None."""
-    return next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")), None)

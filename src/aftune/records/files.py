@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from aftune.common.errors import DataError
 from aftune.common.json_text import parse_json
 from aftune.common.text_files import text_lines, write_lines
+from aftune.common.validation_errors import explain
 from aftune.records.types import AnyRecord, Record
 
 
@@ -45,9 +46,7 @@ def parse_record(value: Any, record_type: type[AnyRecord], place: str) -> AnyRec
     try:
         return record_type.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "record"
-        raise DataError(f"{place}: {record_type.__name__}.{key}: {first['msg']}; correct this line") from error
+        raise DataError(explain(error, record_type, place, f"{record_type.__name__}.")) from error
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
