@@ -18,7 +18,8 @@ from transformers.utils import logging
 
 from aftune.common.data_files import read_rows
 from aftune.interchange.importers import gsm8k_solutions, import_candidates
-from aftune.prompts.encoding import EncodedGroup, Prompter, encode_group
+from aftune.prompts.encoding import EncodedGroup, encode_group
+from aftune.prompts.prompter import Prompter
 from aftune.recipe import ImportSection
 from aftune.records import PUBLISHED_VERDICT, Feedback, Group
 from aftune.tasks import build

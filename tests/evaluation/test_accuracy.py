@@ -8,7 +8,7 @@ import pytest
 from aftune.answers import Found
 from aftune.answers.verdicts import NOTHING
 from aftune.evaluation.accuracy import greedy_accuracy
-from aftune.prompts.encoding import Prompter
+from aftune.prompts.prompter import Prompter
 from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.tasks.arithmetic import Arithmetic

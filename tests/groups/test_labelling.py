@@ -353,7 +353,10 @@ def test_two_problems_of_one_id_are_an_error(label: Label) -> None:
     ("line", "message"),
     [
         ('{"index": 0, "text": "t"}', r"candidates\.jsonl:3: key 'Candidate\.problem_id' is missing; add it"),
-        ('{"problem_id": "p1", "index": -1, "text": "t"}', r"candidates\.jsonl:3: Candidate\.index is -1: input should be greater than or equal to 0"),
+        (
+            '{"problem_id": "p1", "index": -1, "text": "t"}',
+            r"candidates\.jsonl:3: Candidate\.index is -1: input should be greater",
+        ),
         ('{"problem_id": "p1", "index": 0', r"candidates\.jsonl:3: not valid JSON at column 32, the line is cut off"),
     ],
 )

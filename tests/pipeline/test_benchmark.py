@@ -16,7 +16,7 @@ from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.evaluation.letters import letter_accuracy
 from aftune.models.loading import load_model, load_tokenizer
 from aftune.pipeline.benchmark import benchmark
-from aftune.prompts.encoding import Prompter
+from aftune.prompts.prompter import Prompter
 from aftune.recipe import ModelSection
 from aftune.sampling import SamplingSettings
 from aftune.sampling.transformers.next_token import TokenChoice

@@ -14,7 +14,7 @@ from aftune.common.seeds import derive_seed
 from aftune.models.loading import load_model
 from aftune.pipeline import runner
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.prompts.encoding import Prompter
+from aftune.prompts.prompter import Prompter
 from aftune.recipe import Recipe
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import SamplingSettings, TransformersEngine, collect

@@ -1,19 +1,6 @@
 """How questions are asked, in texts."""
 
-import random
-
-import pytest
-
-from aftune.prompts.formats import (
-    ALPACA_PREAMBLE,
-    PromptFormat,
-    Turn,
-    choose_examples,
-    plain_prompt,
-    question_text,
-    render_messages,
-    render_text,
-)
+from aftune.prompts.formats import ALPACA_PREAMBLE, PromptFormat, Turn, plain_prompt, question_text, render_messages, render_text
 from aftune.records import Problem
 
 EXAMPLES = [Turn("1+1?", "1+1=2\n#### 2"), Turn("2+2?", "2+2=4\n#### 4")]
@@ -71,25 +58,3 @@ def test_options_are_shown_one_a_line() -> None:
     choice = problem(1, "Which?").model_copy(update={"options": ["apple", "pear"]})
     assert question_text(choice) == "Which?\nOptions:\n(A) apple\n(B) pear"
     assert plain_prompt(choice) == "Question: Which?\nOptions:\n(A) apple\n(B) pear\nAnswer:\n"
-
-
-def test_examples_follow_from_the_seed_and_not_from_the_order() -> None:
-    problems = [problem(number) for number in range(50)]
-    chosen = choose_examples(problems, 3, 0, lambda one: one.rationale)
-    assert len({one.id for one in chosen}) == 4  # one more than are shown
-    random.Random(1).shuffle(problems)
-    assert choose_examples(problems, 3, 0, lambda one: one.rationale) == chosen
-    assert choose_examples(problems, 3, 1, lambda one: one.rationale) != chosen
-    assert choose_examples(problems, 2, 0, lambda one: one.rationale) == chosen[:3]
-
-
-def test_examples_have_a_response_are_not_held_out_and_differ() -> None:
-    """Of six problems one has no reference, one is held out, one asks the same as another: three are left."""
-    problems = [problem(0), problem(1, rationale=None), problem(2), problem(3, "Question  0?"), problem(4), problem(5)]
-    chosen = choose_examples(problems, 5, 0, lambda one: one.rationale, frozenset(["Question 5?"]))
-    assert sorted(one.id for one in chosen) == ["p0", "p2", "p4"]
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_fewer_problems_than_wanted(number: int) -> None:
-    assert choose_examples([], number, 0, lambda one: one.rationale) == []

@@ -97,7 +97,11 @@ def test_schema_version_is_written_and_checked(tmp_path: Path) -> None:
         (Problem, problem(question=""), r"x:1: Problem\.question is '': string should have at least 1 character"),
         (Problem, {"id": "a", "task": "t", "question": "q"}, r"x:1: key 'Problem\.gold_answer' is missing; add it"),
         (Problem, [1, 2], r"x:1: Problem is \[.*\]: input should be a valid dictionary"),
-        (Candidate, {"problem_id": "a", "index": -1, "text": ""}, r"x:1: Candidate\.index is -1: input should be greater than or equal to 0"),
+        (
+            Candidate,
+            {"problem_id": "a", "index": -1, "text": ""},
+            r"x:1: Candidate\.index is -1: input should be greater",
+        ),
         (
             Candidate,
             {"problem_id": "a", "index": 0, "text": "", "finish_reason": "eos"},

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from aftune.answers import numbers
 from aftune.answers.cleaning import clean, plain
 from aftune.answers.option_lists import without_echoes, without_lists
-from aftune.answers.options import LABEL, LETTERS, normal, parse_options, same_option
+from aftune.answers.options import LABEL, normal, parse_options, same_option
 from aftune.answers.statements import Statement, after_thinking, all_asked_for, any_format, before_next_question, shorten
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading
+from aftune.records.questions import LETTERS
 
 _MAX_LINE = 600  # characters of the last line, where nothing is stated
 _WITHOUT_OPTIONS = 10  # letters A to J where the options are not known

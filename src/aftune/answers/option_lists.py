@@ -3,8 +3,9 @@
 import re
 from itertools import islice, pairwise
 
-from aftune.answers.options import LETTERS, normal, parse_options
+from aftune.answers.options import normal, parse_options
 from aftune.answers.statements import Statement
+from aftune.records.questions import LETTERS
 
 _CUT_LABEL = re.compile(r"\s*\(?[A-Z]?\)?\s*")
 _ITEM = re.compile(r"(?<![A-Za-z0-9'’])(?:\(([A-Za-z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")

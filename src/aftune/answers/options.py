@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from aftune.answers import numbers
 from aftune.answers.cleaning import clean, plain
+from aftune.records.questions import LETTERS
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LABEL = re.compile(r"\s*(?:\(([A-Za-z])\)|([A-Za-z])\s?(?:[):]|\.(?![A-Za-z]\.)))[).:]?\s*")
 _NUMBER_WRITTEN = re.compile(r"(?<![^\W_])[-+]?\s?[$€£]?\s?(?:\d[\d.,]*(?:\s?/\s?\d+|\s\d+/\d+)?|\.\d+)")
 _MORE_THAN_A_UNIT = re.compile(r"\d(?!\b(?<=[a-z]\d))|[-+*=^√π×/]|\b[a-z]\b(?=\s*#)")

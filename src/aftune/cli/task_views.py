@@ -17,10 +17,10 @@ from aftune.models.loading import context_length, load_config, load_tokenizer
 from aftune.pipeline import recipe_task
 from aftune.pipeline.context import make_prompter
 from aftune.prompts.encoding import too_long
-from aftune.prompts.formats import choose_examples
 from aftune.recipe import Recipe, load_recipe, recipe_from
 from aftune.records import Problem
 from aftune.tasks.checks import FINDINGS, Misfit, Validation, validate
+from aftune.tasks.few_shot import choose_examples
 
 _MEANING = {
     "unreadable": "cannot be read",
@@ -99,8 +99,7 @@ def _misfit(task: tasks.Task, recipe: Recipe) -> Misfit:
         raise UsageError(f"model.name: the settings of {section.name!r} are not here; give a local folder")
     context = context_length(config)
 
-    number = recipe.prompt.few_shot
-    examples = choose_examples(_readable(task), number, recipe.seed, task.sound_reference) if number else []
+    examples = choose_examples(task, _readable(task), recipe.prompt.few_shot, recipe.seed)
     prompter = make_prompter(tokenizer, task, recipe.prompt, examples)
 
     def misfit(problem: Problem) -> str | None:

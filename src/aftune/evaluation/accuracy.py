@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel
 
-from aftune.prompts.encoding import Prompter
+from aftune.prompts.prompter import Prompter
 from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.tasks import Task

@@ -8,11 +8,12 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from aftune.answers.choices import LETTERS
 from aftune.common.progress import progress_bar
 from aftune.models.loading import context_length
-from aftune.prompts.encoding import EncodedGroup, Prompter, check_lengths, encode_response
+from aftune.prompts.encoding import EncodedGroup, check_lengths, encode_response
+from aftune.prompts.prompter import Prompter
 from aftune.records import Problem
+from aftune.records.questions import LETTERS
 from aftune.scoring import group_logprobs
 from aftune.tasks import ChoiceTask
 

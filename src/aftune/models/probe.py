@@ -24,7 +24,7 @@ class Probe:
 def ordinary_probe(config: Any) -> Probe:
     """Tokens from the middle half of the vocabulary, far from each other.
 
-    Control tokens and bytes stand at either end of a vocabulary; many of them no text ever trained, and their activations are
+    Special tokens and bytes stand at either end of a vocabulary; many of them no text ever trained, and their activations are
     larger than all others, and so are their rounding errors.
     """
     text = config.get_text_config() if hasattr(config, "get_text_config") else config

@@ -18,10 +18,11 @@ from aftune.pipeline.inputs import problem_inputs
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.run_directory import RunDirectory, missing_folders, remove_made
 from aftune.pipeline.stages.measure import accuracy_metrics, greedy_verdicts
-from aftune.prompts.encoding import Prompter, too_long
-from aftune.prompts.formats import choose_examples, question_key
+from aftune.prompts.encoding import too_long
+from aftune.prompts.prompter import Prompter
 from aftune.recipe import Recipe, recipe_from
 from aftune.records import Problem, write_records
+from aftune.tasks.few_shot import choose_examples
 
 _LETTER_TOKENS = 4  # what a letter may take after a prompt
 
@@ -110,8 +111,7 @@ def _fitting(context: Context, prompter: Prompter, room: int) -> list[Problem]:
 def _examples(context: Context) -> list[Problem]:
     """Training problems to show, none of which is measured."""
     task, recipe = context.task, context.recipe
-    measured = frozenset(question_key(problem.question, problem.options) for problem in task.stream(recipe.task.test))
-    return choose_examples(task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.sound_reference, measured)
+    return choose_examples(task, task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.stream(recipe.task.test))
 
 
 def _letters(context: Context, task: tasks.ChoiceTask, out: Path) -> dict[str, Any]:

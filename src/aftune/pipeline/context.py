@@ -14,8 +14,8 @@ from aftune.models import loading
 from aftune.pipeline import recipe_task
 from aftune.pipeline.registry import in_round
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.prompts.encoding import Prompter
 from aftune.prompts.formats import PromptFormat
+from aftune.prompts.prompter import Prompter
 from aftune.recipe import PromptSection, Recipe, SamplingSection
 from aftune.records import Problem, read_records
 from aftune.records.large_files import RecordFile

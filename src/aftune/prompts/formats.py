@@ -3,14 +3,12 @@
 Texts only; `aftune.prompts.encoding.Prompter` makes token ids of them.
 """
 
-import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aftune.answers.choices import LETTERS
-from aftune.common.seeds import derive_seed
 from aftune.records import Problem
+from aftune.records.questions import LETTERS
 
 PLAIN_PROMPT = "Question: {question}\nAnswer:\n"
 
@@ -108,37 +106,3 @@ def render_messages(form: PromptFormat, examples: Sequence[Turn], question: str,
         first = messages[1 if form.system else 0]
         first["content"] = f"{heading}\n\n{first['content']}"
     return messages
-
-
-def choose_examples(
-    problems: Iterable[Problem],
-    number: int,
-    seed: int,
-    response: Callable[[Problem], str | None],
-    held_out: frozenset[str] = frozenset(),
-) -> list[Problem]:
-    """`number` + 1 of the problems, or as many as there are; they follow from the seed and do not depend on the order.
-
-    One more than are shown, so that a problem that is an example itself is not asked with its own solution. Not chosen are
-    problems without a response to show and those whose `question_key` is in `held_out`; of the same questions the first.
-    """
-    seen = set(held_out)
-
-    def eligible() -> Iterable[Problem]:
-        for problem in problems:
-            question = question_key(problem.question, problem.options)
-            if response(problem) and question not in seen:
-                seen.add(question)
-                yield problem
-
-    return heapq.nsmallest(number + 1, eligible(), key=lambda problem: derive_seed(seed, "examples", problem.id))
-
-
-def normalised(question: str) -> str:
-    """Questions that differ in white space only are the same."""
-    return " ".join(question.split())
-
-
-def question_key(question: str, options: Sequence[str] | None = None) -> str:
-    """What equal questions have in common, whatever their white space; options belong to the question."""
-    return "\n".join(map(normalised, (question, *(options or ()))))

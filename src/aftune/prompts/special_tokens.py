@@ -1,4 +1,4 @@
-"""Control tokens (`</s>`, `<|im_start|>`) are what templates and tokenizers put in; the same letters in a text stay letters."""
+"""Special tokens (`</s>`, `<|im_start|>`) are what templates and tokenizers put in; the same letters in a text stay letters."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _PRIVATE = range(0xE000, 0xF900)  # characters without a meaning
 
 
 @dataclass(frozen=True)
-class ControlTokens:
+class SpecialTokens:
     """Those of a tokenizer: `by_text` has id and definition of each."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -24,18 +24,18 @@ class ControlTokens:
         return self.by_text[found[0]][0] if found else None
 
     def choose_mark(self, texts: Sequence[str]) -> str:
-        """A character that the texts do not have; empty where nothing in them reads like a control token."""
+        """A character that the texts do not have; empty where nothing in them reads like a special token."""
         if not any(self.pattern.search(text) for text in texts):
             return ""
         used = set().union(*texts)
         return next(chr(code) for code in _PRIVATE if chr(code) not in used)
 
     def mark(self, text: str, mark: str) -> str:
-        """The text with the mark inside whatever reads like a control token."""
+        """The text with the mark inside whatever reads like a special token."""
         return re.sub(f"(?={self.pattern.pattern})(.)", rf"\1{mark}", text, flags=re.DOTALL)
 
     def encode(self, text: str, mark: str) -> list[int]:
-        """Ids of a text into which marked texts were put: its unmarked control tokens are ids, what is marked is letters."""
+        """Ids of a text into which marked texts were put: its unmarked special tokens are ids, what is marked is letters."""
         ids: list[int] = []
         start = 0
         for found in self.pattern.finditer(text):
@@ -53,15 +53,15 @@ class ControlTokens:
         return letters(self.tokenizer, text) if text else []
 
 
-def control_tokens(tokenizer: PreTrainedTokenizerBase) -> ControlTokens:
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> SpecialTokens:
     """Those that the tokenizer knows as special."""
     added = {number: token for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     by_text = {token.content: (number, token) for number, token in added.items()}
     longest_first = sorted(by_text, key=lambda text: -len(text))
     pattern = re.compile("(?:" + "|".join(map(re.escape, longest_first)) + ")" if by_text else r"(?!)")
-    return ControlTokens(tokenizer, by_text, pattern)
+    return SpecialTokens(tokenizer, by_text, pattern)
 
 
 def letters(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Ids of a text alone, in which nothing is a control token."""
+    """Ids of a text alone, in which nothing is a special token."""
     return list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])

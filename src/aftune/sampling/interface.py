@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 class SamplingSettings:
     """temperature 0 is greedy decoding; top_p 1 and top_k 0 change nothing. max_new_tokens counts the stop token.
 
-    stop: texts that end a response, which is cut before the first of them; the name of a control token stands for the token.
+    stop: texts that end a response, which is cut before the first of them; the name of a special token stands for the token.
     """
 
     max_new_tokens: int

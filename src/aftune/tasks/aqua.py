@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from aftune.answers import CHOICE, judge
-from aftune.answers.choices import LETTERS
 from aftune.common.errors import DataError
 from aftune.records import Problem
+from aftune.records.questions import LETTERS
 from aftune.tasks.base import LeftOut, Sources, data_folder
 from aftune.tasks.multiple_choice import ChoiceTask, with_final_line, without_label
 from aftune.tasks.published_files import find_file, flan_table, hub_rows, named_files, need_file, rows_of

@@ -7,8 +7,8 @@ from typing import Any
 
 from aftune.common.errors import DataError, RepeatedIdError
 from aftune.common.progress import progress_bar
-from aftune.prompts.formats import question_key
 from aftune.records import Problem
+from aftune.records.questions import question_key
 from aftune.tasks import LeftOut, Task
 
 # What makes data unusable; everything else is for a person to judge.

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from aftune.answers import CHOICE
-from aftune.answers.choices import LETTERS
 from aftune.common.data_files import scan_rows
 from aftune.common.errors import DataError, UsageError
 from aftune.common.text_files import text_lines
-from aftune.prompts.formats import question_key
 from aftune.records import Problem
+from aftune.records.questions import LETTERS, question_key
 from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
 from aftune.tasks.multiple_choice import ChoiceTask
 from aftune.tasks.published_files import find_file, flan_table, hub_rows, named_files, need_file

@@ -17,9 +17,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aftune.answers import ChoiceKind, Format, MathKind, NumberKind, Reading, TextKind, Verdict
-from aftune.answers.choices import LETTERS
 from aftune.common.errors import DataError, UsageError
 from aftune.records import Feedback, Problem
+from aftune.records.questions import LETTERS
 from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
 from aftune.tasks.graders import grader_files, load_grader
 from aftune.tasks.published_files import FileTask, find_file, named_files, need_file, row_files, rows_of

@@ -11,11 +11,10 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from aftune.answers.choices import LETTERS
 from aftune.common.data_files import scan_table
 from aftune.common.errors import DataError
-from aftune.prompts.formats import question_key
 from aftune.records import Problem
+from aftune.records.questions import LETTERS, question_key
 from aftune.tasks.base import LeftOut, Sources, data_folder
 from aftune.tasks.multiple_choice import ChoiceTask
 from aftune.tasks.published_files import hub_rows, named_files

@@ -3,8 +3,8 @@
 import re
 
 from aftune.answers import CHOICE, AnswerKind
-from aftune.answers.choices import LETTERS
 from aftune.records import Problem
+from aftune.records.questions import LETTERS
 from aftune.tasks.base import state_answer
 from aftune.tasks.published_files import FileTask
 

@@ -24,8 +24,9 @@ from aftune.groups.rft import rft_positives
 from aftune.models.abilities import abilities
 from aftune.models.finite import damaged_weight
 from aftune.models.loading import context_length, stop_token_ids
-from aftune.prompts.encoding import EncodedGroup, Prompter, encode_group
+from aftune.prompts.encoding import EncodedGroup, encode_group
 from aftune.prompts.formats import question_text
+from aftune.prompts.prompter import Prompter
 from aftune.records import Group, GroupLogprobs
 from aftune.scoring import (
     Batch,

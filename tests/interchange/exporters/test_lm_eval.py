@@ -9,7 +9,7 @@ import pytest
 from aftune.common.data_files import read_rows
 from aftune.interchange.importers import import_candidates
 from aftune.models.loading import load_model, resolve
-from aftune.prompts.encoding import Prompter
+from aftune.prompts.prompter import Prompter
 from aftune.recipe import ImportSection, ModelSection
 from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine

@@ -99,7 +99,7 @@ def test_a_character_of_several_tokens(
 def test_the_name_of_a_control_token_is_that_token(
     make_llama: Callable[..., Any], tokenizer: Any, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A text never has it: control tokens are left out."""
+    """A text never has it: special tokens are left out."""
     ids = tokenizer("Tom", add_special_tokens=False)["input_ids"]
     found = scripted(make_llama, tokenizer, monkeypatch, [*ids, tokenizer.bos_token_id, 5], SamplingSettings(20, stop=("<s>",)))
     assert (found.text, found.token_ids, found.finish_reason) == ("Tom", ids, "stop")

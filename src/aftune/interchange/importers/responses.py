@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aftune.common.errors import DataError
-from aftune.prompts.formats import normalised
 from aftune.records import Candidate, Problem, with_unique_ids
+from aftune.records.questions import normalised
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _MAX_INDEX = 10**9

@@ -21,9 +21,9 @@ from aftune.pipeline.context import make_prompter
 from aftune.pipeline.recipe_task import SPLITS, build_one, used
 from aftune.pipeline.registry import needs_reference
 from aftune.pipeline.runner import Plan
-from aftune.prompts.formats import choose_examples
 from aftune.recipe import PartSection, Recipe, SamplingSection
 from aftune.tasks import TASKS, Mixture, Task, splits
+from aftune.tasks.few_shot import choose_examples
 
 _SAMPLE_SIZE = 64  # problems looked at for their lengths
 _ASSUMED_TOKENS = (150, 150)  # prompt, response
@@ -308,7 +308,7 @@ def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]
     except AftuneError:
         return _ASSUMED_TOKENS
     section = recipe.prompt
-    examples = choose_examples(problems, section.few_shot, recipe.seed, task.sound_reference) if section.few_shot else []
+    examples = choose_examples(task, problems, section.few_shot, recipe.seed)
     prompter = make_prompter(tokenizer, task, section, examples)
     prompts = [len(prompter(problem)) for problem in problems]
     responses = [len(tokenizer(task.reference_response(problem) or "")["input_ids"]) for problem in problems]

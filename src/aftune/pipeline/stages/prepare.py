@@ -11,9 +11,10 @@ from aftune.common.json_text import write_json
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.recipe_task import used
 from aftune.prompts.encoding import too_long
-from aftune.prompts.formats import choose_examples, question_key
 from aftune.records import Problem, with_unique_ids, write_records
+from aftune.records.questions import question_key
 from aftune.tasks import LeftOut
+from aftune.tasks.few_shot import choose_examples
 
 # Test first: a problem that stands in two splits stays where it is measured.
 _ORDER = ("test", "validation", "train")
@@ -63,12 +64,11 @@ class _Noted:
 def _examples(context: Context) -> list[Problem]:
     """Training problems to show, of each task; none of them is held out. Raises DataError where there are too few."""
     task, section, number = context.task, context.recipe.task, context.recipe.prompt.few_shot
-    streams = (task.stream(section.test), task.stream(section.validation))
-    held_out = frozenset(question_key(problem.question, problem.options) for problem in chain(*streams))
     chosen: list[Problem] = []
     for name in dict.fromkeys(tasks.find(part.name).problem_task() for part in used(context.recipe).values()):
+        held_out = chain(task.stream(section.test), task.stream(section.validation))
         own = (problem for problem in task.stream(section.train) if problem.task == name)
-        of_task = choose_examples(own, number, context.recipe.seed, task.sound_reference, held_out)
+        of_task = choose_examples(task, own, number, context.recipe.seed, held_out)
         if len(of_task) <= number:
             raise DataError(
                 f"prompt.few_shot is {number}, which takes {number + 1} training problems of {name} with a reference; "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from aftune.prompts.special_tokens import control_tokens, letters
+from aftune.prompts.special_tokens import letters, special_tokens
 
 _MARGIN = 8  # tokens before those that a stop string needs at most, one a byte: the first of a text may lose its space
 _INCOMPLETE = "\ufffd"  # what is decoded where a character's bytes are not all there
@@ -69,10 +69,10 @@ class Stops:
 
 
 def stops_of(tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[int], strings: Sequence[str]) -> Stops:
-    """A stop string that names a control token is a stop token."""
+    """A stop string that names a special token is a stop token."""
     if not strings:
         return Stops(frozenset(token_ids))
-    control = control_tokens(tokenizer).by_text
+    control = special_tokens(tokenizer).by_text
     named = [control[text][0] for text in strings if text in control]
     texts = [text for text in strings if text not in control]
     return Stops(frozenset([*token_ids, *named]), StopStrings(tokenizer, texts) if texts else None)
