@@ -27,6 +27,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsP
 from aftune.common.process import keep_freed_memory
 from aftune.sampling import Request, SamplingSettings
 from aftune.sampling.transformers.decoding import DecodingLoop
+from aftune.sampling.transformers.rows import Job
 from aftune.sampling.transformers.stops import Stops
 
 VOCABULARY = 32_000
@@ -73,7 +74,7 @@ def with_generate(model: LlamaForCausalLM, prompts: list[list[int]], lengths: li
 def with_engine(model: LlamaForCausalLM, prompts: list[list[int]], lengths: list[list[int]], rows: int) -> None:
     requests = [Request(prompt, seed) for prompt, row in zip(prompts, lengths, strict=True) for seed, _ in enumerate(row)]
     room = [length for row in lengths for length in row]
-    loop = DecodingLoop(model, requests, room, SamplingSettings(max(room)), Stops(frozenset()), rows)
+    loop = DecodingLoop(model, Job(requests, room, SamplingSettings(max(room)), Stops(frozenset()), rows))
     finished = {index: ids for index, ids, _ in loop.run()}
     assert [len(finished[index]) for index in range(len(room))] == room
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from aftune.common.errors import DataError
+from aftune.models.devices import pick_device
 from aftune.models.loading import (
     BUNDLED,
     configured_stop_ids,
@@ -18,11 +19,10 @@ from aftune.models.loading import (
     load_config,
     load_model,
     load_tokenizer,
-    pick_device,
     resolve,
-    saved_dtype,
     stop_token_ids,
 )
+from aftune.models.saving import saved_dtype
 from aftune.recipe import ModelSection
 
 CPU = ModelSection(device="cpu", precision="float32")

@@ -3,14 +3,15 @@
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.common import hub
-from aftune.common.errors import DataError, UsageError
+from aftune.common.errors import DataError
+from aftune.models.devices import pick_device
 from aftune.models.precision import faster_precision
 from aftune.recipe import ModelSection
 
@@ -92,32 +93,10 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
         return None
 
 
-def saved_dtype(section: ModelSection) -> torch.dtype:
-    """The type of the weights that a run saves: the recipe's, or that of the base model (float32 for one in another type)."""
-    if section.save_dtype != "auto":
-        return cast(torch.dtype, getattr(torch, section.save_dtype))
-    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
-    dtype = getattr(config, "dtype", None) or _dtype_of_files(Path(resolve(section.name)))
-    return dtype if dtype in (torch.bfloat16, torch.float16) else torch.float32
-
-
-def _dtype_of_files(folder: Path) -> torch.dtype | None:
-    """Of the first weight in a local folder."""
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, "pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 - a file, not a dictionary
-                return cast(torch.dtype, weights.get_tensor(name).dtype)
-    return None
-
-
-def pick_device(device: str) -> str:
-    """The device behind a recipe's `model.device`; raises UsageError for one that this machine does not have."""
-    here = [name for name, backend in (("cuda", torch.cuda), ("mps", torch.backends.mps)) if backend.is_available()] + ["cpu"]
-    if device == "auto":
-        return here[0]
-    if device not in here:
-        raise UsageError(f"model.device: torch finds no {device} on this machine; use auto or {' or '.join(here)}")
-    return device
+def count_parameters(config: Any) -> int:
+    """Parameters of the model that a configuration describes; no memory is taken for them."""
+    with torch.device("meta"):
+        return int(AutoModelForCausalLM.from_config(config).num_parameters())
 
 
 def context_length(config: Any) -> int:
@@ -127,7 +106,7 @@ def context_length(config: Any) -> int:
 
 def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """All ids that end a response: the tokenizer's and those of the model's generation configuration."""
-    return sorted({tokenizer.eos_token_id, *_ids(model.generation_config.eos_token_id)})
+    return sorted({tokenizer.eos_token_id, *token_ids(model.generation_config.eos_token_id)})
 
 
 def configured_stop_ids(name: str, *, trust_remote_code: bool = False) -> list[int]:
@@ -135,13 +114,14 @@ def configured_stop_ids(name: str, *, trust_remote_code: bool = False) -> list[i
     source = resolve(name)
     try:
         with hub.loading(source):
-            return _ids(GenerationConfig.from_pretrained(source).eos_token_id)
+            return token_ids(GenerationConfig.from_pretrained(source).eos_token_id)
     except OSError:
         config = load_config(name, trust_remote_code=trust_remote_code)
-        return _ids(getattr(config, "eos_token_id", None))
+        return token_ids(getattr(config, "eos_token_id", None))
 
 
-def _ids(configured: Any) -> list[int]:
+def token_ids(configured: Any) -> list[int]:
+    """The ids of a setting that holds one, several or none."""
     return list(configured) if isinstance(configured, list) else [] if configured is None else [configured]
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+SHORT = (torch.bfloat16, torch.float16)  # types of 16 bits
+
 _SMALL, _LARGE = 128, 640  # sides of the square matrices that are multiplied
 _LARGE_GPU = 4096
 _CLEARLY = 1.2  # times as fast at least; the machines that have the instructions reach 2 and more, the others 0.05

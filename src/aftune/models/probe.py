@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_SHORT = (torch.bfloat16, torch.float16)
+from aftune.models.loading import token_ids
+from aftune.models.precision import SHORT
+
 _PROMPT, _RESPONSES = 5, (4, 3)
 
 
@@ -28,7 +30,7 @@ def ordinary_probe(config: Any) -> Probe:
     larger than all others, and so are their rounding errors.
     """
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    special = {i for key in ("bos", "eos", "pad") for i in _ids(getattr(text, f"{key}_token_id", None))}
+    special = {i for key in ("bos", "eos", "pad") for i in token_ids(getattr(text, f"{key}_token_id", None))}
     number, size = _PROMPT + sum(_RESPONSES), int(text.vocab_size)
     middle = [i for i in range(size // 4, size - size // 4) if i not in special] or [0]
     ids = [middle[i * len(middle) // number] for i in range(number)]
@@ -45,7 +47,7 @@ def float32_weights(model: Any) -> Iterator[None]:
 
     def lengthen(module: Any, args: Any) -> None:
         for weight in module.parameters(recurse=False):
-            if weight.dtype in _SHORT:
+            if weight.dtype in SHORT:
                 short.setdefault(module, []).append((weight, weight.data))
                 weight.data = weight.data.float()
 
@@ -53,7 +55,7 @@ def float32_weights(model: Any) -> Iterator[None]:
         for weight, data in short.pop(module, []):
             weight.data = data
 
-    modules = [module for module in model.modules() if any(w.dtype in _SHORT for w in module.parameters(recurse=False))]
+    modules = [module for module in model.modules() if any(w.dtype in SHORT for w in module.parameters(recurse=False))]
     hooks = [module.register_forward_pre_hook(lengthen, prepend=True) for module in modules]
     hooks += [module.register_forward_hook(restore, always_call=True) for module in modules]
     precision = torch.get_float32_matmul_precision()
@@ -76,7 +78,3 @@ def distance(ours: Tensor, truth: Tensor) -> float:
         return math.inf
     ours, truth = ours[finite].float(), truth[finite].float()
     return float(torch.linalg.vector_norm(ours - truth) / torch.linalg.vector_norm(truth))
-
-
-def _ids(configured: Any) -> list[int]:
-    return list(configured) if isinstance(configured, list) else [] if configured is None else [configured]

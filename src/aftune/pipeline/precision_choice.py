@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aftune.models.loading import pick_device
+from aftune.models.devices import pick_device
 from aftune.models.precision import faster_precision, product_rates
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
-from aftune.models.loading import pick_device
+from aftune.models.devices import pick_device
 from aftune.pipeline import claim, recipe_task, registry
 from aftune.pipeline.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.inputs import Inputs

@@ -12,7 +12,7 @@ import torch
 
 from aftune.common import progress
 from aftune.common.process import end_with_parent, keep_freed_memory
-from aftune.models.loading import pick_device
+from aftune.models.devices import pick_device
 from aftune.pipeline.estimate.cost import num_parameters
 from aftune.recipe import Recipe
 

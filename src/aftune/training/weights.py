@@ -7,20 +7,19 @@ weights are trained in float32, whatever a model was loaded with; products may s
 import logging
 from typing import Any
 
-import torch
+from aftune.models.precision import SHORT
 
-_SHORT = (torch.bfloat16, torch.float16)
 _log = logging.getLogger(__name__)
 
 
 def train_in_float32(model: Any, *, autocast: bool) -> None:
     """Makes the weights of a model float32 where trained ones are bfloat16 or float16, and says so. Frozen weights below trained
     ones that are longer (adapters) keep their type."""
-    short = next((weight.dtype for weight in model.parameters() if weight.requires_grad and weight.dtype in _SHORT), None)
+    short = next((weight.dtype for weight in model.parameters() if weight.requires_grad and weight.dtype in SHORT), None)
     if short is None:
         return
     for weight in model.parameters():
-        if weight.dtype in _SHORT:
+        if weight.dtype in SHORT:
             weight.data = weight.data.float()
     name = str(short).removeprefix("torch.")
     _log.warning(

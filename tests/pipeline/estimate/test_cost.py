@@ -141,7 +141,7 @@ def test_the_trial_is_of_the_model_s_shape(tmp_path: Path, make_llama: Callable[
     trial = speed._Trial
     monkeypatch.setattr(speed, "_Trial", lambda recipe, config: tried.append(config.num_hidden_layers) or trial(recipe, config))
     monkeypatch.setattr(speed, "_TRIAL_SECONDS", 0.01)
-    monkeypatch.setattr(speed.models, "load_config", lambda *args, **kwargs: make_llama(num_hidden_layers=layers).config)
+    monkeypatch.setattr(speed, "load_config", lambda *args, **kwargs: make_llama(num_hidden_layers=layers).config)
     before = torch.get_rng_state()
     make_llama(num_hidden_layers=layers)
     torch.set_rng_state(before)

@@ -11,12 +11,10 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from aftune.common.errors import AftuneError
 from aftune.interchange.importers import CANDIDATES_PER_PROBLEM
-from aftune.models import loading
 from aftune.models.kernels.chunked_head import CHUNK_ELEMENTS
+from aftune.models.loading import count_parameters, load_config, load_tokenizer
 from aftune.pipeline.context import make_prompter
 from aftune.pipeline.recipe_task import SPLITS, build_one, used
 from aftune.pipeline.registry import needs_reference
@@ -95,12 +93,9 @@ class TrainingMemory:
 def num_parameters(recipe: Recipe) -> float | None:
     """Parameters of the base model, from its configuration if it is here, else from its name (`...-1.5B`), else None."""
     section = recipe.model
-    config = loading.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
     if config is not None:
-        from transformers import AutoModelForCausalLM
-
-        with torch.device("meta"):
-            return float(AutoModelForCausalLM.from_config(config).num_parameters())
+        return float(count_parameters(config))
     match = re.search(r"(\d+(?:\.\d+)?)\s*([bBmM])(?![a-zA-Z])", section.name)
     return float(match[1]) * (1e9 if match[2] in "bB" else 1e6) if match else None
 
@@ -229,7 +224,7 @@ def _repeated(cost: StageCost, times: int, what: str) -> StageCost:
 def training_memory(recipe: Recipe) -> TrainingMemory | None:
     """Of the stage `align`, the largest; None where the model's configuration is not here."""
     section = recipe.model
-    config = loading.load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
     parameters = num_parameters(recipe)
     if config is None or parameters is None:
         return None
@@ -298,10 +293,10 @@ def mean_lengths(recipe: Recipe) -> tuple[float, float]:
 def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]:
     """Those of one task, from a few problems where data and tokenizer are here."""
     task = _task(recipe, key, part)
-    if task is None or loading.load_config(recipe.model.name) is None:
+    if task is None or load_config(recipe.model.name) is None:
         return _ASSUMED_TOKENS
     try:
-        tokenizer: Any = loading.load_tokenizer(recipe.model.name)
+        tokenizer: Any = load_tokenizer(recipe.model.name)
         wanted = splits.parse(part.train)
         start, stop = wanted.bounds(task.split_size(wanted.split))
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))

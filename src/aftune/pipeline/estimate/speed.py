@@ -13,18 +13,20 @@ from functools import partial
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from aftune.models.abilities import abilities
-from aftune.models.loading import load_config, pick_device
+from aftune.models.devices import pick_device
+from aftune.models.loading import count_parameters, load_config
 from aftune.models.precision import product_rates
 from aftune.pipeline.estimate.cost import StageCost, mean_lengths, num_candidates, num_parameters
 from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import Recipe
 from aftune.sampling import Request, SamplingSettings
-from aftune.sampling.transformers.decoding import DecodingLoop, unsupported
+from aftune.sampling.transformers.engine import decode
+from aftune.sampling.transformers.rows import Job
 from aftune.sampling.transformers.stops import Stops
-from aftune.sampling.transformers.whole_batches import generate_whole
 from aftune.scoring import make_pass, response_logprobs
 
 _SMALL = 200e6  # parameters up to which the trial is the whole model
@@ -65,9 +67,6 @@ class Duration:
     high: float
     why: str
 
-    def __add__(self, other: "Duration") -> "Duration":
-        return Duration(self.low + other.low, self.high + other.high, self.why)
-
 
 def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None) -> Duration | None:
     """Of all the work, or None where the model's size is not known. speed: as `measured_speed` gives it."""
@@ -99,7 +98,7 @@ def measured_speed(recipe: Recipe) -> Speed | None:
     num_layers = config.get_text_config(decoder=True).num_hidden_layers
     some = min(_SOME_LAYERS, num_layers)
     larger = _first_layers(config, some)
-    if _parameters(larger) > _TOO_LARGE:
+    if count_parameters(larger) > _TOO_LARGE:
         return None
     one, several = _Trial(recipe, _first_layers(config, 1)).speed(), _Trial(recipe, larger).speed()
     return one.extended(several, (num_layers - 1) / max(some - 1, 1))
@@ -113,11 +112,6 @@ def _first_layers(config: Any, number: int) -> Any:
     if getattr(text, "layer_types", None):
         text.layer_types = text.layer_types[:number]
     return config
-
-
-def _parameters(config: Any) -> float:
-    with torch.device("meta"):
-        return float(AutoModelForCausalLM.from_config(config).num_parameters())
 
 
 def _products(config: Any, parameters: float) -> float:
@@ -142,7 +136,7 @@ class _Trial:
         self.prompt, self.response = (max(1, round(length)) for length in mean_lengths(recipe))
         rates = product_rates(self.device)
         operations = _TRIAL_SECONDS * 1e12 * (rates.bfloat16 if self.half else rates.float32)
-        self.num_tokens = operations / (2 * _products(config, _parameters(config)))  # of a forward pass
+        self.num_tokens = operations / (2 * _products(config, count_parameters(config)))  # of a forward pass
 
     def speed(self) -> Speed:
         """On a CPU by processor time of one thread, divided by what more threads gain: a busy machine is no slow one."""
@@ -190,8 +184,6 @@ class _Trial:
         return self._seconds(run) / sum(group.num_tokens for group in groups)
 
     def _logprobs(self, groups: list[EncodedGroup]) -> Any:
-        from accelerate.utils import send_to_device
-
         made = make_pass(groups, token_budget=10**9, shared_prefix=abilities(self.model).shared_prefix)
         return response_logprobs(self.model, send_to_device(made, self.model.device))
 
@@ -217,10 +209,7 @@ class _Trial:
         prompt = [1] * (self.prompt + self.response // 2)  # at the mean length
         requests = [Request(prompt, seed) for seed in range(rows)]
         settings = SamplingSettings(num_steps, temperature=1.0)
-        decode: Callable[..., Any] = generate_whole
-        if unsupported(self.model, len(prompt) + num_steps) is None:
-            decode = lambda *arguments: DecodingLoop(*arguments).run()  # noqa: E731
-        for _ in decode(self.model, requests, [num_steps] * rows, settings, Stops(frozenset()), rows):
+        for _ in decode(self.model, Job(requests, [num_steps] * rows, settings, Stops(frozenset()), rows)):
             pass
 
     def _seconds(self, work: Callable[[], Any], clock: Callable[[], float] | None = None, rounds: int = 3) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from aftune.common.errors import DataError
@@ -16,7 +16,8 @@ from aftune.common.json_text import write_json
 from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
 from aftune.evaluation.reference_loss import reference_loss
-from aftune.models.loading import pick_device, saved_dtype
+from aftune.models.devices import pick_device
+from aftune.models.saving import save_policy, saved_dtype
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.recipe_task import default_feedback
 from aftune.pipeline.registry import needs_reference
@@ -191,20 +192,6 @@ def last_checkpoint(folder: Path) -> str | None:
         except (OSError, ValueError):
             shutil.rmtree(checkpoint, ignore_errors=True)
     return None
-
-
-def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Writes safetensors and the tokenizer to a folder that any transformers program loads."""
-    partial = _partial(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-
-
-def _partial(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".partial")
 
 
 def _finite(history: list[dict[str, float]]) -> list[dict[str, float]]:

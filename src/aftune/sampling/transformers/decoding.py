@@ -1,7 +1,7 @@
 """The decoding loop: each prompt is prefilled once, finished rows leave the batch, and waiting requests take their places."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
@@ -10,11 +10,9 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from aftune.models.kernels.single_query import fast_single_steps
-from aftune.sampling.interface import Request, SamplingSettings
 from aftune.sampling.transformers.cache import SPARE, STEP, SlotCache
 from aftune.sampling.transformers.next_token import TokenChoice
-from aftune.sampling.transformers.rows import Row, add_tokens, uniform_numbers
-from aftune.sampling.transformers.stops import Stops
+from aftune.sampling.transformers.rows import Job, Row, add_tokens, uniform_numbers
 
 PREFILL_TOKENS = 8192  # at most in one forward pass, unless a single prompt is longer: bounds memory
 REFILL_SHARE = 8  # waiting requests come in when an eighth of the slots is free: prefills of a few tokens are wasteful
@@ -39,7 +37,7 @@ def unsupported(model: PreTrainedModel, longest: int) -> str | None:
 
 
 class DecodingLoop:
-    """One run over requests, with `num_slots` rows at most in a step.
+    """One run over the requests of a job.
 
     All rows of the cache end at the same column, so a row is known by the column it starts at, and its next position is the
     difference. Rows 0 to len(rows) - 1 of every tensor are in use. Rows that have finished stay until enough have, or until the
@@ -49,20 +47,15 @@ class DecodingLoop:
     def __init__(
         self,
         model: PreTrainedModel,
-        requests: Sequence[Request],
-        room: Sequence[int],
-        settings: SamplingSettings,
-        stops: Stops,
-        num_slots: int,
+        job: Job,
     ) -> None:
-        """`room[i]` is how many tokens request i may have, its stop token included."""
         self.model = model
-        self.requests = requests
-        self.room = room
-        self.choose = TokenChoice(settings)
-        self.stops = stops
-        self.num_slots = min(num_slots, len(requests))
-        self.last_position = max(len(request.prompt) + tokens for request, tokens in zip(requests, room, strict=True)) - 1
+        self.requests = job.requests
+        self.room = job.room
+        self.choose = TokenChoice(job.settings)
+        self.stops = job.stops
+        self.num_slots = min(job.num_rows, len(job.requests))
+        self.last_position = job.longest - 1
         self.device = model.device
         self.cache = SlotCache()
         self.rows: list[Row] = []

@@ -9,8 +9,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from aftune.models.loading import context_length, stop_token_ids
 from aftune.sampling.interface import Completion, Request, SamplingSettings
 from aftune.sampling.transformers.decoding import DecodingLoop, unsupported
+from aftune.sampling.transformers.rows import Job
 from aftune.sampling.transformers.stops import stops_of
 from aftune.sampling.transformers.whole_batches import generate_whole
+
+
+def decode(model: PreTrainedModel, job: Job) -> Iterator[tuple[int, list[int], bool]]:
+    """`(index of the request, token ids, whether a stop token followed)`, each when it is finished: by the decoding loop, or in
+    whole batches, with a warning, for a model that it cannot run."""
+    reason = unsupported(model, job.longest)
+    if reason is None:
+        return DecodingLoop(model, job).run()
+    warnings.warn(f"sampling goes the slow way, whole batches: {reason}", stacklevel=2)
+    return generate_whole(model, job)
 
 
 class TransformersEngine:
@@ -29,16 +40,9 @@ class TransformersEngine:
             return
         context = context_length(self.model.config)
         room = [max(1, min(settings.max_new_tokens, context - len(request.prompt))) for request in requests]
-        longest = max(len(request.prompt) + tokens for request, tokens in zip(requests, room, strict=True))
         stops = stops_of(self.tokenizer, self.stop_ids, settings.stop)
-        arguments = (self.model, requests, room, settings, stops, self.batch_size)
-        reason = unsupported(self.model, longest)
-        if reason is None:
-            finished = DecodingLoop(*arguments).run()
-        else:
-            warnings.warn(f"sampling goes the slow way, whole batches: {reason}", stacklevel=2)
-            finished = generate_whole(*arguments)
-        for index, token_ids, stopped in finished:
+        job = Job(requests, room, settings, stops, self.batch_size)
+        for index, token_ids, stopped in decode(self.model, job):
             cut = stops.strings.cut(token_ids) if stops.strings else None
             if cut:
                 yield index, Completion(*cut, "stop")

@@ -10,9 +10,26 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from aftune.common.errors import DataError
-from aftune.sampling.interface import Request
+from aftune.sampling.interface import Request, SamplingSettings
 from aftune.sampling.transformers.next_token import NOT_FINITE
 from aftune.sampling.transformers.stops import Stops
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be decoded, `num_rows` sequences at a time at most. `room[i]`: the most tokens of a response to request i, its
+    stop token included."""
+
+    requests: Sequence[Request]
+    room: Sequence[int]
+    settings: SamplingSettings
+    stops: Stops
+    num_rows: int
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence that may come out, prompt included."""
+        return max(len(request.prompt) + tokens for request, tokens in zip(self.requests, self.room, strict=True))
 
 
 @dataclass

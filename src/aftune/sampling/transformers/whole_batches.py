@@ -15,9 +15,9 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from aftune.sampling.interface import Request, SamplingSettings
+from aftune.sampling.interface import SamplingSettings
 from aftune.sampling.transformers.next_token import TokenChoice
-from aftune.sampling.transformers.rows import Row, add_tokens, uniform_numbers
+from aftune.sampling.transformers.rows import Job, Row, add_tokens, uniform_numbers
 from aftune.sampling.transformers.stops import Stops
 
 
@@ -49,20 +49,13 @@ class AllDone(StoppingCriteria):
         return torch.tensor([row.done for row in self.rows], device=input_ids.device)
 
 
-def generate_whole(
-    model: PreTrainedModel,
-    requests: Sequence[Request],
-    room: Sequence[int],
-    settings: SamplingSettings,
-    stops: Stops,
-    batch_size: int,
-) -> Iterator[tuple[int, list[int], bool]]:
-    """`(index of the request, token ids, whether a stop token followed)`; `room[i]` as in the decoding loop."""
-    for start in range(0, len(requests), batch_size):
-        waiting = list(range(start, min(start + batch_size, len(requests))))
+def generate_whole(model: PreTrainedModel, job: Job) -> Iterator[tuple[int, list[int], bool]]:
+    """As `DecodingLoop.run`: `(index of the request, token ids, whether a stop token followed)`."""
+    for start in range(0, len(job.requests), job.num_rows):
+        waiting = list(range(start, min(start + job.num_rows, len(job.requests))))
         while waiting:
-            rows = [Row(index, requests[index], room[index]) for index in waiting]
-            _generate(model, rows, settings, stops)
+            rows = [Row(index, job.requests[index], job.room[index]) for index in waiting]
+            _generate(model, rows, job.settings, job.stops)
             # What the batch's longest prompt cuts short is made again without it: a completion depends on its own prompt only.
             waiting = [row.index for row in rows if not row.done]
             yield from ((row.index, row.ids, row.stopped) for row in rows if row.done)

@@ -1,0 +1,41 @@
+"""Model folders that any transformers program loads: in which type they are written, and whole or not at all."""
+
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import safe_open
+from transformers import PreTrainedTokenizerBase
+
+from aftune.models.loading import load_config, resolve
+from aftune.models.precision import SHORT
+from aftune.recipe import ModelSection
+
+
+def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes safetensors and the tokenizer to a folder that any transformers program loads."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def saved_dtype(section: ModelSection) -> torch.dtype:
+    """The type of the weights that a run saves: the recipe's, or that of the base model (float32 for one in another type)."""
+    if section.save_dtype != "auto":
+        return cast(torch.dtype, getattr(torch, section.save_dtype))
+    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    dtype = getattr(config, "dtype", None) or _dtype_of_files(Path(resolve(section.name)))
+    return dtype if dtype in SHORT else torch.float32
+
+
+def _dtype_of_files(folder: Path) -> torch.dtype | None:
+    """Of the first weight in a local folder."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - a file, not a dictionary
+                return cast(torch.dtype, weights.get_tensor(name).dtype)
+    return None
