@@ -18,8 +18,8 @@ from typing import Any
 from aftune.evaluation.statistics import pooled_paired_difference, seed_summary
 from aftune.pipeline.compare.results import gather
 from aftune.pipeline.compare.runs import comparison
-from aftune.pipeline.stages.measure import Verdict
 from aftune.recipe import load_recipe
+from aftune.records import JudgedResponse
 from aftune.records.large_files import RecordFile
 
 _MARGIN = 0.02  # of accuracy
@@ -53,7 +53,7 @@ class Results:
 
     def _right(self, name: str, seed: int) -> list[bool]:
         path = Path(self.rows[name, seed]["folder"]) / "measure" / "verdicts.jsonl"
-        return [verdict.right for verdict in RecordFile(path, Verdict)]
+        return [verdict.right for verdict in RecordFile(path, JudgedResponse)]
 
 
 def verdict(sign: int, interval: tuple[float, float]) -> str:
@@ -134,8 +134,8 @@ def methods_table(gathered: Mapping[str, Any]) -> None:
                 mean(method, "vote_accuracy", 100, 1),
                 mean(method, "reference_perplexity", 1, 3),
                 mean(method, "repetition", 100, 2),
-                mean(method, "score_positive", 1, 3),
-                mean(method, "score_negative", 1, 3),
+                mean(method, "score_right", 1, 3),
+                mean(method, "score_wrong", 1, 3),
             ]
             for method in gathered["methods"]
             if method["num_seeds"]

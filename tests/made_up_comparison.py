@@ -89,8 +89,8 @@ def full(names: Sequence[str], seeds: Sequence[int] = (0, 1, 2), *, everything: 
         metrics: dict[str, list[float]] = {
             "accuracy": accuracy,
             "assessment_accuracy": [0.76 + 0.09 * strength + rng.gauss(0, 0.012) for _ in seeds],
-            "score_positive": [-0.135 - 0.02 * strength for _ in seeds],
-            "score_negative": [-0.22 - 0.2 * strength for _ in seeds],
+            "score_right": [-0.135 - 0.02 * strength for _ in seeds],
+            "score_wrong": [-0.22 - 0.2 * strength for _ in seeds],
             "repetition": [0.021 + rng.uniform(0, 0.004) for _ in seeds],
             "mean_words": [31 + rng.uniform(0, 4) for _ in seeds],
         }

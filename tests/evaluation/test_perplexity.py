@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aftune.evaluation.perplexity import perplexity, perplexity_interval, problem_perplexities
+from aftune.evaluation.perplexity import perplexity, perplexity_interval
 
 REFERENCES = st.lists(st.tuples(st.integers(-5000, 0).map(lambda n: n / 100), st.integers(1, 40)), min_size=1, max_size=30)
 
@@ -20,7 +20,9 @@ def test_by_hand() -> None:
     """
     logprobs, num_tokens = [4 * math.log(1 / 2), 2 * math.log(1 / 8)], [4, 2]
     assert perplexity(logprobs, num_tokens) == pytest.approx(2 ** (10 / 6), rel=1e-14)
-    assert problem_perplexities(logprobs, num_tokens) == pytest.approx([2.0, 8.0], rel=1e-14)
+    assert [perplexity([logprob], [number]) for logprob, number in zip(logprobs, num_tokens, strict=True)] == pytest.approx(
+        [2.0, 8.0]
+    )
 
 
 def test_a_model_that_knows_nothing_has_the_size_of_its_vocabulary() -> None:
@@ -40,7 +42,8 @@ def test_equals_exp_of_the_cross_entropy_over_all_tokens() -> None:
 @given(references=REFERENCES)
 def test_lies_between_the_references_and_does_not_depend_on_their_order(references: list[tuple[float, int]]) -> None:
     logprobs, num_tokens = map(list, zip(*references, strict=True))
-    value, alone = perplexity(logprobs, num_tokens), problem_perplexities(logprobs, num_tokens)
+    value = perplexity(logprobs, num_tokens)
+    alone = [perplexity([logprob], [number]) for logprob, number in references]
     assert min(alone) * (1 - 1e-12) <= value <= max(alone) * (1 + 1e-12)
     assert perplexity(logprobs[::-1], num_tokens[::-1]) == value
 
@@ -52,7 +55,7 @@ def test_interval_contains_the_perplexity() -> None:
         logprobs = [-number * rng.exponential(0.6) for number in num_tokens]
         low, high = perplexity_interval(logprobs, num_tokens)
         assert low < perplexity(logprobs, num_tokens) < high
-        assert min(problem_perplexities(logprobs, num_tokens)) <= low
+        assert min(math.exp(-logprob / number) for logprob, number in zip(logprobs, num_tokens, strict=True)) <= low
         assert perplexity_interval(logprobs, num_tokens) == (low, high)
 
 
@@ -87,6 +90,6 @@ def test_beyond_floating_point() -> None:
     ],
 )
 def test_errors(logprobs: list[float], num_tokens: list[int], message: str) -> None:
-    for function in (perplexity, problem_perplexities, perplexity_interval):
+    for function in (perplexity, perplexity_interval):
         with pytest.raises(ValueError, match=message):
             function(logprobs, num_tokens)

@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ class FinishedComparison:
     wanted: Comparison
     failures: list[runs.Failure]
     seen: dict[str, list[str]]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """For a test that runs it again: no other process of pytest-xdist does meanwhile."""
+        with open(self.folder / ".test-lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @property
     def shared(self) -> Path:

@@ -14,14 +14,15 @@ import small_run
 from aftune import tasks
 from aftune.cli.run_views import print_results
 from aftune.common.errors import DataError
+from aftune.evaluation.accuracy import accuracy_metrics
+from aftune.evaluation.assessment import assessment_metrics
 from aftune.pipeline import runner
 from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import comparison, run
 from aftune.pipeline.context import Context
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.pipeline.stages.measure import Verdict, accuracy_metrics, assessment_metrics
 from aftune.pipeline.stages.prepare import prepare
-from aftune.records import Candidate, Feedback, Group, GroupScores, Problem, read_records
+from aftune.records import Candidate, Feedback, Group, GroupScores, JudgedResponse, Problem, read_records
 
 NAMES = ["arithmetic", "sequences"]
 MIXTURE = {"name": "mixture", "parts": [{"name": name} for name in NAMES], "test": "test[:14]"}
@@ -31,8 +32,8 @@ def problem(number: int, task: str) -> Problem:
     return Problem(id=f"p{number}", task=task, question="q", gold_answer="1")
 
 
-def verdict(number: int, right: bool) -> Verdict:
-    return Verdict(problem_id=f"p{number}", text="#### 1", right=right, reason="matched", finish_reason="stop")
+def verdict(number: int, right: bool) -> JudgedResponse:
+    return JudgedResponse(problem_id=f"p{number}", text="#### 1", right=right, reason="matched", finish_reason="stop")
 
 
 def group(number: int, task: str, qualities: Sequence[float]) -> Group:
@@ -89,7 +90,7 @@ def test_figures_by_task_add_up_to_the_whole(finished: Path) -> None:
     problems = read_records(finished / "prepare" / "test.jsonl", Problem)
     assert sorted({item.task for item in problems}) == NAMES
     for name, result in metrics["results"].items():
-        verdicts = read_records(finished / "evaluate" / name / "verdicts.jsonl", Verdict)
+        verdicts = read_records(finished / "evaluate" / name / "verdicts.jsonl", JudgedResponse)
         own = {task: [v.right for p, v in zip(problems, verdicts, strict=True) if p.task == task] for task in NAMES}
         assert result["accuracy_by_task"] == {task: sum(right) / len(right) for task, right in own.items()}
         assert result["num_problems_by_task"] == dict.fromkeys(NAMES, 7)

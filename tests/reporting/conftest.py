@@ -53,8 +53,8 @@ def make_result(accuracy: float, assessment: float | None) -> dict[str, Any]:
         "assessment_accuracy": assessment,
         "assessment_accuracy_ci95": None if assessment is None else [assessment - 0.02, assessment + 0.02],
         "num_assessed_problems": 0 if assessment is None else 412,
-        "score_positive": None if assessment is None else -0.0313,
-        "score_negative": None if assessment is None else -0.0567,
+        "score_right": None if assessment is None else -0.0313,
+        "score_wrong": None if assessment is None else -0.0567,
     }
 
 

@@ -11,7 +11,7 @@ from aftune.common.seeds import derive_seed
 from aftune.prompts.encoding import encode_prompt
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
-from aftune.sampling.collect import collect_candidates
+from aftune.sampling.collect import Draw, collect_candidates
 
 PROBLEMS = [
     Problem(id=f"p{n}", task="t", question=question, gold_answer="1")
@@ -47,11 +47,9 @@ def collect(engine: TransformersEngine, path: Path, problems: list[Problem] = PR
         engine,
         problems,
         lambda problem: encode_prompt(engine.tokenizer, f"Question: {problem.question}\n"),
-        SETTINGS,
-        num_candidates=NUM_CANDIDATES,
-        seed=seed,
-        path=path,
-        title="test",
+        Draw(SETTINGS, NUM_CANDIDATES, seed),
+        path,
+        "test",
     )
 
 

@@ -1,6 +1,5 @@
 """What a run prints: the plan of a dry run and the table of results."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from aftune.common.errors import DataError
 from aftune.interchange.importers import find_source
 from aftune.pipeline import claim, runner
 from aftune.pipeline.estimate import cost, speed
+from aftune.pipeline.metrics_file import read_metrics
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import enabled_stages
 from aftune.pipeline.run_directory import RunDirectory
@@ -111,7 +111,7 @@ def _rounded(value: float) -> str:
 
 def print_results(recipe: Recipe, console: Console) -> None:
     """The models of a run beside each other, and how the aligned one compares."""
-    metrics = json.loads((recipe.run_dir / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_metrics(recipe.run_dir / "metrics.json")
     table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model")  # gives way where 80 columns do not hold all
     for heading in ("accuracy", "assessment accuracy", "mean score\nright / wrong"):
@@ -122,7 +122,7 @@ def print_results(recipe: Recipe, console: Console) -> None:
             names[name],
             _share(result["accuracy"], result["accuracy_ci95"]),
             _share(result["assessment_accuracy"], result["assessment_accuracy_ci95"]),
-            f"{_score(result['score_positive'])} / {_score(result['score_negative'])}",
+            f"{_score(result['score_right'])} / {_score(result['score_wrong'])}",
         )
     console.print()
     console.print(table)

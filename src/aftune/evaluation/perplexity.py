@@ -8,20 +8,16 @@ log-probability that is not finite.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from aftune.evaluation.statistics import ratio_interval
+from aftune.records import GroupScores
 
 
 def perplexity(logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
     """exp(-sum of log-probabilities / sum of tokens): every token has the same weight, so long references have more."""
     _check(logprobs, num_tokens)
     return _exp(-math.fsum(logprobs) / sum(num_tokens))
-
-
-def problem_perplexities(logprobs: Sequence[float], num_tokens: Sequence[int]) -> list[float]:
-    """The perplexity of each reference alone, for plots and paired comparisons. `perplexity` is not their mean."""
-    _check(logprobs, num_tokens)
-    return [_exp(-logprob / number) for logprob, number in zip(logprobs, num_tokens, strict=True)]
 
 
 def perplexity_interval(logprobs: Sequence[float], num_tokens: Sequence[int], seed: int = 0) -> tuple[float, float]:
@@ -49,3 +45,12 @@ def _check(logprobs: Sequence[float], num_tokens: Sequence[int]) -> None:
             raise ValueError(
                 f"reference {index}: log-probability {logprob} over {number} tokens; expected a finite number over at least one"
             )
+
+
+def reference_metrics(scores: Sequence[GroupScores]) -> dict[str, Any]:
+    """Perplexity of the reference responses with its interval; empty where there are none."""
+    known = [(row.reference_logprob, row.reference_length) for row in scores]
+    sums, lengths = [total for total, _ in known if total is not None], [length for _, length in known if length is not None]
+    if not sums:
+        return {}
+    return {"reference_perplexity": perplexity(sums, lengths), "reference_perplexity_ci95": perplexity_interval(sums, lengths)}

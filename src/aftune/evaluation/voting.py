@@ -8,11 +8,14 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aftune.answers.numbers import parse_whole
+from aftune.evaluation.statistics import proportion_interval
+from aftune.records import Votes
 
 
 @dataclass(frozen=True)
@@ -110,3 +113,22 @@ def _vote(samples: Sequence[Sampled], weights: Sequence[float], key: AnswerKey) 
 def _check_not_empty(samples: Sequence[Sampled]) -> None:
     if not samples:
         raise ValueError("a problem has no sampled responses; sample at least one")
+
+
+def voting_metrics(votes: Sequence[Votes]) -> dict[str, Any]:
+    """Accuracy of the majority vote, of the vote weighted by scores, of the best by score, and pass@k for k = 1, 2, 4, ..."""
+    number = len(votes[0].answers)
+    chosen = [(majority_vote(samples), weighted_vote(samples), best_of_k(samples)) for samples in map(_samples, votes)]
+    names = ("vote_accuracy", "weighted_vote_accuracy", "best_of_k_accuracy")
+    metrics: dict[str, Any] = {"num_votes": number}
+    for place, name in enumerate(names):
+        right = [sample is not None and sample.right for sample in (choice[place] for choice in chosen)]
+        metrics |= {name: sum(right) / len(right), f"{name}_ci95": proportion_interval(sum(right), len(right))}
+    ks = [2**power for power in range(number.bit_length()) if 2**power <= number]
+    num_right = [sum(vote.right) for vote in votes]
+    passed = pass_at_k(num_right, [number] * len(votes), ks)
+    return metrics | {f"pass_at_{k}": float(np.mean(passed[k])) for k in ks}
+
+
+def _samples(votes: Votes) -> list[Sampled]:
+    return [Sampled(*sample) for sample in zip(votes.answers, votes.right, votes.scores, strict=True)]

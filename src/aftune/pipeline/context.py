@@ -19,7 +19,7 @@ from aftune.prompts.prompter import Prompter
 from aftune.recipe import PromptSection, Recipe, SamplingSection
 from aftune.records import Problem, read_records
 from aftune.records.large_files import RecordFile
-from aftune.sampling import SamplingSettings
+from aftune.sampling import Engine, SamplingSettings, TransformersEngine
 
 # The stages have progress bars of their own, and what transformers warns of here (tied heads, file times) is expected.
 transformers_logging.disable_progress_bar()
@@ -74,7 +74,7 @@ class Context:
     def _place(self, stage: str) -> Path:
         """In this run, or in the one that it builds on where this run has none."""
         own = self.run.folder(stage)
-        return own if self.shared is None or own.exists() else self.shared.folder(stage)
+        return own if self.shared is None or self.run.entry(stage) else self.shared.folder(stage)
 
     @property
     def latest(self) -> str:
@@ -92,6 +92,10 @@ class Context:
 
     def load_policy(self, stage: str, *, float32: bool = False) -> PreTrainedModel:
         return loading.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
+
+    def engine(self, stage: str, section: SamplingSection) -> Engine:
+        """What samples from a stage's model."""
+        return TransformersEngine(self.load_policy(stage), self.tokenizer, section.batch_size)
 
     def problems(self, split: str) -> Sequence[Problem]:
         return RecordFile(self.folder("prepare") / f"{split}.jsonl", Problem)

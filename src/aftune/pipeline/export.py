@@ -7,13 +7,11 @@ from aftune.common.errors import StageError, UsageError
 from aftune.interchange.exporters import TARGETS, Ask, export_groups, samples
 from aftune.interchange.importers import import_groups
 from aftune.pipeline.context import Context
-from aftune.pipeline.registry import in_round
+from aftune.pipeline.registry import in_round, policies
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.pipeline.stages.evaluate import policies
-from aftune.pipeline.stages.measure import Verdict
 from aftune.prompts.formats import plain_prompt
 from aftune.recipe import load_recipe
-from aftune.records import Group
+from aftune.records import Group, JudgedResponse
 from aftune.records.large_files import RecordFile
 
 
@@ -36,10 +34,10 @@ def export(
     context = _context(source)
     ask: Ask = context.prompter.conversation
     if target == "samples":
-        known = policies(context)
+        known = policies(context.recipe)
         if model not in known:
             raise UsageError(f"--model is {model!r}, expected {', '.join(known)}")
-        verdicts = RecordFile(_existing(source / "evaluate" / model / "verdicts.jsonl", "evaluate"), Verdict)
+        verdicts = RecordFile(_existing(source / "evaluate" / model / "verdicts.jsonl", "evaluate"), JudgedResponse)
         return samples.write(out, context.problems("test"), verdicts, ask)
     label = in_round("label", context.recipe.rounds)
     groups = RecordFile(_existing(source / label / "groups.jsonl", label), Group)

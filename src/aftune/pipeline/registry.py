@@ -1,28 +1,35 @@
-"""The stages in order: what each reads, which settings it depends on, and the function that runs it."""
+"""The stages in order: what each reads, which settings it depends on, and the function that runs it.
+
+The functions import what they call when they are called: the list of stages is there without torch.
+"""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aftune import tasks
 from aftune.pipeline.inputs import Inputs, import_inputs, problem_inputs
 from aftune.pipeline.recipe_task import used
 from aftune.recipe import Recipe, SamplingSection, TrainingSection
+from aftune.recipe.names import CONTROLS
+
+if TYPE_CHECKING:
+    from aftune.pipeline.context import Context, Summary
 
 Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`version` changes when a stage would make other files from the same settings: nothing else of a new aftune redoes it. `run`
-    names `module:function` below `aftune.pipeline`, imported only when the stage runs; `leaves` is what it writes last, in the
-    run directory. `settings`: everything of the recipe that it reads, the harmless included; `inputs`: what it reads from
-    outside the run directory."""
+    """version: changes when a stage would make other files from the same settings; nothing else of a new aftune redoes it.
+    reads: earlier stages. run: does the work and gives a summary. leaves: what it writes last, in the run directory.
+    settings: everything of the recipe that it reads, the harmless included. inputs: what it reads from outside the run directory.
+    enabled: whether a recipe has it. round: the one it belongs to, for those that are repeated."""
 
     name: str
     version: int
     reads: tuple[str, ...]
-    run: str
+    run: "Callable[[Context], Summary]"
     leaves: str
     settings: Callable[[Recipe], Settings]
     inputs: Callable[[Recipe], Inputs] = lambda recipe: {}
@@ -75,81 +82,190 @@ def _validation_settings(recipe: Recipe) -> Settings:
     return {"evaluate": {name: getattr(recipe.evaluate, name) for name in ("max_new_tokens", "batch_size", "stop")}}
 
 
+def _prepare(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.prepare import prepare
+
+    return prepare(context)
+
+
+PREPARE = Stage(
+    name="prepare",
+    version=3,
+    reads=(),
+    run=_prepare,
+    leaves="prepare/left_out.json",
+    settings=_prepare_settings,
+    inputs=problem_inputs,
+)
+
+
+def _sft(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.train import sft
+
+    return sft(context)
+
+
+SFT = Stage(
+    name="sft",
+    version=3,  # 3: of equal epochs the one with the lowest validation loss
+    reads=("prepare",),
+    run=_sft,
+    leaves="sft/model",
+    settings=lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
+)
+
+
+def _sample(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.sample import sample
+
+    return sample(context)
+
+
+SAMPLE = Stage(
+    name="sample",
+    version=2,
+    reads=("prepare", "sft"),
+    run=_sample,
+    leaves="sample/candidates.jsonl",
+    settings=_sample_settings,
+    inputs=import_inputs,
+)
+
+
+def _label(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.label import label
+
+    return label(context)
+
+
+LABEL = Stage(
+    name="label",
+    version=4,  # 4: answers are found in more forms
+    reads=("prepare", "sample"),
+    run=_label,
+    leaves="label/groups.jsonl",
+    settings=_section("label"),
+)
+
+
+def _reference(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.reference import reference
+
+    return reference(context)
+
+
 REFERENCE = Stage(
-    "reference",
-    2,  # 2: log-probabilities name their candidates
-    ("prepare", "sft", "label"),
-    "stages.reference:reference",
-    "reference/logprobs.jsonl",
-    _reference_settings,
+    name="reference",
+    version=2,  # 2: log-probabilities name their candidates
+    reads=("prepare", "sft", "label"),
+    run=_reference,
+    leaves="reference/logprobs.jsonl",
+    settings=_reference_settings,
     enabled=needs_reference,
 )
+
+
+def _align(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.train import align
+
+    return align(context)
+
+
 ALIGN = Stage(
-    "align", 3, ("prepare", "sft", "label", "reference"), "stages.train:align", "align/model", _section("align", "seed", "model")
+    name="align",
+    version=3,
+    reads=("prepare", "sft", "label", "reference"),
+    run=_align,
+    leaves="align/model",
+    settings=_section("align", "seed", "model"),
 )
+
+
+def _control(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.train import control
+
+    return control(context)
+
+
 CONTROL = Stage(
-    "control",
-    3,
-    ("prepare", "sft", "label"),
-    "stages.train:control",
-    "control/model",
-    _control_settings,
+    name="control",
+    version=3,
+    reads=("prepare", "sft", "label"),
+    run=_control,
+    leaves="control/model",
+    settings=_control_settings,
     enabled=lambda recipe: recipe.control.enabled,
 )
 
-HELD_OUT = Stage(
-    "held_out",
-    3,
-    ("prepare", "sft"),
-    "stages.evaluate:held_out",
-    "held_out/groups.jsonl",
-    lambda recipe: _section("label", "seed", "model", "candidates")(recipe) | {"evaluate": _sampling(recipe.evaluate)},
-    import_inputs,
-)
-MEASURE = Stage(
-    "measure",
-    3,
-    ("prepare", "sft", "held_out", "align", "control"),
-    "stages.evaluate:measure",
-    "measure/metrics.json",
-    _section("evaluate", "label", "seed", "model"),
+
+def _evaluate(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.evaluate import evaluate
+
+    return evaluate(context)
+
+
+EVALUATE = Stage(
+    name="evaluate",
+    version=5,
+    reads=("prepare", "sft", "align", "control"),
+    run=_evaluate,
+    leaves="evaluate/metrics.json",
+    settings=_section("evaluate", "label", "seed", "control", "model", "candidates"),
+    inputs=import_inputs,
 )
 
-PREPARE = Stage("prepare", 3, (), "stages.prepare:prepare", "prepare/left_out.json", _prepare_settings, problem_inputs)
-SFT = Stage(
-    "sft",
-    3,  # 3: of equal epochs the one with the lowest validation loss
-    ("prepare",),
-    "stages.train:sft",
-    "sft/model",
-    lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
-)
-SAMPLE = Stage("sample", 2, ("prepare", "sft"), "stages.sample:sample", "sample/candidates.jsonl", _sample_settings, import_inputs)
-LABEL = Stage(
-    "label",
-    4,  # 4: answers are found in more forms
-    ("prepare", "sample"),
-    "stages.label:label",
-    "label/groups.jsonl",
-    _section("label"),
-)
-EVALUATE = Stage(
-    "evaluate",
-    5,
-    ("prepare", "sft", "align", "control"),
-    "stages.evaluate:evaluate",
-    "evaluate/metrics.json",
-    _section("evaluate", "label", "seed", "control", "model", "candidates"),
-    import_inputs,
-)
+
+def _report(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.report import report
+
+    return report(context)
+
+
 REPORT = Stage(
-    "report",
-    2,
-    ("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
-    "stages.report:report",
-    "report.html",
-    _section("report"),
+    name="report",
+    version=2,
+    reads=("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
+    run=_report,
+    leaves="report.html",
+    settings=_section("report"),
 )
+
+
+# In a comparison two stages stand in for `evaluate`: what all methods share, and what each of them does.
+
+
+def _held_out(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.held_out import held_out
+
+    return held_out(context)
+
+
+HELD_OUT = Stage(
+    name="held_out",
+    version=3,
+    reads=("prepare", "sft"),
+    run=_held_out,
+    leaves="held_out/groups.jsonl",
+    settings=lambda recipe: _section("label", "seed", "model", "candidates")(recipe) | {"evaluate": _sampling(recipe.evaluate)},
+    inputs=import_inputs,
+)
+
+
+def _measure(context: "Context") -> "Summary":
+    from aftune.pipeline.stages.measure import measure
+
+    return measure(context)
+
+
+MEASURE = Stage(
+    name="measure",
+    version=3,
+    reads=("prepare", "sft", "held_out", "align", "control"),
+    run=_measure,
+    leaves="measure/metrics.json",
+    settings=_section("evaluate", "label", "seed", "model"),
+)
+
 
 # What a round repeats.
 ROUND = (SAMPLE, LABEL, REFERENCE, ALIGN)
@@ -186,6 +302,15 @@ def enabled_stages(recipe: Recipe) -> list[Stage]:
     models = tuple(stage.name for stage in rounds if stage.run == ALIGN.run and stage.round > 1)
     last = [replace(stage, reads=(*stage.reads, *models)) for stage in (EVALUATE, REPORT)]
     return [stage for stage in (PREPARE, SFT, *rounds, CONTROL, *last) if stage.enabled(recipe)]
+
+
+def policies(recipe: Recipe) -> dict[str, str]:
+    """The models of a run, by their keys in metrics.json, and the stage that made each; `aligned` is that of the last round."""
+    named = {"base": "base", "vft": "sft"}
+    if recipe.control.enabled:
+        named[CONTROLS[recipe.control.match].key] = "control"
+    named |= {f"aligned_round_{number}": in_round("align", number) for number in range(1, recipe.rounds)}
+    return named | {"aligned": in_round("align", recipe.rounds)}
 
 
 def reads(stage: Stage, recipe: Recipe, known: Container[str]) -> list[str]:

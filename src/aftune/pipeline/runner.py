@@ -1,7 +1,6 @@
 """Runs stages in order: skips what is finished, goes on where a run stopped, redoes what depends on a changed setting."""
 
 import contextlib
-import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -174,12 +173,11 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
     if item.status in ("redo", "resume"):
         report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {escape(item.reason)}")
     context.run.begin(stage.name, made_by(item, context.recipe.seed), keep=item.status == "resume")
-    module, _, function = stage.run.partition(":")
     if context.round != stage.round:
         context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
-        summary = getattr(importlib.import_module(f"aftune.pipeline.{module}"), function)(context)
+        summary = stage.run(context)
     except BaseException as error:
         with contextlib.suppress(OSError):
             context.run.interrupted(stage.name, time.monotonic() - started)

@@ -11,8 +11,10 @@ from aftune.records.types import (
     Group,
     GroupLogprobs,
     GroupScores,
+    JudgedResponse,
     Problem,
     Record,
+    Votes,
     with_unique_ids,
 )
 
@@ -26,8 +28,10 @@ __all__ = [
     "Group",
     "GroupLogprobs",
     "GroupScores",
+    "JudgedResponse",
     "Problem",
     "Record",
+    "Votes",
     "append_records",
     "iter_records",
     "parse_line",

@@ -122,6 +122,31 @@ class GroupScores(Record):
     reference_length: int | None = None
 
 
+class JudgedResponse(Record):
+    """A greedy response to a held-out problem and what became of it. answer_by_reading, right_by_reading: by each way to read it;
+    older files lack them.
+    """
+
+    problem_id: str
+    text: str
+    answer: str | None = None
+    right: bool
+    reason: str
+    finish_reason: Literal["stop", "length"]
+    answer_by_reading: dict[str, str | None] | None = None
+    right_by_reading: dict[str, bool] | None = None
+
+
+class Votes(Record):
+    """Responses to a held-out problem sampled from the model itself: their answers (None: none could be read), whether they are
+    right, and their scores, nats per token."""
+
+    problem_id: str
+    answers: list[str | None]
+    right: list[bool]
+    scores: list[float]
+
+
 class GroupLogprobs(Record):
     """Summed log-probabilities (nats) and tokens of a group's reference response, if it has one, and its candidates.
 

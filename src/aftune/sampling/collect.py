@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aftune.common.progress import progress_bar
@@ -13,18 +14,24 @@ from aftune.sampling.interface import Completion, Engine, Request, SamplingSetti
 ROUNDS = 4  # a block is this many times what an engine works on at once: only at its end do places stay empty
 
 
+@dataclass(frozen=True)
+class Draw:
+    """How many candidates of a problem, how they are sampled, and the seed that all their random streams follow from."""
+
+    settings: SamplingSettings
+    num_candidates: int = 1
+    seed: int = 0
+
+
 def collect_candidates(
     engine: Engine,
     problems: Sequence[Problem],
     prompter: Callable[[Problem], list[int]],
-    settings: SamplingSettings,
-    *,
-    num_candidates: int,
-    seed: int,
+    draw: Draw,
     path: Path,
     title: str,
 ) -> list[Candidate]:
-    """`num_candidates` for each problem, in the order of the problems; those with the longest prompts are made first.
+    """`draw.num_candidates` for each problem, in the order of the problems; those with the longest prompts are made first.
 
     prompter: the ids of a problem's prompt. Raises RepeatedIdError for two problems of one id.
 
@@ -35,20 +42,20 @@ def collect_candidates(
     """
     prompts = {problem.id: prompter(problem) for problem in with_unique_ids(problems, title)}
     by_length = sorted(problems, key=lambda problem: -len(prompts[problem.id]))
-    jobs = [(problem.id, index) for problem in by_length for index in range(num_candidates)]
-    block_size = math.ceil(ROUNDS * engine.batch_size / num_candidates) * num_candidates
+    jobs = [(problem.id, index) for problem in by_length for index in range(draw.num_candidates)]
+    block_size = math.ceil(ROUNDS * engine.batch_size / draw.num_candidates) * draw.num_candidates
     num_done = _cut_to_whole_blocks(path, block_size, len(jobs))
     with progress_bar(title, len(jobs), "candidates", num_done) as update:
         for start in range(num_done, len(jobs), block_size):
             block = jobs[start : start + block_size]
-            requests = [Request(prompts[name], derive_seed(seed, name, index), name) for name, index in block]
+            requests = [Request(prompts[name], derive_seed(draw.seed, name, index), name) for name, index in block]
             completions: dict[int, Completion] = {}
-            for position, completion in engine.complete(requests, settings):
+            for position, completion in engine.complete(requests, draw.settings):
                 completions[position] = completion
                 update(start + len(completions))
             append_records(
                 path,
-                (_candidate(block[i], requests[i].seed, settings, completions[i]) for i in range(len(block))),
+                (_candidate(block[i], requests[i].seed, draw.settings, completions[i]) for i in range(len(block))),
             )
     order = {problem.id: position for position, problem in enumerate(problems)}
     return sorted(read_records(path, Candidate), key=lambda candidate: (order[candidate.problem_id], candidate.index))

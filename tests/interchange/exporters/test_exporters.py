@@ -13,10 +13,9 @@ from aftune.interchange.exporters import export_groups, samples
 from aftune.interchange.exporters.preference_pairs import pairs_of
 from aftune.interchange.importers import import_candidates
 from aftune.pipeline.export import export
-from aftune.pipeline.stages.measure import Verdict
 from aftune.prompts.formats import plain_prompt
 from aftune.recipe import ImportSection
-from aftune.records import Candidate, Feedback, Group, Problem, write_records
+from aftune.records import Candidate, Feedback, Group, JudgedResponse, Problem, write_records
 
 
 def group(name: str, qualities: Sequence[float], ranks: Sequence[float] | None = None) -> Group:
@@ -77,8 +76,8 @@ def test_samples_come_back_as_candidates(tmp_path: Path) -> None:
     """Written for lm-evaluation-harness's readers and read by our importer: the same texts for the same problems."""
     problems = [group(name, []).problem for name in "ab"]
     verdicts = [
-        Verdict(problem_id="a", text="x\n#### 1", answer="1", right=True, reason="matched", finish_reason="stop"),
-        Verdict(
+        JudgedResponse(problem_id="a", text="x\n#### 1", answer="1", right=True, reason="matched", finish_reason="stop"),
+        JudgedResponse(
             problem_id="b",
             text="y 2",
             right=False,

@@ -31,10 +31,9 @@ from aftune.pipeline import runner
 from aftune.pipeline.compare import results as outcome
 from aftune.pipeline.compare import runs
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.pipeline.stages.measure import Verdict, Votes
 from aftune.prompts.encoding import encode_candidate, encode_prompt, encode_response
 from aftune.prompts.formats import PLAIN_PROMPT
-from aftune.records import Candidate, Group, GroupScores, Problem, read_records, write_records
+from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Votes, read_records, write_records
 from aftune.reporting.comparison import render_comparison
 from html_page import Elements, plots
 
@@ -104,7 +103,7 @@ def test_all_methods_have_the_same_candidates_and_held_out_groups(comparison: An
         assert own == ({"sample-2", "label-2"} if name == "aft-bc:rounds=2" else set()), name
         scores = read_records(folder / "measure" / "scores.jsonl", GroupScores)
         assert [len(row.scores) for row in scores] == held_out
-        verdicts = read_records(folder / "measure" / "verdicts.jsonl", Verdict)
+        verdicts = read_records(folder / "measure" / "verdicts.jsonl", JudgedResponse)
         assert [row.problem_id for row in verdicts] == [row.problem_id for row in scores] == problems
 
 
@@ -143,8 +142,9 @@ def test_same_compute_takes_as_many_more_steps_as_groups_have_more_tokens(compar
 
 def test_second_call_skips_everything_and_changes_no_file(comparison: Any) -> None:
     before, lines = digests(comparison.folder), list[str]()
-    assert runs.run(comparison.wanted, 1, lines.append, lambda done: None) == []
-    outcome.write(comparison.wanted, outcome.gather(comparison.wanted))
+    with comparison.alone():
+        assert runs.run(comparison.wanted, 1, lines.append, lambda done: None) == []
+        outcome.write(comparison.wanted, outcome.gather(comparison.wanted))
     assert digests(comparison.folder) == before
     skipped = [line for line in lines if "warning" not in line]  # skipped stages warn again
     assert len(skipped) == 6 + 12 * 2 + 1 + 3  # shared; measure and a training each, for VFT none, for two rounds three more
@@ -153,7 +153,8 @@ def test_second_call_skips_everything_and_changes_no_file(comparison: Any) -> No
 
 def test_progress_ends_with_the_number_of_runs(comparison: Any) -> None:
     wanted, done = runs.comparison(comparison.wanted.recipe, ["vft", "aft"]), list[int]()
-    runs.run(wanted, 1, lambda line: None, done.append)
+    with comparison.alone():
+        runs.run(wanted, 1, lambda line: None, done.append)
     assert done == [1, 2, 3]
 
 
@@ -227,7 +228,7 @@ def test_tables_are_those_of_the_files(comparison: Any) -> None:
     for row, method in zip(found["runs"], found["methods"], strict=True):
         folder = comparison.method(row["method"])
         assert (row["folder"], row["seed"], method["name"]) == (str(folder), 0, row["method"])
-        verdicts = read_records(folder / "measure" / "verdicts.jsonl", Verdict)
+        verdicts = read_records(folder / "measure" / "verdicts.jsonl", JudgedResponse)
         scores = read_records(folder / "measure" / "scores.jsonl", GroupScores)
         votes = read_records(folder / "measure" / "votes.jsonl", Votes)
         shares = [assessment_accuracy(own.scores, group.qualities) for own, group in zip(scores, groups, strict=True)]
@@ -274,7 +275,9 @@ def test_intervals_of_accuracies(comparison: Any) -> None:
     """Wilson's, over the problems of one seed: its ends are the shares p that lie 1.96 of their own standard errors from the
     measured share."""
     for method in results(comparison.folder)["methods"]:
-        right = [row.right for row in read_records(comparison.method(method["name"]) / "measure" / "verdicts.jsonl", Verdict)]
+        right = [
+            row.right for row in read_records(comparison.method(method["name"]) / "measure" / "verdicts.jsonl", JudgedResponse)
+        ]
         low, high = method["metrics"]["accuracy"]["ci95_problems"]
         assert 0 <= low <= fmean(right) <= high <= 1
         for end in (low, high):
@@ -284,7 +287,7 @@ def test_intervals_of_accuracies(comparison: Any) -> None:
 def test_differences_from_the_baselines(comparison: Any) -> None:
     found = results(comparison.folder)
     right = {
-        name: [row.right for row in read_records(comparison.method(name) / "measure" / "verdicts.jsonl", Verdict)]
+        name: [row.right for row in read_records(comparison.method(name) / "measure" / "verdicts.jsonl", JudgedResponse)]
         for name in small_comparison.METHODS
     }
     for method in found["methods"]:
@@ -317,7 +320,10 @@ def made_results(
         place, verdicts = wanted.method_recipe(method, seed).run_dir, right[method.name][seed]
         write_records(
             place / "measure" / "verdicts.jsonl",
-            [Verdict(problem_id=f"p{i}", text="", right=ok, reason="", finish_reason="stop") for i, ok in enumerate(verdicts)],
+            [
+                JudgedResponse(problem_id=f"p{i}", text="", right=ok, reason="", finish_reason="stop")
+                for i, ok in enumerate(verdicts)
+            ],
         )
         return {"method": method.name, "seed": seed, "folder": str(place), "num_problems": 4, "accuracy": fmean(verdicts)}
 

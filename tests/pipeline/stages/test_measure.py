@@ -6,18 +6,21 @@ from typing import Any
 import pytest
 
 from aftune.common.errors import DataError
+from aftune.evaluation.accuracy import accuracy_metrics
+from aftune.evaluation.assessment import assessment_metrics
+from aftune.evaluation.perplexity import reference_metrics
 from aftune.evaluation.statistics import proportion_interval
-from aftune.pipeline.stages.measure import Verdict, Votes, accuracy_metrics, assessment_metrics, reference_metrics, voting_metrics
-from aftune.records import Candidate, Feedback, Group, GroupScores, Problem
+from aftune.evaluation.voting import voting_metrics
+from aftune.records import Candidate, Feedback, Group, GroupScores, JudgedResponse, Problem, Votes
 
 
 def problem(number: int, **metadata: Any) -> Problem:
     return Problem(id=f"p{number}", task="t", question="q", gold_answer="7", metadata=metadata)
 
 
-def verdict(number: int, text: str, right: bool, finish: Any = "stop") -> Verdict:
+def verdict(number: int, text: str, right: bool, finish: Any = "stop") -> JudgedResponse:
     reason = "matched" if right else "different" if text else "no answer"
-    return Verdict(problem_id=f"p{number}", text=text, right=right, reason=reason, finish_reason=finish)
+    return JudgedResponse(problem_id=f"p{number}", text=text, right=right, reason=reason, finish_reason=finish)
 
 
 def votes(answers: list[str | None], right: list[bool], scores: list[float]) -> Votes:
@@ -122,16 +125,16 @@ def test_assessment_by_hand() -> None:
     metrics = assessment_metrics(groups, rows)
     assert metrics["assessment_accuracy"] == pytest.approx(0.75)
     assert metrics["num_assessed_problems"] == 2
-    assert metrics["score_positive"] == pytest.approx(-0.8 / 3)
-    assert metrics["score_negative"] == pytest.approx(-0.35)
+    assert metrics["score_right"] == pytest.approx(-0.8 / 3)
+    assert metrics["score_wrong"] == pytest.approx(-0.35)
     low, high = metrics["assessment_accuracy_ci95"]
     assert 0 <= low < 0.75 < high <= 1
     assert assessment_metrics(groups[2:], rows[2:]) == {
         "assessment_accuracy": None,
         "assessment_accuracy_ci95": None,
         "num_assessed_problems": 0,
-        "score_positive": None,
-        "score_negative": None,
+        "score_right": None,
+        "score_wrong": None,
     }
 
 

@@ -45,8 +45,8 @@ def small() -> dict[str, Any]:
     metrics: dict[str, list[float]] = {
         "accuracy": [0.45, 0.47],
         "assessment_accuracy": [0.75, 0.77],
-        "score_positive": [-0.13, -0.14],
-        "score_negative": [-0.22, -0.23],
+        "score_right": [-0.13, -0.14],
+        "score_wrong": [-0.22, -0.23],
         "reference_perplexity": [1.161, 1.163],
         "repetition": [0.021, 0.023],
         "mean_words": [31.0, 32.0],

@@ -124,8 +124,8 @@ def test_without_control(data: ReportData) -> None:
 
 def test_without_mixed_groups(data: ReportData) -> None:
     metrics = dict(data.metrics)
-    nothing = {"assessment_accuracy": None, "assessment_accuracy_ci95": None, "num_assessed_problems": 0, "score_positive": None}
-    metrics["results"] = {name: {**result, **nothing, "score_negative": None} for name, result in metrics["results"].items()}
+    nothing = {"assessment_accuracy": None, "assessment_accuracy_ci95": None, "num_assessed_problems": 0, "score_right": None}
+    metrics["results"] = {name: {**result, **nothing, "score_wrong": None} for name, result in metrics["results"].items()}
     page = render_page(
         replace(data, metrics=metrics, groups=data.groups[1:3], scores={name: rows[1:3] for name, rows in data.scores.items()})
     )

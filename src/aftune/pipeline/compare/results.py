@@ -8,6 +8,7 @@ from typing import Any
 
 from aftune.common.json_text import read_json, write_json
 from aftune.common.text_files import write_lines
+from aftune.evaluation.accuracy import BY_TASK
 from aftune.evaluation.statistics import (
     Interval,
     holm,
@@ -21,11 +22,12 @@ from aftune.pipeline import runner
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.estimate.cost import num_candidates
+from aftune.pipeline.metrics_file import read_metrics
 from aftune.pipeline.registry import ALIGN
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Plan
-from aftune.pipeline.stages.measure import BY_TASK, Verdict
 from aftune.recipe import Recipe
+from aftune.records import JudgedResponse
 from aftune.records.large_files import RecordFile
 from aftune.reporting.comparison import BASELINES, render_comparison
 
@@ -79,7 +81,7 @@ def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) 
     if any(item.status != "finished" for item in runner.plan(recipe, run, stages, shared)):
         return None
     trained = [run.entry(stage.name) for stage in stages if method.trains and stage.run == method.trains.run]
-    metrics = read_json(recipe.run_dir / "measure" / "metrics.json")
+    metrics = read_metrics(recipe.run_dir / "measure" / "metrics.json")
     row: dict[str, Any] = {"method": method.name, "seed": seed, "folder": str(recipe.run_dir)}
     row |= {"optimizer_steps": None, "seconds": None, "beta": None, "k": None}
     if trained:
@@ -108,7 +110,7 @@ def _loss(method: Method, recipe: Recipe) -> str | None:
 
 
 def _right(folder: Path) -> list[bool]:
-    return [verdict.right for verdict in RecordFile(folder / "measure" / "verdicts.jsonl", Verdict)]
+    return [verdict.right for verdict in RecordFile(folder / "measure" / "verdicts.jsonl", JudgedResponse)]
 
 
 def _summary(

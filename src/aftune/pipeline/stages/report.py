@@ -3,6 +3,7 @@
 from aftune.common.json_text import read_json, write_json
 from aftune.common.text_files import write_lines
 from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.metrics_file import read_metrics
 from aftune.pipeline.registry import enabled_stages
 from aftune.records import Group, GroupScores
 from aftune.records.large_files import RecordFile
@@ -24,7 +25,7 @@ def gather(context: Context) -> ReportData:
     manifest = context.run.manifest()
     names = [stage.name for stage in enabled_stages(context.recipe) if stage.name != "report"]
     evaluated = context.folder("evaluate")
-    metrics = read_json(evaluated / "metrics.json")
+    metrics = read_metrics(evaluated / "metrics.json")
     return ReportData(
         recipe=context.recipe,
         stages={name: manifest["stages"][name] for name in names if name in manifest["stages"]},

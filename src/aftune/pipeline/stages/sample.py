@@ -10,8 +10,7 @@ from aftune.interchange.importers import import_candidates
 from aftune.pipeline.context import Context, Summary
 from aftune.recipe import SamplingSection
 from aftune.records import Candidate, Problem, write_records
-from aftune.sampling import TransformersEngine
-from aftune.sampling.collect import collect_candidates
+from aftune.sampling.collect import Draw, collect_candidates
 
 NOT_IMPORTED = "not_imported.jsonl"
 
@@ -42,13 +41,6 @@ def candidates_of(
         write_lines(path.parent / NOT_IMPORTED, (json.dumps(row, ensure_ascii=False) for row in imported.left_out))
         write_records(path, imported.candidates)
         return imported.candidates
-    return collect_candidates(
-        TransformersEngine(context.load_policy(stage), context.tokenizer, section.batch_size),
-        problems,
-        context.prompter,
-        context.settings(section, problems),
-        num_candidates=section.num_candidates,
-        seed=derive_seed(recipe.seed, purpose),
-        path=path,
-        title=f"{purpose}: candidates",
-    )
+    draw = Draw(context.settings(section, problems), section.num_candidates, derive_seed(recipe.seed, purpose))
+    engine = context.engine(stage, section)
+    return collect_candidates(engine, problems, context.prompter, draw, path, f"{purpose}: candidates")

@@ -117,8 +117,8 @@ def _mean(name: str, show: Callable[[float], str]) -> Callable[[Method], Cell | 
 
 _OTHER_COLUMNS: list[Column] = [
     (("Assessment", "accuracy"), _shares("assessment_accuracy")),
-    (("Mean score,", "right"), _mean("score_positive", score)),
-    (("Mean score,", "wrong"), _mean("score_negative", score)),
+    (("Mean score,", "right"), _mean("score_right", score)),
+    (("Mean score,", "wrong"), _mean("score_wrong", score)),
     (("Perplexity of", "references"), _mean("reference_perplexity", lambda value: number(value, 3))),
     (("Repetition",), _mean("repetition", percent)),
     (("Mean", "words"), _mean("mean_words", lambda value: number(value, 1))),

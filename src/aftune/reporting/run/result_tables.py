@@ -70,8 +70,8 @@ def _row(name: ModelName, result: Mapping[str, Any]) -> ResultRow:
         accuracy_interval=percent_interval(result.get("accuracy_ci95")),
         assessment=percent(result.get("assessment_accuracy")),
         assessment_interval=percent_interval(result.get("assessment_accuracy_ci95")),
-        score_right=score(result.get("score_positive")),
-        score_wrong=score(result.get("score_negative")),
+        score_right=score(result.get("score_right")),
+        score_wrong=score(result.get("score_wrong")),
         truncated=MISSING if truncated is None else f"{count(truncated)} of {count(result['num_problems'])}",
     )
 

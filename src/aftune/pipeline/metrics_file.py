@@ -1,0 +1,18 @@
+"""Files of metrics, also those that an older aftune wrote."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+# Names up to version 0.1.0, and today's.
+_RENAMED = {"score_positive": "score_right", "score_negative": "score_wrong"}
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The metrics of a file, by today's names."""
+    metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_renamed)
+    return metrics
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    return {_RENAMED.get(name, name): value for name, value in values.items()}
