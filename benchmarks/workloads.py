@@ -18,7 +18,7 @@ from transformers.utils import logging
 
 from aftune.common.data_files import read_rows
 from aftune.interchange.importers import gsm8k_solutions, import_candidates
-from aftune.prompts.encoding import EncodedGroup, encode_group
+from aftune.prompts.encoding import EncodedGroup, Roles, encode_group
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import ImportSection
 from aftune.records import PUBLISHED_VERDICT, Feedback, Group
@@ -95,7 +95,9 @@ def gsm8k_groups(data: Path, tokenizer: PreTrainedTokenizerBase, num_groups: int
                 feedback.append(Feedback(quality=float(right), reason="published verdict"))
         group = Group(problem=problem, candidates=candidates[:k], feedback=feedback[:k])
         reference = task.reference_response(problem)
-        groups.append(encode_group(tokenizer, group, prompter(problem), reference=reference, reference_is_candidate=True))
+        groups.append(
+            encode_group(tokenizer, group, prompter(problem), reference=reference, roles=Roles(reference_is_candidate=True))
+        )
     return groups
 
 

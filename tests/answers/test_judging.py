@@ -1,4 +1,4 @@
-"""Verdicts: many at once, hostile ones, and those of real chat models."""
+"""Verdicts: by both readings, of hostile answers, and those of real chat models."""
 
 import contextlib
 import gzip
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from aftune.answers import CHOICE, MATH, NUMBER, TEXT, AnswerKind, NumberKind, Question, judge, judge_many
+from aftune.answers import CHOICE, MATH, NUMBER, TEXT, AnswerKind, NumberKind, judge
 from aftune.answers.checker import Checker, _Worker
 from aftune.answers.verdicts import TimedOut, judge_both
 
@@ -30,26 +30,6 @@ needs_math_verify = pytest.mark.skipif(
 def test_both_readings() -> None:
     verdicts = judge_both(NUMBER, "The answer is 5.", "5")
     assert (verdicts["strict"].reason, verdicts["flexible"].reason) == ("no answer", "matched")
-
-
-def test_many_numbers_in_order_with_progress() -> None:
-    shown: list[int] = []
-    questions = [Question(f"#### {n}", "7") for n in range(2500)]
-    verdicts = judge_many(NUMBER, questions, on_progress=shown.append)
-    assert [v.answer for v in verdicts] == [str(n) for n in range(2500)]
-    assert [n for n, v in enumerate(verdicts) if v.right] == [7]
-    assert shown == [1000, 2000, 2500]
-    assert judge_many(NUMBER, []) == []
-
-
-@needs_math_verify
-def test_many_expressions_in_order_whatever_each_takes() -> None:
-    slow = Question("\\boxed{10^{-10^{10}}}", "\\sqrt{2}")
-    questions = [slow if n % 7 == 3 else Question(f"\\boxed{{\\sqrt{{{n * n * 2}}}}}", f"{n} \\sqrt{{2}}") for n in range(2, 23)]
-    shown: list[int] = []
-    verdicts = judge_many(MATH, questions, num_workers=2, on_progress=shown.append)
-    assert [v.reason for v in verdicts] == ["timed out" if n % 7 == 3 else "matched" for n in range(2, 23)]
-    assert shown == list(range(1, 22))
 
 
 @needs_math_verify
@@ -146,9 +126,9 @@ def test_every_answer_of_a_chat_model_is_read_or_listed(data_dir: Path, model: s
     with gzip.open(data_dir / "candidates" / "zeroeval_gsm" / f"{model}.json.gz") as file:
         rows = json.load(file)
     golds = [row["answer"].lstrip("# ").strip() for row in rows]
-    questions = [Question(row["output"][0], gold) for row, gold in zip(rows, golds, strict=True)]
-    flexible = judge_many(NUMBER, questions, "flexible")
-    strict = judge_many(NumberKind(form="json"), questions, "strict")
+    answered = [(row["output"][0], gold) for row, gold in zip(rows, golds, strict=True)]
+    flexible = [judge(NUMBER, text, gold, "flexible") for text, gold in answered]
+    strict = [judge(NumberKind(form="json"), text, gold, "strict") for text, gold in answered]
     reasons = Counter(verdict.reason for verdict in flexible)
     counts = (reasons["matched"], reasons["different"], reasons["ambiguous"], reasons["no answer"])
     assert (*counts, sum(verdict.right for verdict in strict)) == COUNTS[model]

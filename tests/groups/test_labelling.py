@@ -14,7 +14,7 @@ import pytest
 from aftune.answers import Reading
 from aftune.common.data_files import read_rows
 from aftune.common.errors import DataError, RepeatedIdError, StageError
-from aftune.groups.labelling import Fits, label_files
+from aftune.groups.labelling import ContextCheck, label_files
 from aftune.records import (
     PUBLISHED_VERDICT,
     Candidate,
@@ -69,7 +69,7 @@ def label(tmp_path: Path) -> Label:
     def run(
         candidates: Sequence[Candidate],
         reading: Reading = "strict",
-        fits: Fits = lambda problem: lambda candidate: True,
+        fits: ContextCheck = lambda problem: lambda candidate: True,
         problems: Sequence[Problem] = PROBLEMS,
     ) -> Files:
         write_records(tmp_path / "candidates.jsonl", candidates)

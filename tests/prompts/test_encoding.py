@@ -9,6 +9,7 @@ import pytest
 from aftune.common.errors import DataError, UsageError
 from aftune.prompts.encoding import (
     EncodedGroup,
+    Roles,
     check_lengths,
     encode_candidate,
     encode_group,
@@ -107,7 +108,9 @@ def test_reference_comes_first_and_is_the_sft_response(tokenizer: Any) -> None:
 
 
 def test_group_without_reference(tokenizer: Any) -> None:
-    encoded = encode_group(tokenizer, group([candidate("a")], [0]), PROMPT, reference=None, reference_is_candidate=True)
+    encoded = encode_group(
+        tokenizer, group([candidate("a")], [0]), PROMPT, reference=None, roles=Roles(reference_is_candidate=True)
+    )
     assert encoded.in_sft == [False]
     assert encoded.qualities == [0.0]
 
@@ -115,13 +118,13 @@ def test_group_without_reference(tokenizer: Any) -> None:
 @pytest.mark.parametrize(("qualities", "expected"), [([0, 0], 1.0), ([1, 0], 1.0), ([-3, -2], 1.0), ([5, 7.5], 7.5)])
 def test_reference_as_candidate_has_the_best_quality(tokenizer: Any, qualities: list[float], expected: Any) -> None:
     members = group([candidate("a"), candidate("b", index=1)], qualities)
-    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", reference_is_candidate=True)
+    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", roles=Roles(reference_is_candidate=True))
     assert encoded.qualities == [expected, *map(float, qualities)]
 
 
 def test_reference_that_is_a_candidate_already_does_not_join_twice(tokenizer: Any) -> None:
     members = group([candidate("a"), candidate("ref", index=1)], [0, 1])
-    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", reference_is_candidate=True)
+    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", roles=Roles(reference_is_candidate=True))
     assert encoded.qualities == [None, 0.0, 1.0]
     assert encoded.in_sft == [True, False, False]
 
@@ -155,10 +158,10 @@ def ranked(ranks: Sequence[float | None], qualities: Sequence[float]) -> Group:
 
 def test_positives_join_the_sft_responses(tokenizer: Any) -> None:
     members = group([candidate(text, index=index) for index, text in enumerate("abc")], [1, 0, 1])
-    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", sft_positives=[2, 0])
+    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", roles=Roles(sft_positives=[2, 0]))
     assert encoded.in_sft == [True, True, False, True]
     assert encoded.qualities == [None, 1.0, 0.0, 1.0]
-    assert encode_group(tokenizer, members, PROMPT, reference=None, sft_positives=[1]).in_sft == [False, True, False]
+    assert encode_group(tokenizer, members, PROMPT, reference=None, roles=Roles(sft_positives=[1])).in_sft == [False, True, False]
     assert encode_group(tokenizer, members, PROMPT, reference="ref").in_sft == [True, False, False, False]
 
 
@@ -166,7 +169,7 @@ def test_positives_join_the_sft_responses(tokenizer: Any) -> None:
 def test_positive_that_is_no_candidate_is_an_error(tokenizer: Any, place: int) -> None:
     members = group([candidate(text, index=index) for index, text in enumerate("abc")], [1, 0, 1])
     with pytest.raises(UsageError, match=rf"p: sft_positives has {place}, expected a place among 3 candidates"):
-        encode_group(tokenizer, members, PROMPT, reference=None, sft_positives=[place])
+        encode_group(tokenizer, members, PROMPT, reference=None, roles=Roles(sft_positives=[place]))
 
 
 @pytest.mark.parametrize(
@@ -176,16 +179,16 @@ def test_positive_that_is_no_candidate_is_an_error(tokenizer: Any, place: int) -
 def test_ranks_stand_for_qualities(tokenizer: Any, ranks: list[float], best: float) -> None:
     """The reference ties with a right candidate (2.0 by the rule) or with the best one, and is above all others."""
     members = ranked(ranks, [1, 0, 0])
-    assert encode_group(tokenizer, members, PROMPT, reference="ref", use_ranks=True).qualities == [None, *ranks]
-    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", use_ranks=True, reference_is_candidate=True)
+    assert encode_group(tokenizer, members, PROMPT, reference="ref", roles=Roles(use_ranks=True)).qualities == [None, *ranks]
+    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", roles=Roles(use_ranks=True, reference_is_candidate=True))
     assert encoded.qualities == [best, *ranks]
-    binary = encode_group(tokenizer, members, PROMPT, reference="ref", reference_is_candidate=True)
+    binary = encode_group(tokenizer, members, PROMPT, reference="ref", roles=Roles(reference_is_candidate=True))
     assert binary.qualities == [1.0, 1.0, 0.0, 0.0]
 
 
 def test_missing_rank_is_named(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="p: candidate 1 has no rank"):
-        encode_group(tokenizer, ranked([0.5, None], [0, 0]), PROMPT, reference=None, use_ranks=True)
+        encode_group(tokenizer, ranked([0.5, None], [0, 0]), PROMPT, reference=None, roles=Roles(use_ranks=True))
 
 
 @pytest.mark.parametrize(

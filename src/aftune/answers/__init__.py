@@ -1,6 +1,5 @@
 """Reading the final answer out of a response and comparing it with the gold one. Answers are parsed, never evaluated."""
 
-from aftune.answers.batches import Question, judge_many
 from aftune.answers.choices import CHOICE, ChoiceKind
 from aftune.answers.expressions import MATH, MathKind
 from aftune.answers.numbers import NUMBER, NumberKind, extract_number, numbers_equal, parse_number
@@ -18,7 +17,6 @@ __all__ = [
     "Found",
     "MathKind",
     "NumberKind",
-    "Question",
     "Reading",
     "Reason",
     "TextKind",
@@ -27,7 +25,6 @@ __all__ = [
     "extract_number",
     "judge",
     "judge_both",
-    "judge_many",
     "numbers_equal",
     "parse_number",
 ]

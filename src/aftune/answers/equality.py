@@ -158,14 +158,14 @@ def _of_repeating(sign: str, whole: str, fixed: str, period: str) -> numbers.Num
 def is_small(text: str) -> bool:
     """Whether an expression may be handed to a parser: no deep nesting, no endless digits, no unclosed braces."""
     depth = 0
-    for character in re.sub(r"\\[{}]", "", text):
+    braces = re.sub(r"\\[{}]", "", text)
+    for character in braces:
         if character in "{([":
             depth += 1
             if depth > MAX_DEPTH:
                 return False
         elif character in "})]":
             depth -= 1
-    braces = re.sub(r"\\[{}]", "", text)
     if braces.count("{") != braces.count("}") or "\x00" in text or any(0xD800 <= ord(c) <= 0xDFFF for c in text):
         return False
     return not re.search(rf"\d{{{_MAX_DIGITS},}}", text)

@@ -19,7 +19,7 @@ from aftune.pipeline.context import make_prompter
 from aftune.prompts.encoding import too_long
 from aftune.recipe import Recipe, load_recipe, recipe_from
 from aftune.records import Problem
-from aftune.tasks.checks import FINDINGS, Misfit, Validation, validate
+from aftune.tasks.checks import FINDINGS, TooLong, Validation, validate
 from aftune.tasks.few_shot import choose_examples
 
 _MEANING = {
@@ -63,7 +63,7 @@ def run_validation(what: str, overrides: Sequence[str], out: Path | None, consol
     validations: list[Validation] = []
     for key, part in recipe_task.used(recipe).items():
         task = recipe_task.build_one(recipe, key, part)
-        validations.append(validate(task, _misfit(task, recipe) if has_model else lambda problem: None))
+        validations.append(validate(task, _length_check(task, recipe) if has_model else lambda problem: None))
         _print(part.name, validations[-1], has_model, console)
     findings = [row for validation in validations for row in validation.findings]
     path = out.expanduser() if out else Path(f"{Path(what).stem}-findings.jsonl")
@@ -91,7 +91,7 @@ def _wanted(what: str, overrides: Sequence[str]) -> tuple[Recipe, bool]:
     return recipe, any(override.startswith("model.name=") for override in overrides)
 
 
-def _misfit(task: tasks.Task, recipe: Recipe) -> Misfit:
+def _length_check(task: tasks.Task, recipe: Recipe) -> TooLong:
     section = recipe.model
     tokenizer = load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
     config = load_config(section.name, trust_remote_code=section.trust_remote_code)
@@ -102,10 +102,10 @@ def _misfit(task: tasks.Task, recipe: Recipe) -> Misfit:
     examples = choose_examples(task, _readable(task), recipe.prompt.few_shot, recipe.seed)
     prompter = make_prompter(tokenizer, task, recipe.prompt, examples)
 
-    def misfit(problem: Problem) -> str | None:
+    def check(problem: Problem) -> str | None:
         return too_long(tokenizer, problem, prompter(problem), task.sound_reference(problem), context)
 
-    return misfit
+    return check
 
 
 def _readable(task: tasks.Task) -> Iterator[Problem]:

@@ -17,8 +17,8 @@ from aftune.tasks import Task
 MANY_TIMED_OUT, SHARE_TIMED_OUT = 5, 0.1
 _LOOK_AFTER = 200  # comparisons, and again at the end
 
-# For a problem, whether a candidate of it can be used.
-Fits = Callable[[Problem], Callable[[Candidate], bool]]
+# For a problem, whether a candidate of it fits into the model's context.
+ContextCheck = Callable[[Problem], Callable[[Candidate], bool]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def label_files(
     candidates: Path,
     folder: Path,
     reading: Reading,
-    fits: Fits = lambda problem: lambda candidate: True,
+    fits: ContextCheck = lambda problem: lambda candidate: True,
 ) -> dict[str, int]:
     """Writes `groups.jsonl`, a group for each problem in their order, `left_out.jsonl` and, where verdicts were published
     with the candidates, `disagreements.jsonl`, and gives the counts; holds one problem at a time.
@@ -79,7 +79,7 @@ def _check_timed_out(counts: Counter[str], at_least: int = 0) -> None:
 
 
 def _label_all(
-    task: Task, problems: Iterable[Problem], candidates: CandidateFile, reading: Reading, fits: Fits
+    task: Task, problems: Iterable[Problem], candidates: CandidateFile, reading: Reading, fits: ContextCheck
 ) -> Iterator[Labelled]:
     for problem in problems:
         yield label_candidates(task, problem, candidates.take(problem.id), reading, fits(problem))

@@ -83,12 +83,12 @@ def _claim(recipe: Recipe, out: Path, *, letters: bool) -> None:
     """Notes what the folder is for; raises UsageError where it is for something else."""
     path = out / "benchmark.json"
     version, settings = tasks.TASKS[recipe.task.name].version, recipe.model_dump(mode="json", exclude={"run_dir"})
-    wanted = {"letters": letters, "version": version, "recipe": settings, "inputs": problem_inputs(recipe)}
+    wanted: dict[str, Any] = {"letters": letters, "version": version, "recipe": settings, "inputs": problem_inputs(recipe)}
     if path.exists():
         begun = json.loads(path.read_text(encoding="utf-8"))
         changes = [f"{name}: {begun[name]} -> {wanted[name]}" for name in ("letters", "version") if begun[name] != wanted[name]]
         changes += setting_changes(what_matters(begun["recipe"]), what_matters(settings))
-        changes += input_changes(begun["inputs"], problem_inputs(recipe))
+        changes += input_changes(begun["inputs"], wanted["inputs"])
         if changes:
             raise UsageError(f"--out: {out} holds another benchmark ({', '.join(changes)}); choose a new folder")
     elif out.exists() and any(out.iterdir()):

@@ -86,37 +86,47 @@ def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Sequence[int])
     return encode_prompt(tokenizer, prompt) if isinstance(prompt, str) else list(prompt)
 
 
+@dataclass(frozen=True)
+class Roles:
+    """What the responses of a group are used for.
+
+    reference_is_candidate: the reference has the best quality of the group (at least 1) in the alignment loss, unless a candidate
+    of the same text is there already. sft_positives: places in `group.candidates` of those that join the VFT loss (RFT).
+    use_ranks: the group's ranks stand for its qualities, and the reference has at least the rank of a right response: it ties with
+    the best.
+    """
+
+    reference_is_candidate: bool = False
+    sft_positives: Sequence[int] = ()
+    use_ranks: bool = False
+
+
 def encode_group(
     tokenizer: PreTrainedTokenizerBase,
     group: Group,
     prompt: str | Sequence[int],
     *,
     reference: str | None,
-    reference_is_candidate: bool = False,
-    sft_positives: Sequence[int] = (),
-    use_ranks: bool = False,
+    roles: Roles = Roles(),
     end_id: int | None = None,
 ) -> EncodedGroup:
     """A group with its reference response first. prompt: its text or its ids; end_id: as in `encode_response`.
 
-    With `reference_is_candidate` the reference has the best quality of the group (at least 1) in the alignment loss,
-    unless a candidate of the same text is there already. sft_positives: places in `group.candidates` of those that join the
-    VFT loss (RFT). With `use_ranks` the group's ranks stand for its qualities, and the reference has at least the rank of a
-    right response: it ties with the best. Raises DataError for an empty response and for a rank that is missing,
+    Raises DataError for an empty response and for a rank that is missing,
     UsageError for a place where there is no candidate.
     """
     responses = [encode_candidate(tokenizer, candidate, end_id=end_id) for candidate in group.candidates]
-    values = group.ranks if use_ranks else group.qualities
+    values = group.ranks if roles.use_ranks else group.qualities
     qualities: list[float | None] = list(values)
     in_sft = [False] * len(responses)
-    for place in sft_positives:
+    for place in roles.sft_positives:
         if not 0 <= place < len(responses):
             raise UsageError(f"{group.problem.id}: sft_positives has {place}, expected a place among {len(responses)} candidates")
         in_sft[place] = True
     if reference is not None:
         reference_ids = encode_response(tokenizer, reference, end_id=end_id)
-        joins = reference_is_candidate and reference_ids not in responses
-        best = max([BEST_RANK if use_ranks else 1.0, *values])
+        joins = roles.reference_is_candidate and reference_ids not in responses
+        best = max([BEST_RANK if roles.use_ranks else 1.0, *values])
         responses, qualities, in_sft = [reference_ids, *responses], [best if joins else None, *qualities], [True, *in_sft]
     for index, ids in enumerate(responses):
         if not ids:

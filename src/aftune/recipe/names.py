@@ -39,6 +39,14 @@ CONTROLS = {
 }
 
 
+# The methods that all others of a comparison are compared with, where they are part of it; the words are for sentences.
+BASELINES = {
+    "vft": VFT,
+    "vft-steps": "VFT trained for the same number of steps",
+    "vft-compute": "VFT trained with the same compute",
+}
+
+
 @dataclass(frozen=True)
 class ModelName:
     """A model of a run: `key` in metrics.json, `label` in tables and plots, `phrase` in sentences; `look` chooses its colour."""

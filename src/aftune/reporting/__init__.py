@@ -1,6 +1,7 @@
 """The report: one self-contained HTML page from what the stages of a run wrote. Knows data, no models and no folders."""
 
-from aftune.reporting.run.data import LogEntry, ReportData
+from aftune.reporting.curves import LogEntry
+from aftune.reporting.run.data import ReportData
 from aftune.reporting.run.page import render_page
 
 __all__ = ["LogEntry", "ReportData", "render_page"]

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from aftune.reporting.run.data import LogEntry
+LogEntry = Mapping[str, float]
 
 
 @dataclass(frozen=True)

@@ -23,25 +23,27 @@ class Figure:
     caption: str
 
 
+@dataclass(frozen=True)
+class Marker:
+    """What stands for a value: a marker of matplotlib, filled or open."""
+
+    colour: str
+    shape: str = "o"
+    is_open: bool = False
+
+
 def interval_mark(
-    axes: Axes,
-    value: float,
-    interval: Iterable[float] | None,
-    place: float,
-    colour: str,
-    marker: str,
-    *,
-    upright: bool = False,
-    open_marker: bool = False,
+    axes: Axes, value: float, interval: Iterable[float] | None, place: float, marker: Marker, *, upright: bool = False
 ) -> None:
     """A value with its interval as a broad line, at a place on the other axis; `upright` where the values are on the y axis."""
+    face = COLOURS["paper"] if marker.is_open else marker.colour
     drawn: list[tuple[list[float], dict[str, Any]]] = [
         ([*(interval or ())], {"linewidth": 3, "solid_capstyle": "round", "alpha": 0.45}),
-        ([value], {"marker": marker, "markersize": 7, "markerfacecolor": COLOURS["paper"] if open_marker else colour}),
+        ([value], {"marker": marker.shape, "markersize": 7, "markerfacecolor": face}),
     ]
     for values, look in drawn:
         places = [place] * len(values)
-        axes.plot(*((places, values) if upright else (values, places)), color=colour, **look)
+        axes.plot(*((places, values) if upright else (values, places)), color=marker.colour, **look)
 
 
 def values_axis(axes: Axes) -> None:

@@ -6,11 +6,12 @@ rows of its own, and a group too large for one row has several (its rows are the
 one at a time).
 
 Tensor suffixes: _P problems, _G responses of a problem, _T tokens of a row, _N responses of a row, _M response tokens of a
-row, _L tokens of a response. Dimension 0 of a pass's tensors is always problems, so that nothing that splits a batch can tear
-a group apart.
+row, _L tokens of a response. Dimension 0 of a pass's tensors is always problems, so that nothing that splits a batch splits a
+group.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 import torch
@@ -154,6 +155,17 @@ def _bins(sizes: Sequence[int], capacity: int) -> list[list[int]]:
     return bins
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where the tokens of a row stand, as in `Row`: with segments, or padded with a mask."""
+
+    ids: list[list[int]]
+    positions: list[list[int]]
+    predictors: list[int]
+    segments: list[Segment] | None = None
+    mask: list[list[int]] | None = None
+
+
 def _shared_row(pieces: Sequence[_Piece], width: int, needs_gradient: bool) -> Row:
     ids: list[int] = []
     positions: list[int] = []
@@ -168,7 +180,7 @@ def _shared_row(pieces: Sequence[_Piece], width: int, needs_gradient: bool) -> R
             positions += range(prompt_length, prompt_length + len(response))
             ids += response
         segments.append(Segment(start, prompt_length, tuple(len(response) for _, response in piece.responses)))
-    return _row([ids], [positions], None, segments, predictors, pieces, width, needs_gradient)
+    return _row(_Layout([ids], [positions], predictors, segments=segments), pieces, width, needs_gradient)
 
 
 def _padded_row(pieces: Sequence[_Piece], width: int, needs_gradient: bool) -> Row:
@@ -181,30 +193,23 @@ def _padded_row(pieces: Sequence[_Piece], width: int, needs_gradient: bool) -> R
         predictors += range(n * longest + len(prompt) - 1, n * longest + len(joined) - 1)
         ids.append(joined + [0] * (longest - len(joined)))  # masked: any id serves
     mask = [[int(t < len(prompt) + len(response)) for t in range(longest)] for prompt, response in sequences]
-    return _row(ids, [list(range(longest))] * len(ids), mask, None, predictors, pieces, width, needs_gradient)
+    layout = _Layout(ids, [list(range(longest))] * len(ids), predictors, mask=mask)
+    return _row(layout, pieces, width, needs_gradient)
 
 
-def _row(
-    ids: list[list[int]],
-    positions: list[list[int]],
-    mask: list[list[int]] | None,
-    segments: list[Segment] | None,
-    predictors: list[int],
-    pieces: Iterable[_Piece],
-    width: int,
-    needs_gradient: bool,
-) -> Row:
+def _row(layout: _Layout, pieces: Iterable[_Piece], width: int, needs_gradient: bool) -> Row:
+    """width: G, the responses of the largest group."""
     responses = [(piece.p * width + g, response) for piece in pieces for g, response in piece.responses]
     return Row(
-        input_ids=torch.tensor(ids),
-        position_ids=torch.tensor(positions),
-        attention_mask=None if mask is None else torch.tensor(mask),
-        segments=segments,
-        predictors_M=torch.tensor(predictors),
+        input_ids=torch.tensor(layout.ids),
+        position_ids=torch.tensor(layout.positions),
+        attention_mask=None if layout.mask is None else torch.tensor(layout.mask),
+        segments=layout.segments,
+        predictors_M=torch.tensor(layout.predictors),
         targets_M=torch.tensor([token for _, response in responses for token in response]),
         places_N_L=_places([len(response) for _, response in responses]),
         responses_N=torch.tensor([index for index, _ in responses]),
-        num_tokens=sum(map(len, ids)) if mask is None else sum(map(sum, mask)),
+        num_tokens=sum(map(len, layout.ids)) if layout.mask is None else sum(map(sum, layout.mask)),
         needs_gradient=needs_gradient,
     )
 

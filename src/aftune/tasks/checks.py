@@ -27,8 +27,11 @@ FINDINGS = (
     "rationale_left_out",
 )
 
-# Why a problem does not fit a model's context, or None.
-Misfit = Callable[[Problem], str | None]
+# Split and id of the first problem with a question.
+_Known = dict[str, tuple[str, str]]
+
+# Why a problem is longer than a model's context, or None.
+TooLong = Callable[[Problem], str | None]
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,14 @@ class Validation:
         return not any(summary.findings[kind] for summary in self.splits for kind in FATAL)
 
 
-def validate(task: Task, misfit: Misfit = lambda problem: None) -> Validation:
+def validate(task: Task, too_long: TooLong = lambda problem: None) -> Validation:
     """Checks all splits of a task whose data is here: every row, gold answers (by both readings) and references (strict) against
     its verifier, rationales against their gold answers, lengths, questions that repeat within a split or between splits, and what
     the task leaves out.
 
     A row that cannot be read is a finding too, and so are all after it. A question is the same with the same options.
     """
-    known: dict[str, tuple[str, str]] = {}  # split and id of a question's first problem
+    known: _Known = {}
     splits: list[SplitSummary] = []
     findings: list[dict[str, Any]] = []
     here = [split for split in task.split_names if task.has_split(split)]
@@ -70,7 +73,7 @@ def validate(task: Task, misfit: Misfit = lambda problem: None) -> Validation:
         num_problems = num_references = 0
         for entry in _shown(task, split):
             if isinstance(entry, Problem):
-                found += [(entry.id, kind, reason) for kind, reason in _checked(task, entry, misfit, split, known)]
+                found += [(entry.id, kind, reason) for kind, reason in _checked(task, entry, too_long, split, known)]
                 num_problems += 1
                 num_references += task.sound_reference(entry) is not None
             elif isinstance(entry, LeftOut):
@@ -92,16 +95,14 @@ def _shown(task: Task, split: str) -> Iterator[Problem | LeftOut | DataError]:
             update(number)
 
 
-def _checked(task: Task, problem: Problem, misfit: Misfit, split: str, known: dict[str, tuple[str, str]]) -> list[tuple[str, str]]:
+def _checked(task: Task, problem: Problem, too_long: TooLong, split: str, known: _Known) -> list[tuple[str, str]]:
     try:
-        return list(_check(task, problem, misfit, split, known))
+        return list(_check(task, problem, too_long, split, known))
     except DataError as error:  # of a grader, or of examples that a prompt shows
         return [("unreadable", str(error))]
 
 
-def _check(
-    task: Task, problem: Problem, misfit: Misfit, split: str, known: dict[str, tuple[str, str]]
-) -> Iterator[tuple[str, str]]:
+def _check(task: Task, problem: Problem, too_long: TooLong, split: str, known: _Known) -> Iterator[tuple[str, str]]:
     gold = task.gold_response(problem)
     for reading in ("strict", "flexible"):
         verdict = task.verdict(problem, gold, reading)
@@ -116,7 +117,7 @@ def _check(
         verdict = task.verdict(problem, reference, "strict")
         if not verdict.quality:
             yield "reference", f"{verdict.reason}: {verdict.answer!r}, gold {problem.gold_answer!r}"
-    reason = misfit(problem)
+    reason = too_long(problem)
     if reason is not None:
         yield "too_long", reason
     first_split, first_id = known.setdefault(question_key(problem.question, problem.options), (split, problem.id))

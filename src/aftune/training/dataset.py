@@ -15,8 +15,25 @@ from aftune.records import GroupLogprobs
 from aftune.training.reference_logprobs import from_list, matched
 
 
+class Encoded(Sequence[EncodedGroup]):
+    """Sources that are encoded when they are asked for."""
+
+    def __init__(self, sources: Sequence[Any], encode: Callable[[Any], EncodedGroup]) -> None:
+        self._sources = sources
+        self._encode = encode
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._encode(self._sources[index])
+
+    def __iter__(self) -> Iterator[EncodedGroup]:
+        return map(self._encode, self._sources)
+
+
 class EncodedGroups(Dataset[EncodedGroup]):
-    """A sequence of encoded groups that holds none of them, made from anything that can be encoded.
+    """The data set of a trainer: groups, encoded when they are asked for, and what the reference policy says of them.
 
     `num_tokens[i]`: of group i, the prompt counted once. Raises DataError for a group that does not fit the context.
     """

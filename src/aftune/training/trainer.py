@@ -24,7 +24,7 @@ from aftune.groups.rft import rft_positives
 from aftune.models.abilities import abilities
 from aftune.models.finite import damaged_weight
 from aftune.models.loading import context_length, stop_token_ids
-from aftune.prompts.encoding import EncodedGroup, encode_group
+from aftune.prompts.encoding import EncodedGroup, Roles, encode_group
 from aftune.prompts.formats import question_text
 from aftune.prompts.prompter import Prompter
 from aftune.records import Group, GroupLogprobs
@@ -50,8 +50,8 @@ from aftune.training.weights import train_in_float32
 class AlignmentTrainer(Trainer):
     """Trains a causal LM on groups.
 
-    train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller has tokenised them, or of whatever `encode`
-    makes an `EncodedGroup` of. It is encoded item by item when asked for, so that a sequence that reads from disk is not held.
+    train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller tokenises them (`Encoded`). It is read item by item
+    when asked for, so that a sequence that reads from disk is not held.
     reference_logprobs: for each group the log-probabilities of its responses under the frozen reference policy, for losses that
     need them: `GroupLogprobs`, or the sums of all responses of a `Group` (the reference response first, then every candidate,
     also those beyond `num_candidates`); by default they are computed from the model as it is handed over.
@@ -72,7 +72,6 @@ class AlignmentTrainer(Trainer):
         train_dataset: Sequence[Any],
         processing_class: PreTrainedTokenizerBase,
         eval_dataset: Sequence[Any] | None = None,
-        encode: Callable[[Any], EncodedGroup] | None = None,
         validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
         reference_logprobs: Sequence[GroupLogprobs | Sequence[float]] | None = None,
         **kwargs: Any,
@@ -92,15 +91,14 @@ class AlignmentTrainer(Trainer):
         self._router_weight = router_weight(model)
         self._metrics = PendingMetrics(("sft_loss", *names, *(("router_loss",) if self._router_weight else ())))
 
-        if encode is None:
-            prompter = Prompter(
-                processing_class, args.prompt_format(), lambda problem: args.prompt_template.format(question=question_text(problem))
-            )
-            end_id = prompter.end_id(stop_token_ids(model, processing_class))
+        prompter = Prompter(
+            processing_class, args.prompt_format(), lambda problem: args.prompt_template.format(question=question_text(problem))
+        )
+        end_id = prompter.end_id(stop_token_ids(model, processing_class))
 
-            def encode(group: Group) -> EncodedGroup:
-                prompt, reference = prompter(group.problem), group.problem.rationale
-                return encode_for_training(group, args, processing_class, prompt=prompt, reference=reference, end_id=end_id)
+        def encode(group: Group) -> EncodedGroup:
+            prompt, reference = prompter(group.problem), group.problem.rationale
+            return encode_for_training(group, args, processing_class, prompt=prompt, reference=reference, end_id=end_id)
 
         use_cache = getattr(model.config, "use_cache", None)
         context = context_length(model.config)
@@ -335,14 +333,12 @@ def encode_for_training(
             group,
             prompt,
             reference=reference,
-            reference_is_candidate=args.reference_is_candidate,
-            sft_positives=positives,
-            use_ranks=args.feedback == "ranking",
+            roles=Roles(args.reference_is_candidate, positives, use_ranks=args.feedback == "ranking"),
             end_id=end_id,
         )
     group = _part(group, positives)
-    places = range(len(positives))
-    encoded = encode_group(tokenizer, group, prompt, reference=reference, sft_positives=places, end_id=end_id)
+    roles = Roles(sft_positives=range(len(positives)))
+    encoded = encode_group(tokenizer, group, prompt, reference=reference, roles=roles, end_id=end_id)
     return replace(encoded, qualities=[None] * len(encoded.response_ids))
 
 

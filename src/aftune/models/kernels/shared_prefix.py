@@ -61,30 +61,27 @@ def _attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    *,
-    segments: list[Segment] | None = None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    s_aux: Tensor | None = None,
-    **kwargs: Any,
+    **options: Any,
 ) -> tuple[Tensor, None]:
-    """query [1, H, T, D], key and value [1, H_kv, T, D]; returns [1, T, H, D], as transformers wants it."""
-    if segments is None or s_aux is not None:
+    """query [1, H, T, D], key and value [1, H_kv, T, D]; returns [1, T, H, D], as transformers wants it. options: the segments, and
+    what transformers hands to every attention."""
+    segments: list[Segment] | None = options.get("segments")
+    if segments is None or options.get("s_aux") is not None:
         raise NotImplementedError(f"{type(module).__name__} passes no segments on, or has attention sinks")
     num_repeats = query.shape[1] // key.shape[1]
     if num_repeats > 1:
         key, value = key.repeat_interleave(num_repeats, 1), value.repeat_interleave(num_repeats, 1)
+    scaling = options.get("scaling")
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     device, dtype = query.device.type, compute_dtype(query)
     longest = max(segment.prompt_length + max(segment.response_lengths, default=0) for segment in segments)
-    bias_T_T = _causal_bias(longest, sliding_window, dtype, query.device)
+    bias_T_T = _causal_bias(longest, options.get("sliding_window"), dtype, query.device)
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """[H, T, D] each; the queries are the last ones of the keys."""
         num_keys = key.shape[1]
-        return _attend(query, key, value, bias_T_T[num_keys - query.shape[1] : num_keys, :num_keys], dropout, softcap)
+        bias = bias_T_T[num_keys - query.shape[1] : num_keys, :num_keys]
+        return _attend(query, key, value, bias, options.get("dropout", 0.0), options.get("softcap"))
 
     outputs = []
     # Pieces by one split: the gradient of many slices would be as many additions to the whole row.

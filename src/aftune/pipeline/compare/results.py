@@ -27,9 +27,10 @@ from aftune.pipeline.registry import ALIGN
 from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Plan
 from aftune.recipe import Recipe
+from aftune.recipe.names import BASELINES
 from aftune.records import JudgedResponse
 from aftune.records.large_files import RecordFile
-from aftune.reporting.comparison import BASELINES, render_comparison
+from aftune.reporting.comparison import render_comparison
 
 
 def gather(wanted: Comparison) -> dict[str, Any]:

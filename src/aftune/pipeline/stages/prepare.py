@@ -85,7 +85,7 @@ def _kept(context: Context, split: str, noted: _Noted) -> Iterator[Problem]:
     for problem in with_unique_ids(context.task.stream(section), f"task.{split}"):
         num_kept[problem.task] += 0
         question = question_key(problem.question, problem.options)
-        reason = _misfit(context, problem)
+        reason = _why_too_long(context, problem)
         if reason is None and noted.held_out.get(question, split) != split:
             reason = f"{problem.id}: the same question is in {noted.held_out[question]}"
         if reason is not None:
@@ -109,7 +109,7 @@ def _kept(context: Context, split: str, noted: _Noted) -> Iterator[Problem]:
             raise DataError(f"task.{split}: no problem of {what} is left; see the reasons: {noted.left_out[-3:]}")
 
 
-def _misfit(context: Context, problem: Problem) -> str | None:
+def _why_too_long(context: Context, problem: Problem) -> str | None:
     """Why a problem is left out for its length, or None; raises DataError where such problems are not to be left out."""
     prompt, reference = context.prompter(problem), context.task.sound_reference(problem)
     reason = too_long(context.tokenizer, problem, prompt, reference, context.context_length)

@@ -29,6 +29,7 @@ from aftune.records.large_files import RecordFile
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.auto_beta import auto_beta
 from aftune.training.callbacks import RichProgressCallback
+from aftune.training.dataset import Encoded
 from aftune.training.trainer import encode_for_training
 
 
@@ -123,9 +124,8 @@ def _train(
     trainer = AlignmentTrainer(
         model=context.load_policy(start, float32=True),
         args=args,
-        train_dataset=groups,
+        train_dataset=Encoded(groups, partial(_encode, context, args)),
         processing_class=context.tokenizer,
-        encode=partial(_encode, context, args),
         validate=validate,
         reference_logprobs=reference_logprobs,
         callbacks=[RichProgressCallback(folder.name)],

@@ -1,6 +1,6 @@
 """The page of a comparison of methods, from what `aftune compare` writes as compare.json and the logs of its runs."""
 
-from aftune.reporting.comparison.baselines import BASELINES, headline_baseline
+from aftune.reporting.comparison.baselines import headline_baseline
 from aftune.reporting.comparison.page import render_comparison
 
-__all__ = ["BASELINES", "headline_baseline", "render_comparison"]
+__all__ = ["headline_baseline", "render_comparison"]

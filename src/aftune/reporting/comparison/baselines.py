@@ -1,14 +1,9 @@
-"""The methods that others are compared with."""
+"""The method that others are compared with where there is room for one."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Where they are part of the comparison; the words are for sentences.
-BASELINES = {
-    "vft": "VFT",
-    "vft-steps": "VFT trained for the same number of steps",
-    "vft-compute": "VFT trained with the same compute",
-}
+from aftune.recipe.names import BASELINES
 
 
 def headline_baseline(results: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aftune.reporting.comparison.baselines import BASELINES, headline_baseline
-from aftune.reporting.comparison.methods import Method, finished, title
+from aftune.recipe.names import BASELINES
+from aftune.reporting.comparison.baselines import headline_baseline
+from aftune.reporting.comparison.entries import Method, finished, title
 from aftune.reporting.formatting import number, percent_interval
 
 ALPHA = 0.05

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aftune.reporting.comparison.methods import finished, title
+from aftune.reporting.comparison.entries import finished, title
 from aftune.reporting.formatting import MISSING, count, duration, visible
 from aftune.reporting.run.facts import Fact, model_name
 

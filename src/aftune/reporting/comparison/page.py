@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aftune.reporting.comparison.entries import MARKER_WORDS, colour_name, family_title, finished, is_ranking, marker
 from aftune.reporting.comparison.findings import caveat, findings, lead
-from aftune.reporting.comparison.methods import MARKER_WORDS, colour_name, family_title, finished, is_ranking, marker
 from aftune.reporting.comparison.overview import overview, unfinished
 from aftune.reporting.comparison.plots import accuracy_figure, correlation_figure
 from aftune.reporting.comparison.scores import score_figures
 from aftune.reporting.comparison.sweeps import BETA, K, sweep_figures
 from aftune.reporting.comparison.table import tables
+from aftune.reporting.curves import LogEntry
 from aftune.reporting.formatting import visible
-from aftune.reporting.run.data import LogEntry
 from aftune.reporting.run.facts import model_name
 from aftune.reporting.templates import render
 
@@ -23,6 +23,7 @@ def render_comparison(results: Mapping[str, Any], logs: Mapping[tuple[str, int],
     runs that do not align, and keys of a log, may be missing.
     """
     methods = finished(results)
+    shapes = {marker(method).shape for method in methods}
     return render(
         "comparison/page.html.j2",
         title=f"{visible(results['task'])}, {visible(model_name(results['model']))}",
@@ -34,7 +35,7 @@ def render_comparison(results: Mapping[str, Any], logs: Mapping[tuple[str, int],
         tables=tables(results),
         several_seeds=len(results["seeds"]) > 1,
         colours=dict.fromkeys((colour_name(method), family_title(method)) for method in methods),
-        markers=[words for sign, words in MARKER_WORDS.items() if sign in map(marker, methods)],
+        markers=[words for sign, words in MARKER_WORDS.items() if sign in shapes],
         ranking=any(map(is_ranking, methods)),
         accuracy=accuracy_figure(results),
         correlation=correlation_figure(results),

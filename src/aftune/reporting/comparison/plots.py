@@ -6,19 +6,18 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from aftune.reporting.comparison.baselines import headline_baseline
-from aftune.reporting.comparison.labels import label_points
-from aftune.reporting.comparison.methods import (
+from aftune.reporting.comparison.entries import (
     Method,
     colour,
     family,
     finished,
-    is_ranking,
     marker,
     mean,
     metric,
     title,
     wrapped_title,
 )
+from aftune.reporting.comparison.labels import label_points
 from aftune.reporting.figures import Figure, interval_mark, share_axis, values_axis
 from aftune.reporting.formatting import PER_CENT, evidence, number, percent
 from aftune.reporting.svg import COLOURS, draw
@@ -85,7 +84,7 @@ def _places(methods: list[Method], labels: list[str]) -> tuple[list[float], floa
 def mark(axes: Axes, method: Method, value: float, place: float, *, upright: bool = False) -> None:
     """A method's accuracy with its interval, in its colour and with its marker."""
     interval = metric(method, "accuracy").get("ci95_problems")
-    interval_mark(axes, value, interval, place, colour(method), marker(method), upright=upright, open_marker=is_ranking(method))
+    interval_mark(axes, value, interval, place, marker(method), upright=upright)
 
 
 def baseline_line(axes: Axes, baseline: Method | None, *, upright: bool = False) -> None:
@@ -112,8 +111,7 @@ def correlation_figure(results: Mapping[str, Any]) -> Figure | None:
             if run.get("assessment_accuracy") is not None:
                 axes.plot([run["assessment_accuracy"]], [run["accuracy"]], color=colours[run["method"]], **_SEEDS)
         for method, (assessed, accuracy) in zip(methods, points, strict=True):
-            look = {"upright": True, "open_marker": is_ranking(method)}
-            interval_mark(axes, accuracy, None, assessed, colour(method), marker(method), **look)
+            interval_mark(axes, accuracy, None, assessed, marker(method), upright=True)
         axes.set_xlabel("assessment accuracy")
         axes.margins(0.1)
         values_axis(axes)

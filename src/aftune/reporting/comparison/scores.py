@@ -6,11 +6,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from aftune.reporting.comparison.methods import Method, finished, title, wrapped_title
-from aftune.reporting.curves import Curve, curve, ends, mean_curve
+from aftune.reporting.comparison.entries import Method, finished, title, wrapped_title
+from aftune.reporting.curves import Curve, LogEntry, curve, ends, mean_curve
 from aftune.reporting.figures import STEPS, Figure, step_axis
 from aftune.reporting.formatting import NBSP, score, visible
-from aftune.reporting.run.data import LogEntry
 from aftune.reporting.svg import COLOURS, draw
 
 _WIDTH, _HEIGHT = 2.55, 1.75  # inches

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aftune.recipe.names import beta_unit
 from aftune.reporting.comparison.baselines import headline_baseline
-from aftune.reporting.comparison.methods import Method, colour, finished, mean, metric
+from aftune.reporting.comparison.entries import Method, colour, finished, mean, metric
 from aftune.reporting.comparison.plots import baseline_line, baseline_words, mark
 from aftune.reporting.figures import STEPS, Figure, decades, share_axis
 from aftune.reporting.formatting import PER_CENT, percent, setting, visible

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aftune.reporting.comparison.baselines import BASELINES
+from aftune.recipe.names import BASELINES
+from aftune.reporting.comparison.entries import Method, colour_name, finished, mean, metric, title
 from aftune.reporting.comparison.findings import told
-from aftune.reporting.comparison.methods import Method, colour_name, finished, mean, metric, title
 from aftune.reporting.formatting import (
     MISSING,
     NBSP,

@@ -6,8 +6,7 @@ from typing import Any
 
 from aftune.recipe import Recipe
 from aftune.records import Group, GroupScores
-
-LogEntry = Mapping[str, float]
+from aftune.reporting.curves import LogEntry
 
 
 @dataclass(frozen=True)

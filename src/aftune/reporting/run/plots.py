@@ -14,6 +14,7 @@ from aftune.reporting.figures import (
     PER_CENT_AXIS,
     STEPS,
     Figure,
+    Marker,
     decades,
     interval_mark,
     legend_above,
@@ -54,7 +55,7 @@ def _intervals_figure(data: ReportData, key: str, title: str, caption: str) -> F
         for place, name in enumerate(names):
             value = results[name.key][key]
             colour = COLOURS.get(name.look, COLOURS["ink"])
-            interval_mark(axes, value, results[name.key].get(f"{key}_ci95"), place, colour, _MARKERS.get(name.look, "o"))
+            interval_mark(axes, value, results[name.key].get(f"{key}_ci95"), place, Marker(colour, _MARKERS.get(name.look, "o")))
             axes.annotate(
                 percent(value), (value, place), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=10, color=colour
             )

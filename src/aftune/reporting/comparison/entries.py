@@ -1,9 +1,10 @@
-"""What the page knows of a method: its place among the others, its look, its numbers."""
+"""A method's entry in the results: its place among the others, its look, its numbers."""
 
 import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from aftune.reporting.figures import Marker
 from aftune.reporting.formatting import visible
 from aftune.reporting.svg import COLOURS
 
@@ -41,12 +42,14 @@ def colour(method: Method) -> str:
     return COLOURS[colour_name(method)]
 
 
-def marker(method: Method) -> str:
-    return _MARKERS.get(method["constraint"], "o") if method["loss"] else _NO_LOSS_MARKER
+def marker(method: Method) -> Marker:
+    """Its shape tells the constraint; it is open where ranking feedback was asked for."""
+    shape = _MARKERS.get(method["constraint"], "o") if method["loss"] else _NO_LOSS_MARKER
+    return Marker(colour(method), shape, is_ranking(method))
 
 
 def is_ranking(method: Method) -> bool:
-    """Whether ranking feedback was asked for; its markers are open."""
+    """Whether ranking feedback was asked for."""
     return bool(method["settings"].get("align.feedback") == "ranking")
 
 
