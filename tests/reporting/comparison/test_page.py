@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 import made_up_comparison as made_up
 from aftune.reporting.comparison import headline_baseline, render_comparison
+from aftune.reporting.comparison.entries import finished
 from aftune.reporting.comparison.findings import lead, told
 from aftune.reporting.comparison.labels import label_points
-from aftune.reporting.comparison.entries import finished
 from aftune.reporting.comparison.plots import accuracy_figure, correlation_words
 from aftune.reporting.comparison.scores import score_curves, score_figures
 from aftune.reporting.comparison.sweeps import BETA, K, sweep_figures, sweeps

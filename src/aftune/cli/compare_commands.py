@@ -1,0 +1,57 @@
+"""`aftune compare`."""
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, RecipeFile, guard
+
+
+def compare(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Methods, with commas between: vft,rft,aft-bc,aft-bc:beta=0.3:k=4. `help` lists them.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from the recipe's on.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; they share the cores.")] = None,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Compare methods on the same candidates and seeds; what is finished is skipped."""
+    names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, dry_run=dry_run, overwrite=overwrite), debug)
+
+
+def _compare(
+    path: Path,
+    overrides: list[str],
+    methods: list[str] | None,
+    seeds: int | None,
+    jobs: int | None,
+    *,
+    dry_run: bool,
+    overwrite: bool,
+) -> None:
+    from aftune.common.progress import console
+    from aftune.recipe import load_recipe
+
+    resolved = load_recipe(path, overrides)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    from aftune.cli import compare_views
+    from aftune.common.process import keep_freed_memory
+    from aftune.pipeline.compare import runs
+
+    keep_freed_memory()
+    if methods == ["help"]:
+        compare_views.print_methods(console)
+        return
+    wanted = runs.comparison(resolved, methods, seeds)
+    if dry_run:
+        compare_views.print_plan(wanted, console)
+        return
+    runs.make_room(wanted, overwrite=overwrite)
+    compare_views.run_and_print(wanted, resolved.compare.jobs if jobs is None else jobs, console)

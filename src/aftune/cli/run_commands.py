@@ -1,0 +1,66 @@
+"""The commands of a run: all of it, the quickstart, and each stage alone."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from aftune import __version__
+from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, RecipeFile, guard
+
+
+def run(
+    recipe: RecipeFile, overrides: Overrides = None, dry_run: DryRun = False, overwrite: Overwrite = False, debug: Debug = False
+) -> None:
+    """Run all stages of a recipe; what is finished is skipped."""
+    guard(lambda: _run(recipe, overrides or [], dry_run=dry_run, overwrite=overwrite), debug)
+
+
+def quickstart(overrides: Overrides = None, dry_run: DryRun = False, overwrite: Overwrite = False, debug: Debug = False) -> None:
+    """Run the bundled quickstart recipe: needs no data, no network and no GPU."""
+    from aftune.recipe import bundled_recipe
+
+    guard(lambda: _run(bundled_recipe("quickstart.yaml"), overrides or [], dry_run=dry_run, overwrite=overwrite), debug)
+
+
+STAGES = {
+    "prepare": "Load the problems of each split and check them.",
+    "sft": "Fine-tune the base model on the references (VFT).",
+    "sample": "Sample candidates for the training problems from the VFT model.",
+    "label": "Verify the candidates and form groups.",
+    "reference": "Score the candidates with the model that align starts from; DPO and an automatic beta need it.",
+    "align": "Train with the VFT loss and the alignment loss (AFT or another method).",
+    "control": "Go on with VFT for as many steps, or as much compute, as align takes.",
+    "evaluate": "Measure task accuracy and assessment accuracy of every model.",
+    "report": "Write metrics.json and report.html.",
+}
+
+
+def stage_command(name: str) -> Callable[..., None]:
+    """The command that runs one stage."""
+
+    def command(recipe: RecipeFile, overrides: Overrides = None, debug: Debug = False) -> None:
+        guard(lambda: _run(recipe, overrides or [], only=name), debug)
+
+    command.__doc__ = STAGES[name]
+    return command
+
+
+def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: bool = False, overwrite: bool = False) -> None:
+    from aftune.common.progress import console
+    from aftune.recipe import load_recipe
+
+    resolved = load_recipe(path, overrides)
+    if not dry_run:  # before torch is imported, which takes seconds
+        console.print(f"[bold]aftune {__version__}[/bold]  {path.name} -> {resolved.run_dir}", soft_wrap=True)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    from aftune.cli.run_views import print_plan, print_results
+    from aftune.common.process import keep_freed_memory
+    from aftune.pipeline.runner import run_stages
+
+    keep_freed_memory()
+    if dry_run:
+        print_plan(resolved, console)
+        return
+    run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True), overwrite=overwrite)
+    if only is None:
+        print_results(resolved, console)

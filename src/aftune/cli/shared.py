@@ -1,0 +1,37 @@
+"""What the commands share: arguments, and how an error ends them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Settings that replace the recipe's.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run of another recipe in this run_dir.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe, the stages and their cost; touch nothing.")]
+
+
+def guard(action: Callable[[], Any], debug: bool) -> None:
+    """Runs a command; an error becomes one line on standard error and an exit status."""
+    try:
+        action()
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on where it stopped", 130)
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        from aftune.common.diagnosis import diagnose
+
+        known = diagnose(error)
+        _fail(str(known), known.exit_status)
+
+
+def _fail(message: str, status: int) -> None:
+    typer.echo(f"aftune: error: {message}", err=True)
+    raise typer.Exit(status)

@@ -1,0 +1,68 @@
+"""The commands about tasks: list them, check their data, measure a model on one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aftune.cli.shared import Debug, guard
+
+
+def tasks(debug: Debug = False) -> None:
+    """List the tasks: splits, kind of answers, version, where the data comes from."""
+    guard(_tasks, debug)
+
+
+def validate(
+    task: Annotated[str, typer.Argument(metavar="TASK_OR_RECIPE", help="A task's name (`aftune tasks`), or a recipe file.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, model.name=NAME, task.options.shots=0."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File of the findings; TASK-findings.jsonl by default.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Check every row of the data of a task or a recipe; status 1 where a gold answer is refused or a row cannot be read."""
+    guard(lambda: _validate(task, settings or [], out), debug)
+
+
+def benchmark(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="bundled, a local folder in Hugging Face format, or a Hub name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name; `aftune tasks` lists them.")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder for metrics and verdicts.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, prompt.style=chat, task.options.shots=0."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="A split or a slice of it: test[:500].")] = "test",
+    letters: Annotated[bool, typer.Option("--letters", help="Compare the likelihoods of the options' letters.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model on a task: greedy responses, or the letters of options by likelihood."""
+    guard(lambda: _benchmark(model, task, out, settings or [], split=split, letters=letters), debug)
+
+
+def _tasks() -> None:
+    from aftune.cli.task_list import print_tasks
+    from aftune.common.progress import console
+
+    print_tasks(console)
+
+
+def _validate(task: str, settings: list[str], out: Path | None) -> None:
+    from aftune.cli.task_views import print_validation
+    from aftune.common.progress import console
+    from aftune.pipeline.validate import validate as check
+
+    validated = check(task, settings, out)
+    print_validation(validated, console)
+    if not validated.usable:
+        raise typer.Exit(1)
+
+
+def _benchmark(model: str, task: str, out: Path, settings: list[str], *, split: str, letters: bool) -> None:
+    from aftune.cli.task_views import print_benchmark
+    from aftune.common.progress import console
+    from aftune.pipeline.benchmark import benchmark as measure
+
+    print_benchmark(measure(model, task, out, settings, split=split, letters=letters), console)
