@@ -1,6 +1,6 @@
 """What `aftune compare` prints: the plan, the runs as they end, and the table of methods."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,12 +13,11 @@ from aftune.common.errors import AftuneError
 from aftune.common.progress import progress_bar
 from aftune.pipeline import runner
 from aftune.pipeline.compare import runs
-from aftune.pipeline.compare.methods import METHODS, Method
+from aftune.pipeline.compare.methods import METHODS
 from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.estimate import cost, speed
 from aftune.pipeline.run_directory import RunDirectory
-from aftune.recipe import Recipe
 from aftune.reporting.comparison import headline_baseline
 
 
@@ -29,27 +28,22 @@ def print_plan(wanted: Comparison, console: Console) -> None:
     table = Table(title="Runs", title_justify="left", box=None, pad_edge=False)
     for heading in ("method", "what it is", "changes in the recipe", *(f"seed {seed}" for seed in wanted.seeds)):
         table.add_column(heading, overflow="fold")
-    costs: list[cost.StageCost] = []
-    num_runs = 0
-    for plans, recipe in _plans(wanted):
-        waiting = cost.unfinished(plans)
-        num_runs += bool(waiting)
-        costs += cost.estimate(recipe, waiting)
-    table.add_row("(shared)", "one VFT model, one set of candidates", "", *(_shared_state(wanted, seed) for seed in wanted.seeds))
+    shared = {seed: wanted.shared(seed).plan() for seed in wanted.seeds}
+    table.add_row("(shared)", "one VFT model, one set of candidates", "", *map(_state, shared.values()))
+    planned = [(wanted.shared(seed).recipe, plans) for seed, plans in shared.items()]
     for method in wanted.methods:
+        recipes = {seed: wanted.method_recipe(method, seed) for seed in wanted.seeds}
+        own = [
+            (recipe, runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared[seed]))
+            for seed, recipe in recipes.items()
+        ]
         changes = ", ".join(f"{key}={value}" for key, value in {**method.settings, **method.varied}.items())
-        table.add_row(method.name, method.title, changes, *(_state(wanted, method, seed) for seed in wanted.seeds))
+        table.add_row(method.name, method.title, changes, *(_state(plans) for _, plans in own))
+        planned += own
     console.print(table)
-    _print_cost(wanted, costs, num_runs, console)
-
-
-def _plans(wanted: Comparison) -> Iterator[tuple[Sequence[runner.Plan], Recipe]]:
-    """What would happen in each run, with its recipe."""
-    for seed in wanted.seeds:
-        shared = wanted.shared(seed)
-        yield shared.plan(), shared.recipe
-        for method in wanted.methods:
-            yield _plan(wanted, method, seed), wanted.method_recipe(method, seed)
+    waiting = [(recipe, cost.unfinished(plans)) for recipe, plans in planned]
+    costs = [item for recipe, stages in waiting for item in cost.estimate(recipe, stages)]
+    _print_cost(wanted, costs, sum(bool(stages) for _, stages in waiting), console)
 
 
 def _print_cost(wanted: Comparison, costs: Sequence[cost.StageCost], num_runs: int, console: Console) -> None:
@@ -74,23 +68,9 @@ def print_methods(console: Console) -> None:
     console.print("Settings of align follow a name: aft-bc:beta=0.3:k=4, aft:feedback=ranking.", highlight=False)
 
 
-def _shared_state(wanted: Comparison, seed: int) -> str:
-    return _words([item.status for item in wanted.shared(seed).plan()])
-
-
-def _state(wanted: Comparison, method: Method, seed: int) -> str:
-    return _words([item.status for item in _plan(wanted, method, seed)])
-
-
-def _plan(wanted: Comparison, method: Method, seed: int) -> list[runner.Plan]:
-    recipe = wanted.method_recipe(method, seed)
-    return runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), wanted.shared(seed).plan())
-
-
-def _words(statuses: list[str]) -> str:
-    if all(status == "finished" for status in statuses):
-        return "finished"
-    return "new" if all(status == "new" for status in statuses) else "goes on"
+def _state(plans: Sequence[runner.Plan]) -> str:
+    statuses = {item.status for item in plans}
+    return "finished" if statuses == {"finished"} else "new" if statuses == {"new"} else "goes on"
 
 
 def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
