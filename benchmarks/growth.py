@@ -60,7 +60,7 @@ def _responses(reference: str, answer: int) -> list[str]:
 
 def _context(folder: Path) -> "Context":
     from aftune.pipeline.context import Context
-    from aftune.pipeline.run_directory import RunDirectory
+    from aftune.pipeline.directory.run_directory import RunDirectory
     from aftune.recipe import Recipe
 
     return Context(Recipe(run_dir=folder), RunDirectory(folder))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aftune.pipeline import run_directory
+from aftune.pipeline.directory import run_directory
 from aftune.pipeline.runner import run_stages
 from aftune.recipe import Recipe
 from aftune.sampling import collect

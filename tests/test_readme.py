@@ -30,11 +30,3 @@ def test_python_example_trains_and_saves(tmp_path: Path) -> None:
 def test_every_stage_is_in_the_table() -> None:
     names = [stage.name for stage in enabled_stages(Recipe(run_dir=Path("runs")))]
     assert re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)[: len(names)] == names
-
-
-def test_folders_named_in_the_tree_exist() -> None:
-    root = Path(__file__).parents[1] / "src" / "aftune"
-    tree = README.partition("    src/aftune/\n")[2].partition("    recipes/")[0]
-    names = [name for line in tree.splitlines() for name in re.findall(r"[\w/]+(?:\.py|/)", line.partition("  " * 6)[0])]
-    assert len(names) > 10
-    assert [name for name in names if not (root / name).exists()] == []

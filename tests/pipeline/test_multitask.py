@@ -20,7 +20,7 @@ from aftune.pipeline import runner
 from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import comparison, run
 from aftune.pipeline.context import Context
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.stages.prepare import prepare
 from aftune.records import Candidate, Feedback, Group, GroupScores, JudgedResponse, Problem, read_records
 

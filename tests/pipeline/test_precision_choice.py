@@ -10,7 +10,7 @@ import small_run
 from aftune.models.precision import ProductRates
 from aftune.pipeline import precision_choice, runner
 from aftune.pipeline.compare.runs import comparison
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
 FAST, SLOW = ProductRates(0.1, 0.2), ProductRates(0.1, 0.005)

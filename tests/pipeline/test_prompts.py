@@ -12,8 +12,8 @@ from aftune.common.data_files import read_rows
 from aftune.common.errors import UsageError
 from aftune.models.loading import load_tokenizer, resolve, stop_token_ids
 from aftune.pipeline.context import Context
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.export import export
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import run_stages
 from aftune.pipeline.stages.train import _encode, training_arguments
 from aftune.records import Candidate, Problem, read_records

@@ -11,9 +11,9 @@ from aftune.common.errors import DataError, UsageError
 from aftune.pipeline import recipe_task, runner
 from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.context import Context
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.cost import estimate
 from aftune.pipeline.registry import PREPARE
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages.train import training_arguments
 from aftune.recipe import PromptSection, Recipe, load_recipe, with_settings
 from aftune.records import Problem, read_records

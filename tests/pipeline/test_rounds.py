@@ -13,7 +13,7 @@ from aftune.cli import run_views
 from aftune.common.seeds import derive_seed
 from aftune.models.loading import load_model
 from aftune.pipeline import runner
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import Recipe
 from aftune.records import Candidate, Problem, read_records

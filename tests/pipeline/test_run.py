@@ -13,7 +13,7 @@ import pytest
 import small_run
 from aftune.common.errors import DataError, StageError
 from aftune.pipeline import runner
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.workers import jobs_for
 from aftune.records import Candidate, Group, read_records
 

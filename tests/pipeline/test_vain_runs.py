@@ -11,8 +11,8 @@ from rich.text import Text
 import small_run
 from aftune.cli import run_views
 from aftune.pipeline import runner
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import LABEL, PREPARE, SAMPLE, SFT
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 from html_page import Elements
 

@@ -7,7 +7,7 @@ import pytest
 
 from aftune.common.json_text import write_json
 from aftune.pipeline.context import Context
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.stages.report import gather, report
 from aftune.recipe import Recipe
 from aftune.records import write_records

@@ -16,8 +16,8 @@ from aftune.pipeline.compare import runs
 from aftune.pipeline.compare.methods import METHODS
 from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import Comparison
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.reporting.comparison import headline_baseline
 
 

@@ -11,12 +11,13 @@ from rich.table import Table
 
 from aftune.common.errors import DataError
 from aftune.interchange.importers import find_source
-from aftune.pipeline import claim, runner
+from aftune.pipeline import runner
+from aftune.pipeline.directory import claim
+from aftune.pipeline.directory.metrics_file import read_metrics
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
-from aftune.pipeline.metrics_file import read_metrics
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import enabled_stages
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 from aftune.recipe.names import CONTROLS, control_note, model_names
 

@@ -13,11 +13,11 @@ from aftune.common.text_files import write_lines
 from aftune.evaluation.accuracy import accuracy_metrics
 from aftune.evaluation.letters import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
-from aftune.pipeline.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.context import Context
-from aftune.pipeline.inputs import problem_inputs
+from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
+from aftune.pipeline.directory.inputs import problem_inputs
+from aftune.pipeline.directory.run_directory import RunDirectory, missing_folders, remove_made
 from aftune.pipeline.precision_choice import settle
-from aftune.pipeline.run_directory import RunDirectory, missing_folders, remove_made
 from aftune.pipeline.stages.measure import greedy_verdicts
 from aftune.prompts.encoding import too_long
 from aftune.prompts.prompter import Prompter

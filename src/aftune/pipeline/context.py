@@ -12,8 +12,8 @@ from transformers.utils import logging as transformers_logging
 from aftune import tasks
 from aftune.models import loading
 from aftune.pipeline import recipe_task
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import in_round
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.prompts.formats import PromptFormat
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import PromptSection, Recipe, SamplingSection

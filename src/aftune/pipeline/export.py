@@ -7,8 +7,8 @@ from aftune.common.errors import StageError, UsageError
 from aftune.interchange.exporters import TARGETS, Ask, export_groups, samples
 from aftune.interchange.importers import import_groups
 from aftune.pipeline.context import Context
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import in_round, policies
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.prompts.formats import plain_prompt
 from aftune.recipe import load_recipe
 from aftune.records import Group, JudgedResponse

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aftune.models.devices import pick_device
 from aftune.models.precision import faster_precision, product_rates
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
 

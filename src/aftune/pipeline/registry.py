@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aftune import tasks
-from aftune.pipeline.inputs import Inputs, import_inputs, problem_inputs
+from aftune.pipeline.directory.inputs import Inputs, import_inputs, problem_inputs
 from aftune.pipeline.recipe_task import used
 from aftune.recipe import Recipe, SamplingSection, TrainingSection
 from aftune.recipe.names import CONTROLS

@@ -10,12 +10,13 @@ from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
 from aftune.models.devices import pick_device
-from aftune.pipeline import claim, recipe_task, registry
-from aftune.pipeline.changes import input_changes, setting_changes, what_matters
-from aftune.pipeline.inputs import Inputs
+from aftune.pipeline import recipe_task, registry
+from aftune.pipeline.directory import claim
+from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
+from aftune.pipeline.directory.inputs import Inputs
+from aftune.pipeline.directory.run_directory import RunDirectory, fingerprint
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import Stage
-from aftune.pipeline.run_directory import RunDirectory, fingerprint
 from aftune.recipe import Recipe
 
 Status = Literal["finished", "resume", "redo", "new"]

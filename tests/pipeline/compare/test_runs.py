@@ -30,7 +30,7 @@ from aftune.evaluation.assessment import assessment_accuracy
 from aftune.pipeline import runner
 from aftune.pipeline.compare import results as outcome
 from aftune.pipeline.compare import runs
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.prompts.encoding import encode_candidate, encode_prompt, encode_response
 from aftune.prompts.formats import PLAIN_PROMPT
 from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Votes, read_records, write_records

@@ -12,10 +12,10 @@ import torch
 import small_run
 from aftune.models.precision import ProductRates
 from aftune.pipeline import runner
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import speed
 from aftune.pipeline.estimate.cost import Decoding, StageCost, estimate, kept_bytes, training_memory, unfinished
 from aftune.pipeline.estimate.speed import Speed, duration
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import Recipe
 from aftune.scoring import make_pass, response_logprobs

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from aftune.common.errors import DataError, RepeatedIdError
-from aftune.pipeline.changes import setting_changes, what_matters
 from aftune.pipeline.context import Context
+from aftune.pipeline.directory.changes import setting_changes, what_matters
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import PREPARE
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.stages.prepare import prepare
 from aftune.recipe import Recipe
 from aftune.records import Problem, read_records, with_unique_ids

@@ -12,7 +12,7 @@ import torch
 import small_comparison
 from aftune.models.loading import BUNDLED, load_model
 from aftune.pipeline.context import Context
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.stages.reference import reference
 from aftune.pipeline.stages.train import align
 from aftune.prompts.encoding import encode_candidate, encode_prompt, encode_response

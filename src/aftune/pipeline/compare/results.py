@@ -21,10 +21,10 @@ from aftune.evaluation.statistics import (
 from aftune.pipeline import runner
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.compare.runs import Comparison
+from aftune.pipeline.directory.metrics_file import read_metrics
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.cost import num_candidates
-from aftune.pipeline.metrics_file import read_metrics
 from aftune.pipeline.registry import ALIGN
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Plan
 from aftune.recipe import Recipe
 from aftune.recipe.names import BASELINES

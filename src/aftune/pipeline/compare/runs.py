@@ -14,11 +14,12 @@ from rich.markup import escape
 
 from aftune.common.diagnosis import diagnose
 from aftune.common.errors import UsageError
-from aftune.pipeline import claim, registry, runner
+from aftune.pipeline import registry, runner
 from aftune.pipeline.compare import methods as known
 from aftune.pipeline.compare.methods import Method
+from aftune.pipeline.directory import claim
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.precision_choice import settle
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.pipeline.runner import Shared
 from aftune.pipeline.workers import executor
 from aftune.recipe import Recipe, with_settings

@@ -3,7 +3,7 @@
 from aftune.common.json_text import read_json, write_json
 from aftune.common.text_files import write_lines
 from aftune.pipeline.context import Context, Summary
-from aftune.pipeline.metrics_file import read_metrics
+from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.registry import enabled_stages
 from aftune.records import Group, GroupScores
 from aftune.records.large_files import RecordFile

@@ -1,7 +1,7 @@
 """The run directory: one folder a stage, and a manifest that says what made each of them.
 
 The manifest keeps for each stage its settings, its version, its input files and the fingerprints of the stages that it read: a
-finished stage is skipped while none of them has changed that matters (aftune.pipeline.changes). Its fingerprint names what it made.
+finished stage is skipped while none of them has changed that matters (see `changes`). Its fingerprint names what it made.
 """
 
 import fcntl

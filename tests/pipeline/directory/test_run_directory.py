@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aftune.pipeline import run_directory
-from aftune.pipeline.run_directory import hash_file
+from aftune.pipeline.directory import run_directory
+from aftune.pipeline.directory.run_directory import hash_file
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20, 2**20 + 1, 3 * 2**20 + 5])

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from aftune.common.validation_errors import model_in
-from aftune.pipeline.inputs import Inputs
+from aftune.pipeline.directory.inputs import Inputs
 from aftune.recipe import HARMLESS, Recipe
 
 _MOST_FILES = 3  # more are counted

@@ -15,7 +15,7 @@ from aftune.common.errors import DataError, UsageError
 from aftune.common.json_text import write_json
 from aftune.pipeline import runner
 from aftune.pipeline.compare import runs
-from aftune.pipeline.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory
 
 GSM8K = {"task.name": "gsm8k", "task.train": "train", "task.validation": "train", "task.test": "test"}
 

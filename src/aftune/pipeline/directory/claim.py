@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aftune.common.errors import UsageError
 from aftune.interchange.importers import find_source
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import HELD_OUT, MEASURE, PREPARE, REPORT
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from huggingface_hub import constants
 
 import aftune
 from aftune.pipeline import runner
-from aftune.pipeline.changes import input_changes, setting_changes, what_matters
-from aftune.pipeline.inputs import problem_inputs
+from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
+from aftune.pipeline.directory.inputs import problem_inputs
+from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import SFT
-from aftune.pipeline.run_directory import RunDirectory
 from aftune.recipe import Recipe
 
 STAGES = ["prepare", "sft", "sample", "label", "align", "control", "evaluate", "report"]

@@ -10,8 +10,8 @@ from aftune import tasks
 from aftune.common import hub
 from aftune.interchange.importers import source_files
 from aftune.models.loading import model_files, resolve
+from aftune.pipeline.directory.run_directory import hash_file
 from aftune.pipeline.recipe_task import used
-from aftune.pipeline.run_directory import hash_file
 from aftune.recipe import Recipe
 
 # By what it is: the hash of a file, or the commit of a repository of the Hub, None while this machine has none of it.
