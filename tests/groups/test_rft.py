@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aftune.answers.equations import equations
 from aftune.common.errors import UsageError
-from aftune.groups.rft import rft_positives
+from aftune.groups.rft import rft_choice
 from aftune.records import Candidate, Feedback, Group, Problem
 
 REFERENCE = "48/2 = 24\n48+24 = 72\n#### 72"
@@ -38,25 +38,25 @@ QUALITIES = [0, *[1] * 9]
 
 
 def test_hand_worked() -> None:
-    assert rft_positives(group(TEXTS, QUALITIES)) == [1, 4, 6, 7, 9]
+    assert rft_choice(group(TEXTS, QUALITIES)) == [1, 4, 6, 7, 9]
 
 
 @pytest.mark.parametrize(("cap", "expected"), [(None, [1, 4, 6, 7, 9]), (9, [1, 4, 6, 7, 9]), (2, [1, 4]), (1, [1]), (0, [])])
 def test_cap_keeps_the_first(cap: int | None, expected: list[int]) -> None:
-    assert rft_positives(group(TEXTS, QUALITIES), cap) == expected
+    assert rft_choice(group(TEXTS, QUALITIES), cap) == expected
 
 
 def test_negative_cap_is_an_error() -> None:
     with pytest.raises(UsageError, match="max_positives is -1, expected 0 or more"):
-        rft_positives(group(TEXTS, QUALITIES), -1)
+        rft_choice(group(TEXTS, QUALITIES), -1)
 
 
 def test_without_a_reference_nothing_repeats_it() -> None:
-    assert rft_positives(group(TEXTS, QUALITIES, reference=None)) == [1, 3, 4, 6, 7, 9]
+    assert rft_choice(group(TEXTS, QUALITIES, reference=None)) == [1, 3, 4, 6, 7, 9]
 
 
 def test_reference_without_equations_is_compared_by_its_text() -> None:
-    assert rft_positives(group(["It is 72.\n#### 72", "So 72.\n#### 72"], [1, 1], reference="It is  72. #### 72")) == [1]
+    assert rft_choice(group(["It is 72.\n#### 72", "So 72.\n#### 72"], [1, 1], reference="It is  72. #### 72")) == [1]
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_reference_without_equations_is_compared_by_its_text() -> None:
     [([0, 0, 0], []), ([-1, -2, -1], []), ([1, 0, 1], [0, 2]), ([2 / 3, 1 / 3, 2 / 3], [0, 2]), ([3, 2, 1], [0])],
 )
 def test_right_is_the_best_quality_above_zero(qualities: list[float], expected: list[int]) -> None:
-    assert rft_positives(group(["1+1=2", "1+2=3", "1+3=4"], qualities)) == expected
+    assert rft_choice(group(["1+1=2", "1+2=3", "1+3=4"], qualities)) == expected
 
 
 def test_empty_group() -> None:
-    assert rft_positives(group([], [])) == []
+    assert rft_choice(group([], [])) == []
 
 
 CHAINS = st.lists(st.sampled_from(["48/2 = 24", "48+24 = 72", "24*3 = 72", "so"]), max_size=3).map("\n".join)
@@ -87,5 +87,5 @@ def test_against_pairwise_comparison(members: list[tuple[str, float]], reference
             chosen.append(place)
     made = group([text for text, _ in members], [quality for _, quality in members], reference)
     before = made.model_copy(deep=True)
-    assert rft_positives(made, cap) == chosen[:cap]
+    assert rft_choice(made, cap) == chosen[:cap]
     assert made == before

@@ -158,18 +158,18 @@ def ranked(ranks: Sequence[float | None], qualities: Sequence[float]) -> Group:
 
 def test_positives_join_the_sft_responses(tokenizer: Any) -> None:
     members = group([candidate(text, index=index) for index, text in enumerate("abc")], [1, 0, 1])
-    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", roles=Roles(sft_positives=[2, 0]))
+    encoded = encode_group(tokenizer, members, PROMPT, reference="ref", roles=Roles(imitated=[2, 0]))
     assert encoded.in_sft == [True, True, False, True]
     assert encoded.qualities == [None, 1.0, 0.0, 1.0]
-    assert encode_group(tokenizer, members, PROMPT, reference=None, roles=Roles(sft_positives=[1])).in_sft == [False, True, False]
+    assert encode_group(tokenizer, members, PROMPT, reference=None, roles=Roles(imitated=[1])).in_sft == [False, True, False]
     assert encode_group(tokenizer, members, PROMPT, reference="ref").in_sft == [True, False, False, False]
 
 
 @pytest.mark.parametrize("place", [3, -1])
 def test_positive_that_is_no_candidate_is_an_error(tokenizer: Any, place: int) -> None:
     members = group([candidate(text, index=index) for index, text in enumerate("abc")], [1, 0, 1])
-    with pytest.raises(UsageError, match=rf"p: sft_positives has {place}, expected a place among 3 candidates"):
-        encode_group(tokenizer, members, PROMPT, reference=None, roles=Roles(sft_positives=[place]))
+    with pytest.raises(UsageError, match=rf"p: imitated has {place}, expected a place among 3 candidates"):
+        encode_group(tokenizer, members, PROMPT, reference=None, roles=Roles(imitated=[place]))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from aftune.common.errors import UsageError
 from aftune.records import Group
 
 
-def rft_positives(group: Group, max_positives: int | None = None) -> list[int]:
-    """The places in `group.candidates` of the positives, in their order, at most `max_positives`.
+def rft_choice(group: Group, max_positives: int | None = None) -> list[int]:
+    """The places in `group.candidates` of those that RFT imitates, in their order, at most `max_positives`.
 
     Right is the best quality of the group, if it is above 0. Of candidates with the same text (white space aside) or the same
     list of equations the first one stays, and none that repeats the reference, which is trained on anyway. A candidate

@@ -91,13 +91,13 @@ class Roles:
     """What the responses of a group are used for.
 
     reference_is_candidate: the reference has the best quality of the group (at least 1) in the alignment loss, unless a candidate
-    of the same text is there already. sft_positives: places in `group.candidates` of those that join the VFT loss (RFT).
+    of the same text is there already. imitated: places in `group.candidates` of those that join the VFT loss (RFT).
     use_ranks: the group's ranks stand for its qualities, and the reference has at least the rank of a right response: it ties with
     the best.
     """
 
     reference_is_candidate: bool = False
-    sft_positives: Sequence[int] = ()
+    imitated: Sequence[int] = ()
     use_ranks: bool = False
 
 
@@ -119,9 +119,9 @@ def encode_group(
     values = group.ranks if roles.use_ranks else group.qualities
     qualities: list[float | None] = list(values)
     in_sft = [False] * len(responses)
-    for place in roles.sft_positives:
+    for place in roles.imitated:
         if not 0 <= place < len(responses):
-            raise UsageError(f"{group.problem.id}: sft_positives has {place}, expected a place among {len(responses)} candidates")
+            raise UsageError(f"{group.problem.id}: imitated has {place}, expected a place among {len(responses)} candidates")
         in_sft[place] = True
     if reference is not None:
         reference_ids = encode_response(tokenizer, reference, end_id=end_id)

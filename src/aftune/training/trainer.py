@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from aftune import losses
 from aftune.common.errors import DataError, TrainingError, UsageError
-from aftune.groups.rft import rft_positives
+from aftune.groups.rft import rft_choice
 from aftune.models.abilities import abilities
 from aftune.models.finite import damaged_weight
 from aftune.models.loading import context_length, stop_token_ids
@@ -326,18 +326,18 @@ def encode_for_training(
     """A group as the trainer sees it: its first `num_candidates` samples, without those that no loss has a use for."""
     if args.num_candidates is not None:
         group = _part(group, [i for i, candidate in enumerate(group.candidates) if candidate.index < args.num_candidates])
-    positives = rft_positives(group, args.max_positives) if args.sft_on == "positives" else []
+    chosen = rft_choice(group, args.max_positives) if args.sft_on == "positives" else []
     if args.alignment_weight:
         return encode_group(
             tokenizer,
             group,
             prompt,
             reference=reference,
-            roles=Roles(args.reference_is_candidate, positives, use_ranks=args.feedback == "ranking"),
+            roles=Roles(args.reference_is_candidate, chosen, use_ranks=args.feedback == "ranking"),
             end_id=end_id,
         )
-    group = _part(group, positives)
-    roles = Roles(sft_positives=range(len(positives)))
+    group = _part(group, chosen)
+    roles = Roles(imitated=range(len(chosen)))
     encoded = encode_group(tokenizer, group, prompt, reference=reference, roles=roles, end_id=end_id)
     return replace(encoded, qualities=[None] * len(encoded.response_ids))
 

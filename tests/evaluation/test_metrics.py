@@ -1,4 +1,4 @@
-"""What is measured of a model, on records made by hand."""
+"""What is measured of a model, from groups, scores and verdicts: by hand."""
 
 import math
 from typing import Any
