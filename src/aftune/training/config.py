@@ -82,6 +82,7 @@ class AlignmentConfig(TrainingArguments):
 
     remove_unused_columns: bool = False
     ddp_find_unused_parameters: bool | None = False
+    ddp_broadcast_buffers: bool | None = False  # they are the same everywhere, and processes differ in their forward passes
     report_to: str | list[str] | None = "none"
     logging_steps: float = 10
     save_strategy: str = "no"

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl
 
 from aftune import losses
@@ -39,6 +39,7 @@ from aftune.scoring import (
 )
 from aftune.training.config import AlignmentConfig
 from aftune.training.dataset import EncodedGroups, LongestFirst
+from aftune.training.distributed import StepBatches, exchange_gradients, sum_over_processes
 from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
 from aftune.training.refused import check_arguments
@@ -142,12 +143,32 @@ class AlignmentTrainer(Trainer):
         named = zip(dataset, scored, strict=True)
         return [GroupLogprobs(problem_id=group.problem_id, sums=item.sums, lengths=item.lengths) for group, item in named]
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches of whole groups; of several processes each has its share of a step's groups, none twice."""
+        args = self.args
+        batches = StepBatches(
+            self._get_train_sampler(),
+            args.per_device_train_batch_size,
+            args.world_size,
+            args.process_index,
+            drop_last=args.dataloader_drop_last,
+        )
+        return DataLoader(
+            cast(Any, self.train_dataset),
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+        )
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         args, num_tokens = self.args, cast(EncodedGroups, self.train_dataset).num_tokens
         if args.train_sampling_strategy == "sequential":
             return SequentialSampler(num_tokens)
         seed = args.seed if args.data_seed is None else args.data_seed
-        step = args.train_batch_size * args.gradient_accumulation_steps
+        step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         return LongestFirst(num_tokens, seed, step if args.train_sampling_strategy == "group_by_length" else None)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -182,10 +203,13 @@ class AlignmentTrainer(Trainer):
         passes = cast(Batch, inputs)["passes"]
         self._metrics.begin(self.state.global_step)
         loss = torch.zeros((), device=self.args.device)
+        several = self.accelerator.num_processes > 1
         with rows_of_segments(model):  # gradient checkpointing computes forward passes within the backward pass
-            for number, part in enumerate(passes, 1):
-                with nullcontext() if number == len(passes) else self.accelerator.no_sync(model):
+            for part in passes:
+                with self.accelerator.no_sync(model) if several else nullcontext():
                     loss += super().training_step(model, cast(Any, part), num_items_in_batch)
+        if several and self.accelerator.sync_gradients:
+            exchange_gradients(model, self.accelerator)
         self._step_loss += loss
         return loss
 
@@ -208,6 +232,8 @@ class AlignmentTrainer(Trainer):
 
     def _check_finite(self, step: int, loss: Any, norm: Any = 0.0) -> None:
         """Raises TrainingError unless both are finite, and keeps the groups that it happened with. step: from 1."""
+        if self.accelerator.num_processes > 1:  # all processes end together
+            loss = sum_over_processes(torch.as_tensor(loss, device=self.args.device).float(), self.accelerator)
         found = {"loss": float(loss), "norm of the gradients": float(norm)}
         bad = [f"the {name} is {value:g}" for name, value in found.items() if not math.isfinite(value)]
         if not bad:
