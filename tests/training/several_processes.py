@@ -1,7 +1,8 @@
 """Trains in as many processes as it is started in, one training after the other: python several_processes.py SPECIFICATION
 
-SPECIFICATION is a JSON file: `model`, `tokenizer` (folders), `trainings` (settings of AlignmentConfig by name, beside `num_groups`,
-`resume`). The first process writes for each the weights and the log beside the file.
+SPECIFICATION is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all and
+by name; beside them `num_groups` and `resume`, a checkpoint). The first process writes the weights and the log of each training
+beside the file.
 """
 
 import json
@@ -18,23 +19,19 @@ from small_groups import made_groups
 
 
 def train(specification: dict[str, Any], folder: Path, name: str) -> None:
-    settings = dict(specification["trainings"][name])
+    settings = {**specification["common"], **specification["trainings"][name]}
     groups = made_groups(settings.pop("num_groups", 16))
     resume = settings.pop("resume", None)
-    model = AutoModelForCausalLM.from_pretrained(specification["model"], dtype=torch.float32, attn_implementation="eager")
     trainer = AlignmentTrainer(
-        model,
-        AlignmentConfig(output_dir=str(folder / name), **specification["common"], **settings),
+        AutoModelForCausalLM.from_pretrained(specification["model"], dtype=torch.float32),
+        AlignmentConfig(output_dir=str(folder / name), **settings),
         groups,
         AutoTokenizer.from_pretrained(specification["tokenizer"]),
     )
-
     trainer.train(resume_from_checkpoint=resume)
     if trainer.is_world_process_zero():
-        weights = {
-            key: value.contiguous().clone() for key, value in trainer.accelerator.unwrap_model(trainer.model).state_dict().items()
-        }
-        save_file(weights, folder / f"{name}.safetensors")
+        weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
+        save_file({key: value.clone() for key, value in weights.items()}, folder / f"{name}.safetensors")
         (folder / f"{name}.json").write_text(json.dumps(trainer.state.log_history))
 
 

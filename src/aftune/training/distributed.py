@@ -1,8 +1,8 @@
 """Training in several processes: which groups each of them takes, and how they exchange gradients.
 
-Processes have different numbers of forward passes, since groups differ in length. So none of these passes exchanges anything; at the
-end of an optimizer step each process does one more, over a single token, with a loss that is 0 for every weight: with it the
-gradients that were summed up are averaged over all processes.
+Processes have different numbers of forward passes, since groups differ in length, so none of these passes exchanges anything. At
+the end of an optimizer step each process does one more, over a single token, with a loss that is 0 for every weight: with it,
+the gradients that have been summed up are averaged over all processes.
 """
 
 from collections.abc import Iterator, Sized
@@ -14,8 +14,8 @@ from torch.utils.data import Sampler
 
 
 class StepBatches(Sampler[list[int]]):
-    """The batches of one process of several. Every `num_processes * batch_size` groups of the order are a batch of all processes, of
-    which each takes every `num_processes`-th group: no group comes twice, and a process may have none of the last batch."""
+    """The batches of one process of several. Each `num_processes * batch_size` groups of the order are a batch of all processes, of
+    which each takes every `num_processes`-th group: no group comes twice, and a process may have none in the last batch."""
 
     def __init__(self, order: Sampler[int], batch_size: int, num_processes: int = 1, process: int = 0, *, drop_last: bool) -> None:
         self.order = order

@@ -1,0 +1,118 @@
+"""Several processes train as one does: real processes, started by torch's launcher, that talk through gloo."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch.utils.data import SequentialSampler
+
+from aftune.training.distributed import StepBatches
+
+PROGRAM = Path(__file__).with_name("several_processes.py")
+COMMON = {
+    "max_steps": 4,
+    "learning_rate": 3e-3,
+    "lr_scheduler_type": "linear",
+    "logging_steps": 1,
+    "use_cpu": True,
+    "disable_tqdm": True,
+    "seed": 3,
+}
+# Without a pair, with rows of one response each, with the last batch filled in part or by one process alone.
+TRAININGS: dict[str, dict[str, Any]] = {
+    **{f"aft-{name}": {"constraint": name} for name in ("none", "detached", "boundary")},
+    **{f"{loss}-{name}": {"loss": loss, "constraint": name} for loss in ("rrhf", "pro", "dpo") for name in ("none", "boundary")},
+    "sft only": {"alignment_weight": 0.0},
+    "one response a row": {"token_budget": 20},
+    "checkpointing": {"activation_checkpointing": True},
+    "a last batch of 5": {"num_groups": 21, "max_steps": 6},
+    "a last batch of 1": {"num_groups": 17, "max_steps": 6},
+}
+
+
+def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any]) -> None:
+    """All trainings, with 8 groups a step."""
+    common = COMMON | {"per_device_train_batch_size": 8 // num_processes}
+    folder.mkdir(exist_ok=True)
+    path = folder / "specification.json"
+    path.write_text(json.dumps({"model": str(model), "tokenizer": str(tokenizer), "common": common, "trainings": trainings}))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
+    command = [sys.executable, *(launcher if num_processes > 1 else []), str(PROGRAM), str(path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[1]), *sys.path]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def log(folder: Path, name: str) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = json.loads((folder / f"{name}.json").read_text())
+    return [entry for entry in found if "loss" in entry]
+
+
+@pytest.fixture(scope="module")
+def places(make_llama: Callable[..., Any], tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("start")
+    make_llama(seed=1).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder / "model", folder / "tokenizer"
+
+
+@pytest.fixture(scope="module")
+def trained(places: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """All trainings by one process, and by two."""
+    folder = tmp_path_factory.mktemp("trained")
+    for number in (1, 2):
+        run(folder / str(number), *places, number, TRAININGS)
+    return folder / "1", folder / "2"
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_two_processes_train_as_one(trained: tuple[Path, Path], name: str) -> None:
+    """The same losses, gradients and scores in each step, and the same weights after the last."""
+    one, two = (log(folder, name) for folder in trained)
+    assert len(one) == len(two) == TRAININGS[name].get("max_steps", 4)
+    for step, (ours, theirs) in enumerate(zip(two, one, strict=True)):
+        assert ours.keys() == theirs.keys(), step
+        for key in theirs.keys() - {"epoch", "learning_rate", "step"}:
+            assert ours[key] == pytest.approx(theirs[key], rel=2e-5, abs=1e-5), (step, key)
+    weights = [load_file(folder / f"{name}.safetensors") for folder in trained]
+    assert weights[0].keys() == weights[1].keys()
+    for key in weights[0]:
+        torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=5e-5)
+
+
+def test_two_processes_go_on_within_an_epoch_as_if_never_broken_off(places: tuple[Path, Path], tmp_path: Path) -> None:
+    """24 groups, 8 a step: step 4 is the first of the second epoch. The resumed run sees the groups that are left of it."""
+    whole = {"num_groups": 24, "max_steps": 7, "save_strategy": "steps", "save_steps": 4}
+    run(tmp_path / "a", *places, 2, {"unbroken": whole})
+    checkpoint = tmp_path / "a" / "unbroken" / "checkpoint-4"
+    run(tmp_path / "b", *places, 2, {"resumed": whole | {"resume": str(checkpoint)}})
+    ours, theirs = load_file(tmp_path / "b" / "resumed.safetensors"), load_file(tmp_path / "a" / "unbroken.safetensors")
+    for key, value in theirs.items():
+        torch.testing.assert_close(ours[key], value, rtol=0, atol=0)
+    assert [entry["loss"] for entry in log(tmp_path / "b", "resumed")] == [
+        entry["loss"] for entry in log(tmp_path / "a", "unbroken")
+    ]
+
+
+@given(number=st.integers(0, 40), batch_size=st.integers(1, 5), num_processes=st.integers(1, 4), drop_last=st.booleans())
+def test_every_group_once_and_as_many_batches_for_all(number: int, batch_size: int, num_processes: int, drop_last: bool) -> None:
+    order = SequentialSampler(range(number))
+    samplers = [StepBatches(order, batch_size, num_processes, process, drop_last=drop_last) for process in range(num_processes)]
+    shares = list(map(list, samplers))
+    size = batch_size * num_processes
+    expected = number // size * size if drop_last else number
+    assert list(map(len, shares)) == list(map(len, samplers))
+    for step, batches in enumerate(zip(*shares, strict=True)):
+        members = sorted(index for batch in batches for index in batch)
+        assert members == list(range(step * size, min((step + 1) * size, expected)))
+        assert max(map(len, batches)) - min(map(len, batches)) <= 1
+    assert sum(len(batch) for share in shares for batch in share) == expected
