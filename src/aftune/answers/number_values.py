@@ -64,7 +64,7 @@ class Token:
     end: int
     text: str
     number: Number | None  # None: a time, a date, a malformed number, a term with a variable
-    operator: bool  # its sign stands between two numbers
+    operator: bool  # its sign is an operator between two numbers
 
 
 ONE = Fraction(1)

@@ -62,7 +62,7 @@ def parse(text: str) -> Number | None:
 
 
 def parse_whole(text: str) -> Number | None:
-    """The number that the whole of a text is; None for what is not a number, or holds several numbers or a word that is no unit."""
+    """The number that a whole text is; None for what is not a number, or holds several numbers or a word that is not a unit."""
     match = TOKEN.fullmatch(clean(text).strip().rstrip("."))
     return value_of(match) if match and not match["date"] else None
 
@@ -70,7 +70,7 @@ def parse_whole(text: str) -> Number | None:
 def parse_number(text: str) -> Fraction | None:
     """The value of a number as people write it: sign, currency, separators, decimals, fraction, power of ten.
 
-    `50%` is 1/2 here. None for what is not a number, or holds several numbers or a word that is no unit.
+    `50%` is 1/2 here. None for what is not a number, or holds several numbers or a word that is not a unit.
     """
     number = parse_whole(text)
     return number.value if number is not None else None

@@ -26,7 +26,7 @@ def without_echoes(found: list[Statement], text: str, options: tuple[str, ...]) 
 
 def _is_list(statement: Statement, text: str, options: tuple[str, ...]) -> bool:
     """Whether a statement only repeats the options: two labels in order, followed by the texts of those options; or A, B and
-    a third where the texts are not known, or A and B where the list begins a line of its own."""
+    a third where the texts are not known, or A and B where the list begins on a line of its own."""
     items = list(islice(_ITEM.finditer(text, max(0, statement.end - len(statement.text)), statement.end + 600), 4))
     if len(items) < 2 or text[max(0, statement.end - len(statement.text)) : items[0].start()].strip(" *_\n"):
         return False

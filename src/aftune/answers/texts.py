@@ -25,7 +25,7 @@ _VERDICT_LINE = re.compile(r"^\W{0,5}(yes|no|true|false)\b", re.IGNORECASE | re.
 _YES_OR_NO = re.compile(
     r"answers?\s*[(\[]\s*(?:yes|no|true|false)\W{1,3}(?:or\W{1,3})?(?:yes|no|true|false)\s*[)\]]", re.IGNORECASE
 )
-# What stands before an answer without changing it: doubt, emphasis, the letter of an option.
+# What comes before an answer without changing it: doubt, emphasis, the letter of an option.
 _HEDGE = re.compile(
     r"(?:(?:most|very|quite|highly|almost|more)?\s*(?:likely|probably|certainly|definitely|clearly|surely|simply|obviously|possibly|"
     r"presumably|technically|usually|generally|typically|basically|essentially|actually|indeed|again|also|still|just|perhaps|maybe|"

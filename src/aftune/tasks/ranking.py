@@ -42,7 +42,7 @@ def quality_of_rank(problem: Problem, text: str, reading: Reading, kind: AnswerK
 
 
 def closeness(answer: str | None, gold: str) -> float:
-    """From 0.9 for the gold value down to 0 for one infinitely far away, and for what is no number.
+    """From 0.9 for the gold value down to 0 for one infinitely far away, and for what is not a number.
 
     As for the verdict, a number with a unit that multiplies (50%) is 50 or 0.5, whichever is closer.
     """
