@@ -1,4 +1,4 @@
-"""YAML as recipes use it: a key that stands twice is an error, and 1e-4 is a number, as in YAML 1.2 and everywhere else."""
+"""YAML as recipes use it: a repeated key is an error, and 1e-4 is a number, as in YAML 1.2 and everywhere else."""
 
 import re
 from typing import Any
@@ -43,5 +43,5 @@ def parse_yaml(text: str) -> Any:
 
 
 def to_yaml(value: Any) -> str:
-    """A YAML text that `parse_yaml` gives the value of."""
+    """A YAML text from which `parse_yaml` gives the same value."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
