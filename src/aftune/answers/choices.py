@@ -285,5 +285,3 @@ class _Reader:
 
 
 CHOICE = ChoiceKind()
-
-__all__ = ["CHOICE", "LETTERS", "ChoiceKind"]

@@ -124,13 +124,11 @@ def _first_sentence(text: str) -> str:
 def _choose(tokens: list[Token], text: str) -> tuple[Token | None, str]:
     if not tokens:
         return None, "no answer"
-    first = tokens[0]
-    if first.number is None:
+    first, value = tokens[0], tokens[0].number
+    if value is None:
         return None, "ambiguous"
     if first.operator and first.start == 0:
-        first = Token(first.start, first.end, first.text, first.number, False)
-    value = tokens[0].number or first.number
-    assert value is not None
+        first = Token(first.start, first.end, first.text, value, False)
     position = first.end
     for token in tokens[1:]:
         gap = text[position : token.start]

@@ -152,8 +152,7 @@ def same(left: str, right: str, atom: Atom, depth: int = 3) -> bool | None:
         return related
     a, b = structure(left), structure(right)
     if a is None and b is None:
-        left_value, right_value = _values(left, right)
-        return atom(left_value, right_value) if (left_value, right_value) != (left, right) else atom(left, right)
+        return atom(*_values(left, right))
     if depth == 0:
         return None
     if a is None or b is None:
