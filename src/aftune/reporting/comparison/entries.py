@@ -57,6 +57,11 @@ def title(method: Method) -> str:
     return visible(method["title"])
 
 
+def title_in_a_sentence(method: Method) -> str:
+    """The title, in quotation marks if it has a comma."""
+    return f"“{title(method)}”" if "," in title(method) else title(method)
+
+
 def wrapped_title(method: Method, width: int) -> str:
     """The title in at most three lines, for a figure."""
     return "\n".join(textwrap.wrap(title(method), width, max_lines=3, placeholder=" …"))

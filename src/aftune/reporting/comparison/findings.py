@@ -6,7 +6,7 @@ from typing import Any
 
 from aftune.recipe.names import BASELINES
 from aftune.reporting.comparison.baselines import headline_baseline
-from aftune.reporting.comparison.entries import Method, finished, title
+from aftune.reporting.comparison.entries import Method, finished, title, title_in_a_sentence
 from aftune.reporting.formatting import number, percent_interval
 
 ALPHA = 0.05
@@ -98,5 +98,5 @@ def _are(methods: Sequence[Method]) -> str:
 def _names(methods: Sequence[Method]) -> str:
     if len(methods) > _NAMED:
         return f"{len(methods)} methods"
-    titles = [f"“{title(method)}”" if "," in title(method) else title(method) for method in methods]
+    titles = [title_in_a_sentence(method) for method in methods]
     return " and ".join(", ".join(part) for part in (titles[:-1], titles[-1:]) if part)

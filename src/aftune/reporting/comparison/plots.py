@@ -15,6 +15,7 @@ from aftune.reporting.comparison.entries import (
     mean,
     metric,
     title,
+    title_in_a_sentence,
     wrapped_title,
 )
 from aftune.reporting.comparison.labels import label_points
@@ -95,7 +96,7 @@ def baseline_line(axes: Axes, baseline: Method | None, *, upright: bool = False)
 
 
 def baseline_words(baseline: Method | None) -> str:
-    return "" if baseline is None else f" The dashed line is {title(baseline)}."
+    return "" if baseline is None else f" The dashed line is {title_in_a_sentence(baseline)}."
 
 
 def correlation_figure(results: Mapping[str, Any]) -> Figure | None:
