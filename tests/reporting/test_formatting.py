@@ -24,13 +24,6 @@ def test_p_value(value: float, text: str) -> None:
     assert formatting.p_value(value).replace(formatting.NBSP, " ") == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(1, "1 epoch"), (1.0, "1 epoch"), (2.5, "2.5 epochs"), (0, "0 epochs"), (1280, "1,280 epochs")]
-)
-def test_counts_have_a_singular(value: float, text: str) -> None:
-    assert formatting.counted(value, "epoch") == text
-
-
 def test_points() -> None:
     assert formatting.points(-0.01) == "1.0 point"
     assert formatting.points(-0.02) == "2.0 points"

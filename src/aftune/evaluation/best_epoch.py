@@ -1,7 +1,7 @@
 """Which epoch of VFT is kept: the one with the highest validation accuracy and, among equal ones, the one with the lowest loss.
 
 The Trainer compares one number, for the weights that it keeps and for its early stopping. Accuracies over n problems differ by
-1/n or more; the loss adds less than half of that, so that it decides between equal accuracies and never against a higher one.
+1/n or more; the loss adds half of that at most, so that it decides between equal accuracies and never against a higher one.
 """
 
 import math

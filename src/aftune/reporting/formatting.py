@@ -54,12 +54,6 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def counted(value: float, noun: str) -> str:
-    """`1 epoch`, `2.5 epochs`, `1,280 candidates`."""
-    text = count(value) if isinstance(value, int) else setting(value)
-    return f"{text} {noun}" if value == 1 else f"{text} {noun}s"
-
-
 def duration(seconds: float) -> str:
     """`3.2 s`, `4 min 10 s`, `2 h 5 min`."""
     if seconds < 59.95:

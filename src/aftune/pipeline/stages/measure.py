@@ -7,8 +7,9 @@ from typing import Any
 from aftune.common.json_text import write_json
 from aftune.common.progress import progress_bar
 from aftune.common.seeds import derive_seed
-from aftune.evaluation.accuracy import accuracy_metrics, judge_response
+from aftune.evaluation.accuracy import accuracy_metrics
 from aftune.evaluation.assessment import assessment_metrics
+from aftune.evaluation.greedy import judge_response
 from aftune.evaluation.perplexity import reference_metrics
 from aftune.evaluation.voting import voting_metrics
 from aftune.pipeline.context import Context, Summary

@@ -13,8 +13,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from aftune.common.errors import DataError
 from aftune.common.json_text import write_json
-from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
+from aftune.evaluation.greedy import greedy_accuracy
 from aftune.evaluation.reference_loss import reference_loss
 from aftune.models.devices import pick_device
 from aftune.models.saving import save_policy, saved_dtype
@@ -26,6 +26,7 @@ from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
 from aftune.records import Group, GroupLogprobs, Problem
 from aftune.records.large_files import RecordFile
+from aftune.sampling import TransformersEngine
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.auto_beta import auto_beta
 from aftune.training.callbacks import RichProgressCallback
@@ -42,8 +43,8 @@ def sft(context: Context) -> Summary:
 
     def validate(model: PreTrainedModel) -> dict[str, float]:
         settings = context.settings(context.recipe.evaluate, validation, greedy=True)
-        batch_size = context.recipe.evaluate.batch_size
-        accuracy = greedy_accuracy(model, context.prompter, context.task, validation, settings, batch_size)
+        engine = TransformersEngine(model, context.tokenizer, context.recipe.evaluate.batch_size)
+        accuracy = greedy_accuracy(engine, context.prompter, context.task, validation, settings)
         with_reference = (problem for problem in validation if context.task.reference_response(problem) is not None)
         loss = reference_loss(model, (_encode(context, args, problem) for problem in with_reference), section.token_budget)
         choice = accuracy_then_loss(accuracy, loss, len(validation))

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from aftune.common.wording import counted
 from aftune.recipe import TrainingSection
 from aftune.recipe.names import CONTROLS, beta_unit, control_note, method_name, model_names, start_name
-from aftune.reporting.formatting import MISSING, count, counted, duration, setting
+from aftune.reporting.formatting import MISSING, count, duration, setting
 from aftune.reporting.run.data import ReportData
 
 

@@ -1,7 +1,7 @@
 """Puts the page of a run together."""
 
+from aftune.common.wording import counted
 from aftune.recipe.names import method_name, model_names, start_name
-from aftune.reporting.formatting import counted
 from aftune.reporting.run import facts, plots, result_tables
 from aftune.reporting.run.data import ReportData
 from aftune.reporting.run.label_tables import labelling_tables

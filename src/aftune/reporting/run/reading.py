@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from aftune.common.wording import counted
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.recipe.names import start_name
 from aftune.records import Feedback, Group
-from aftune.reporting.formatting import counted, percent, score, visible
+from aftune.reporting.formatting import percent, score, visible
 from aftune.reporting.run.data import ReportData
 
 AFTER = "aligned"
