@@ -177,7 +177,7 @@ def test_problem_without_gold_answer(tmp_path: Path) -> None:
 def test_question_longer_than_the_context(tmp_path: Path) -> None:
     lines = [gsm8k_line(1), gsm8k_line(2), gsm8k_line(3, question="why " * 2000)]
     message = one_line_error(gsm8k_run(tmp_path, lines), 1)
-    assert "gsm8k/train/2: the question is " in message
+    assert "gsm8k/train/2: the question has " in message
     assert "the model's context is 1,024" in message
     assert "task.skip_too_long=true" in message
 

@@ -46,7 +46,7 @@ def test_a_question_stays_in_the_split_where_it_is_measured(tmp_path: Path) -> N
 
 def test_a_problem_longer_than_the_context_is_an_error_or_left_out(tmp_path: Path) -> None:
     train = ["a", "long " * 3000, "v"]
-    with pytest.raises(DataError, match=r"gsm8k/train/1: the question is [\d,]+ tokens, .*set task.skip_too_long=true"):
+    with pytest.raises(DataError, match=r"gsm8k/train/1: the question has [\d,]+ tokens, .*set task.skip_too_long=true"):
         prepare(context(tmp_path, train, ["t"]))
     prepared = context(tmp_path, train, ["t"], skip_too_long=True)
     assert prepare(prepared) == {"train": 1, "validation": 1, "test": 1, "left_out": 1}
