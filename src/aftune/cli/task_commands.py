@@ -22,7 +22,7 @@ def validate(
     out: Annotated[Path | None, typer.Option(help="File for the findings; TASK-findings.jsonl by default.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Check every row of a task's or a recipe's data; exit status 1 if a gold answer is refused or a row cannot be read."""
+    """Check all rows of a task's or recipe's data; exit status 1 for an unreadable row, a repeated id or a refused gold answer."""
     guard(lambda: _validate(task, settings or [], out), debug)
 
 
