@@ -115,7 +115,7 @@ def test_questions_that_do_not_fit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bundled", "arithmetic", "--letters"], "--letters: task arithmetic has no options"),
+        (["bundled", "arithmetic", "--letters"], "--letters: task arithmetic has no options; leave --letters out"),
         (["bundled", "gsm9k"], "there is no task 'gsm9k'"),
         (["bundled", "arithmetic", "--split", "dev"], "no split 'dev'"),
         (["bundled", "arithmetic", "task.name=gsm8k"], "leave model.name and task.name out"),
@@ -133,7 +133,7 @@ def test_command_prints_the_figures(tmp_path: Path) -> None:
     arguments = ["bundled", "arithmetic", "--split", "test[:4]", "--out", str(tmp_path / "b"), "evaluate.max_new_tokens=60"]
     result = CliRunner().invoke(app, ["benchmark", *arguments])
     assert result.exit_code == 0, result.output
-    assert "of 4 questions" in result.output
+    assert "on 4 questions" in result.output
     assert "strict reading" in result.output
 
 

@@ -199,13 +199,13 @@ def test_ranking_of_a_mixture_needs_a_ranking_of_every_part(monkeypatch: pytest.
 
     monkeypatch.setitem(tasks.TASKS, "plain", Plain)
     parts = [PAIR[1], {"name": "plain"}]
-    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain knows no ranking; set align\.feedback=binary"):
+    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain has no ranking; set align\.feedback=binary"):
         recipe_task.check(recipe(parts, align={"feedback": "ranking"}))
     recipe_task.check(recipe(parts))
     recipe_task.check(recipe(PAIR, align={"feedback": "ranking"}))
-    with pytest.raises(UsageError, match=r"task\.name: task plain knows no ranking"):
+    with pytest.raises(UsageError, match=r"task\.name: task plain has no ranking"):
         recipe_task.check(Recipe.model_validate({"run_dir": "x", "task": {"name": "plain"}, "align": {"feedback": "ranking"}}))
-    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain knows no ranking"):
+    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain has no ranking"):
         comparison(recipe(parts), ["vft", "aft:feedback=ranking"])
 
 

@@ -97,7 +97,7 @@ def test_imported_candidates_are_of_the_first_round(tmp_path: Path) -> None:
 def test_it_goes_on_where_it_was_broken_off(run: tuple[Path, list[str]], comparison: Any) -> None:
     """And leaves what the comparison's method of two rounds has left without being broken off."""
     folder, lines = run
-    assert [line for line in lines if "goes on" in line] == ["align-2   [yellow]goes on[/yellow]: was interrupted"]
+    assert [line for line in lines if "continues" in line] == ["align-2   [yellow]continues[/yellow]: was interrupted"]
     assert sum("skipped" in line for line in lines) == 7
     unbroken = comparison.method("aft-bc:rounds=2")
     for name in ("align/model/model.safetensors", "sample-2/candidates.jsonl", "align-2/model/model.safetensors"):

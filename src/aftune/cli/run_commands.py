@@ -11,7 +11,7 @@ from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, RecipeFile, g
 def run(
     recipe: RecipeFile, overrides: Overrides = None, dry_run: DryRun = False, overwrite: Overwrite = False, debug: Debug = False
 ) -> None:
-    """Run all stages of a recipe; what is finished is skipped."""
+    """Run all stages of a recipe; finished stages are skipped."""
     guard(lambda: _run(recipe, overrides or [], dry_run=dry_run, overwrite=overwrite), debug)
 
 
@@ -29,7 +29,7 @@ STAGES = {
     "label": "Verify the candidates and form groups.",
     "reference": "Score the candidates with the model that align starts from; DPO and an automatic beta need it.",
     "align": "Train with the VFT loss and the alignment loss (AFT or another method).",
-    "control": "Go on with VFT for as many steps, or as much compute, as align takes.",
+    "control": "Continue VFT for as many steps, or as much compute, as align takes.",
     "evaluate": "Measure task accuracy and assessment accuracy of every model.",
     "report": "Write metrics.json and report.html.",
 }

@@ -1,6 +1,6 @@
 """The stages in order: what each reads, which settings it depends on, and the function that runs it.
 
-The functions import what they call when they are called: the list of stages is there without torch.
+The functions import what they call only when they run, so the list of stages needs no torch.
 """
 
 from collections.abc import Callable, Container
@@ -21,10 +21,10 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class Stage:
-    """version: changes when a stage would make other files from the same settings; nothing else of a new aftune redoes it.
+    """version: changes when a stage would make other files from the same settings; nothing else in a new aftune redoes it.
     reads: earlier stages. run: does the work and gives a summary. leaves: what it writes last, in the run directory.
-    settings: everything of the recipe that it reads, the harmless included. inputs: what it reads from outside the run directory.
-    enabled: whether a recipe has it. round: the one it belongs to, for those that are repeated."""
+    settings: all that it reads of the recipe, harmless settings included. inputs: what it reads from outside the run directory.
+    enabled: whether a recipe has it. round: the one that a repeated stage belongs to."""
 
     name: str
     version: int
@@ -46,7 +46,7 @@ def _section(*names: str) -> Callable[[Recipe], Settings]:
 
 
 def _prepare_settings(recipe: Recipe) -> Settings:
-    """With the versions of the tasks: other prompts or verdicts redo a run."""
+    """Includes the versions of the tasks: changed prompts or verdicts redo a run."""
     versions = {part.name: tasks.find(part.name).version for part in used(recipe).values()}
     return _section("seed", "data", "task", "prompt", "model")(recipe) | {"task_versions": versions}
 
@@ -107,7 +107,7 @@ def _sft(context: "Context") -> "Summary":
 
 SFT = Stage(
     name="sft",
-    version=3,  # 3: of equal epochs the one with the lowest validation loss
+    version=3,  # 3: among equal epochs, the one with the lowest validation loss
     reads=("prepare",),
     run=_sft,
     leaves="sft/model",
@@ -272,12 +272,12 @@ ROUND = (SAMPLE, LABEL, REFERENCE, ALIGN)
 
 
 def in_round(name: str, number: int) -> str:
-    """The name of a stage in a round, counted from 1: `sample`, `sample-2`; stages outside of rounds keep theirs."""
+    """The name of a stage in a round, counted from 1: `sample`, `sample-2`; stages outside the rounds keep theirs."""
     return f"{name}-{number}" if number > 1 and name in {stage.name for stage in ROUND} else name
 
 
 def round_stages(recipe: Recipe, number: int) -> list[Stage]:
-    """The enabled stages of a round. From the second on, what read the VFT model reads the model of the round before."""
+    """The enabled stages of a round. From the second on, stages read the model of the round before instead of the VFT model."""
     chosen = [stage for stage in ROUND if stage.enabled(recipe)]
     if number == 1:
         return chosen
@@ -289,7 +289,7 @@ def round_stages(recipe: Recipe, number: int) -> list[Stage]:
             reads=tuple(latest if name == "sft" else in_round(name, number) for name in stage.reads),
             leaves=stage.leaves.replace(stage.name, in_round(stage.name, number), 1),
             settings=_section("sample", "seed", "model") if stage is SAMPLE else stage.settings,
-            inputs=lambda recipe: {},  # what is imported is the first round's
+            inputs=lambda recipe: {},  # imported candidates are the first round's
             round=number,
         )
         for stage in chosen
@@ -315,7 +315,7 @@ def policies(recipe: Recipe) -> dict[str, str]:
 
 def reads(stage: Stage, recipe: Recipe, known: Container[str]) -> list[str]:
     """The known stages that a stage reads. Imported candidates need no VFT model; only a control for the same compute has to
-    know the groups; in a comparison there may be a reference that other methods need."""
+    know the groups; in a comparison there may be a stage `reference` that only other methods need."""
     unneeded = set() if needs_reference(recipe) else {"reference"}
     if stage.name == "sample" and recipe.candidates is not None:
         unneeded.add("sft")

@@ -1,4 +1,4 @@
-"""Runs stages in order: skips what is finished, goes on where a run stopped, redoes what depends on a changed setting."""
+"""Runs stages in order: skips what is finished, continues where a run stopped, redoes what depends on a changed setting."""
 
 import contextlib
 import time
@@ -24,8 +24,8 @@ Status = Literal["finished", "resume", "redo", "new"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What would happen to a stage, and why. fingerprint: the name of what it makes, which stays while nothing that matters has
-    changed."""
+    """What would happen to a stage, and why. fingerprint: the name of what it makes, the same until something that matters
+    changes."""
 
     stage: Stage
     fingerprint: str
@@ -68,7 +68,7 @@ def _plan(recipe: Recipe, run: RunDirectory, stage: Stage, upstream: Sequence[Pl
 
 
 def _reasons(entry: dict[str, Any], wanted: Plan, reads: dict[str, str]) -> list[str]:
-    """Why what a stage left, or began, is no longer what is wanted; none where it is."""
+    """Why the result of a stage, finished or begun, is no longer what is wanted; empty if it is."""
     version = entry.get("version")
     if version != wanted.stage.version:
         return [f"aftune itself changed (version {version or 'unknown'} of this stage -> {wanted.stage.version})"]
@@ -151,7 +151,7 @@ def _wanted(plans: Sequence[Plan], only: str | None) -> list[Plan]:
         return list(plans)
     wanted = [item for item in plans if item.stage.name == only]
     if not wanted:
-        raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists those that it has")
+        raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists its stages")
     _check_inputs(*wanted)
     return wanted
 
@@ -172,7 +172,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         _report_warnings(stage.name, context.run.entry(stage.name).get("warnings", []), report)
         return
     if item.status in ("redo", "resume"):
-        report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {escape(item.reason)}")
+        report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'continues'}[/yellow]: {escape(item.reason)}")
     context.run.begin(stage.name, made_by(item, context.recipe.seed), keep=item.status == "resume")
     if context.round != stage.round:
         context = replace(context, round=stage.round)
@@ -197,7 +197,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
 
 
 def made_by(item: Plan, seed: int) -> dict[str, Any]:
-    """What the manifest keeps of what decides a stage's files; settings with their actual values, the harmless too."""
+    """What decides a stage's files, for the manifest; settings with their actual values, harmless ones included."""
     return {
         "fingerprint": item.fingerprint,
         "version": item.stage.version,
@@ -214,7 +214,7 @@ def _report_warnings(stage: str, found: Sequence[str], report: Callable[[str], N
 
 
 def inputs_by_now(recipe: Recipe, item: Plan) -> Inputs:
-    """With the commits of what the stage itself has got from the Hub."""
+    """The inputs, with the commits of what the stage itself has downloaded from the Hub."""
     if None not in item.inputs.values():
         return item.inputs
     now = item.stage.inputs(recipe)

@@ -426,7 +426,7 @@ def test_a_run_that_fails_leaves_the_others_finished(comparison: Any, tmp_path: 
     outcome = CliRunner().invoke(app, command)
     assert outcome.exit_code == 1, outcome.output
     (line,) = outcome.stderr.strip().splitlines()
-    assert line.startswith("aftune: error: 2 of 5 runs failed, the first: seed 0, pro: run_dir: ")
+    assert line.startswith("aftune: error: 2 of 5 runs failed; the first: seed 0, pro: run_dir: ")
     (said,) = [line for line in outcome.stdout.splitlines() if line.startswith(f"seed 0, {wild}: ")]
     assert "in step 2: the norm of the gradients is nan; training has diverged: lower" in said
     assert set(rows(tmp_path / "run")) == {"vft", "vft-steps"}
@@ -441,7 +441,7 @@ def test_failed_shared_stages_fail_their_seed(tmp_path: Path) -> None:
     wanted, done = runs.comparison(small_comparison.recipe(tmp_path), ["vft", "aft"], 2), list[int]()
     failures = runs.run(wanted, 1, lambda line: None, done.append)
     assert sorted(failure.what for failure in failures) == ["seed 0, shared stages", "seed 1, shared stages"]
-    assert all("cannot be written" in failure.message for failure in failures)
+    assert all("cannot be written to" in failure.message for failure in failures)
     assert done[-1] == 6
     assert outcome.gather(wanted)["runs"] == []
     outcome.write(wanted, outcome.gather(wanted))

@@ -212,7 +212,7 @@ def test_files_in_subfolders_count_where_the_task_reads_them(
         assert redone(wanted)["prepare"] == f"data {name} changed"
         (folder / name).write_bytes(content)
     (folder / read[0]).unlink()
-    assert f"data {read[0]} is not read any more" in redone(wanted)["prepare"]
+    assert f"data {read[0]} is no longer read" in redone(wanted)["prepare"]
 
 
 def test_the_code_of_a_grader_counts_with_what_it_imports_from_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_imported_candidates_outside_data_count(tmp_path: Path, folder_of_files:
     assert found["evaluate"] == "candidates changed"  # held-out candidates are imported too
     assert list(found) == ["sample", "label", "align", "evaluate", "report"]
     path.unlink()
-    assert redone(recipe(tmp_path, candidates=given))["sample"] == "candidates is not read any more"
+    assert redone(recipe(tmp_path, candidates=given))["sample"] == "candidates is no longer read"
 
 
 def write_model(folder: Path) -> Path:
@@ -320,7 +320,7 @@ def test_revisions_of_the_hub_count_as_far_as_they_are_known_here(tmp_path: Path
     (tmp_path / "hub" / "datasets--openai--gsm8k" / "refs" / "main").unlink()
     assert redone(wanted) == {}
     other = recipe(tmp_path, task={"name": "gsm8k", "validation": "train[-9:]"}, **with_model(name="other/model"))
-    assert redone(other)["prepare"] == "model other/model of the Hub is new, model some/model of the Hub is not read any more"
+    assert redone(other)["prepare"] == "model other/model of the Hub is new, model some/model of the Hub is no longer read"
 
 
 def test_words_of_changes() -> None:
@@ -333,4 +333,4 @@ def test_words_of_changes() -> None:
         "own: 1 -> 2",
     ]
     many: dict[str, str | None] = {f"data {n}": "x" for n in range(5)}
-    assert input_changes({}, many) == ["data 0 is new", "data 1 is new", "data 2 is new", "and 2 more files"]
+    assert input_changes({}, many) == ["data 0 is new", "data 1 is new", "data 2 is new", "and 2 more"]

@@ -151,7 +151,7 @@ def test_examples_are_training_problems_and_stay_in_training(tmp_path: Path) -> 
     ) + ("Question: t\nAnswer:\n")
     for problem in prepared.problems("train"):
         assert prepared.tokenizer.decode(prepared.prompter(problem)).count(f"Question: {problem.question}\n") == 1
-    with pytest.raises(DataError, match=r"prompt.few_shot is 4, .*; task.train has 4 that are not held out"):
+    with pytest.raises(DataError, match=r"prompt.few_shot is 4, .*; without those held out, task.train has 4"):
         prepare(context(tmp_path, train, ["t"], prompt={"few_shot": 4}))
 
 

@@ -1,4 +1,4 @@
-"""Groups and verdicts in the forms of other programs. Adding a format means adding a file and a line in `export`."""
+"""Groups and verdicts in the formats of other programs. Adding a format means adding a file and a line in `export_groups`."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -29,7 +29,7 @@ def export_groups(
 
 
 def as_rows(values: Iterable[dict[str, Any]]) -> Iterable[str]:
-    """JSON Lines."""
+    """The lines of a JSON Lines file."""
     import json
 
     return (json.dumps(value, ensure_ascii=False) for value in values)

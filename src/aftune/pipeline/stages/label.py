@@ -21,7 +21,7 @@ def label(context: Context) -> Summary:
 
 
 def judge(context: Context, problems: Sequence[Problem], candidates: Path, folder: Path) -> Summary:
-    """Labels into a folder with the recipe's task and reading, and the length of the model's context."""
+    """Labels candidates with the recipe's task and reading and the model's context; writes into a folder and gives the counts."""
 
     def fits(problem: Problem) -> Callable[[Candidate], bool]:
         room = context.context_length - len(context.prompter(problem))
