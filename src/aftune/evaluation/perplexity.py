@@ -2,8 +2,8 @@
 
 Everything is computed from two lists with one entry per problem: the summed log-probability (nats, given the prompt) and the
 number of tokens of the reference as `encode_response` encodes it. A score is their quotient, so the sum is score times tokens.
-`perplexity` and `perplexity_interval` raise ValueError for empty lists, lists of different lengths, a reference without tokens, and a
-log-probability that is not finite.
+`perplexity` and `perplexity_interval` raise ValueError for empty lists, lists of different lengths, a reference without tokens,
+and a log-probability that is not finite.
 """
 
 import math
