@@ -67,7 +67,7 @@ def test_a_table_of_one_column_is_one_by_its_name(tmp_path: Path) -> None:
         (b"PK\x03\x04rest", r"f\.jsonl: a zip archive or an Excel workbook, expected UTF-8 text; unpack or convert it"),
         (b"PAR1rest", r"f\.jsonl: a Parquet file, expected UTF-8 text; unpack or convert it"),
         (b"\x1f\x8bbroken", r"f\.jsonl: not a complete gzip archive"),
-        (b'{\n "a": 1\n}\n', r"f\.jsonl:1: an object that goes on in the next line; write each object on its own line"),
+        (b'{\n "a": 1\n}\n', r"f\.jsonl:1: an object that continues on the next line; write each object on its own line"),
         (b'[{"a": 1}, {"a": ]', r"f\.jsonl: not valid JSON at line 1, column 18, in record 2 of an array"),
         (b'[{"a": 1}\n{"a": 2}]', r"f\.jsonl:2: the array breaks off after record 1"),
         (b'[{"a": 1}', r"f\.jsonl:1: the array breaks off after record 1"),

@@ -143,7 +143,7 @@ def test_a_changed_file_of_a_part_redoes_prepare(tmp_path: Path) -> None:
         ),
         ({"parts": [*PAIR, {"name": "foo"}]}, "task.parts.2.name: there is no task 'foo'; there are arithmetic, "),
         ({"parts": [PAIR[0], {"name": "mixture"}]}, "task.parts.1.name: a mixture cannot be part of a mixture"),
-        ({"parts": [*PAIR, PAIR[0]]}, "task.parts.2.name: arithmetic has the problems of task.parts.0, arithmetic"),
+        ({"parts": [*PAIR, PAIR[0]]}, "task.parts.2.name: arithmetic has the same problems as task.parts.0, arithmetic"),
         (
             {"parts": [PAIR[0], {"name": "gsm8k"}]},
             "task.parts.1.validation: task gsm8k has no split 'validation'; it has train, test",

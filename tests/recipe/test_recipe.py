@@ -136,8 +136,8 @@ def test_a_name_that_looks_like_a_number_stays_a_name(load: Callable[..., Any], 
 
 def test_a_key_that_stands_twice_is_named_by_line(complaint: Callable[..., str]) -> None:
     said = complaint("run_dir: x\nalign:\n  beta: 0.3\n  loss: aft\n  beta: 0.5\n")
-    assert said == "r.yaml:5: not valid YAML (the key 'beta' stands twice, first in line 3); correct this line"
-    assert complaint("run_dir: x\nseed: 1\nrun_dir: y\n").startswith("r.yaml:3: not valid YAML (the key 'run_dir' stands twice")
+    assert said == "r.yaml:5: not valid YAML (the key 'beta' appears twice, first in line 3); correct this line"
+    assert complaint("run_dir: x\nseed: 1\nrun_dir: y\n").startswith("r.yaml:3: not valid YAML (the key 'run_dir' appears twice")
     assert complaint("run_dir: x\n", "align={beta: 0.1, beta: 0.2}").endswith("first in line 1); put it in quotes")
 
 

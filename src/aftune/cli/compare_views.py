@@ -11,12 +11,12 @@ from rich.table import Table
 from aftune.cli.run_views import format_duration
 from aftune.common.errors import AftuneError
 from aftune.common.progress import progress_bar
+from aftune.common.wording import counted
 from aftune.pipeline import runner
 from aftune.pipeline.compare import runs
 from aftune.pipeline.compare.methods import METHODS
 from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import Comparison
-from aftune.pipeline.counts import counted
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
 from aftune.reporting.comparison import headline_baseline

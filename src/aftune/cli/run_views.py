@@ -10,9 +10,9 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from aftune.common.errors import DataError
+from aftune.common.wording import counted
 from aftune.interchange.importers import find_source
 from aftune.pipeline import runner
-from aftune.pipeline.counts import counted
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aftune.pipeline.counts import counted
+from aftune.common.wording import counted
 from aftune.pipeline.validate import Validated
 from aftune.tasks.checks import FINDINGS, Validation
 

@@ -54,7 +54,7 @@ def scan_rows(path: Path) -> Iterator[tuple[str, Any]]:
             place = f"{path}:{number}"
             if text.strip() == "{":
                 advice = "write each object on its own line (jq -c . FILE), or all of them as one array"
-                yield place, DataError(f"{place}: an object that goes on in the next line; {advice}")
+                yield place, DataError(f"{place}: an object that continues on the next line; {advice}")
                 return
             yield place, _attempt(text, place)
 

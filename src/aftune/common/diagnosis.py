@@ -21,7 +21,7 @@ def diagnose(error: Exception) -> AftuneError:
         return AftuneError("out of memory; lower token_budget (training) or batch_size (sample, evaluate), or use a smaller model")
     if isinstance(error, BrokenProcessPool):
         return AftuneError(
-            "a worker process was killed, often for want of memory; lower compare.jobs or token_budget, or set OMP_NUM_THREADS=1 "
+            "a worker process was killed, often for lack of memory; lower compare.jobs or token_budget, or set OMP_NUM_THREADS=1 "
             "(no workers in evaluate), and run the same command again; finished work is kept"
         )
     text = " ".join(str(error).split())[:300]

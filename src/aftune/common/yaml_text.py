@@ -19,7 +19,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             first = seen.setdefault(key.value, key)
             if first is not key:
-                problem = f"the key {key.value!r} stands twice, first in line {first.start_mark.line + 1}"
+                problem = f"the key {key.value!r} appears twice, first in line {first.start_mark.line + 1}"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
         return super().construct_mapping(node, deep)
 

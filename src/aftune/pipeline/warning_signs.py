@@ -6,8 +6,8 @@ A stage puts them into its summary as `warnings`; the runner prints them and kee
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aftune.common.wording import counted
 from aftune.evaluation.best_epoch import KEY
-from aftune.pipeline.counts import counted
 from aftune.recipe import Recipe
 from aftune.recipe.names import model_names
 from aftune.reporting.curves import curve, ends, kept_step

@@ -119,7 +119,7 @@ def check_parts(classes: Mapping[str, type[Task]]) -> None:
             raise UsageError(f"{key}.name: a mixture cannot be part of a mixture; name the parts of both in one list")
         other = keys.setdefault(task.problem_task(), key)
         if other != key:
-            raise UsageError(f"{key}.name: {task.name} has the problems of {other}, {classes[other].name}; remove one of them")
+            raise UsageError(f"{key}.name: {task.name} has the same problems as {other}, {classes[other].name}; remove one of them")
 
 
 def shared_feedback(classes: Iterable[type[Task]]) -> FeedbackKind:

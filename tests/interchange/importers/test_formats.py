@@ -209,7 +209,7 @@ def test_zeroeval_folder_of_several_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"1: an object that goes on in the next line"),
+        ("{", r"1: an object that continues on the next line"),
         ("{}", "1: expected an object with question and output"),
         ('[{"question": "q"}]', "1: record 1: output is not a list"),
         ("[1]", "1: record 1: expected an object with question and output"),

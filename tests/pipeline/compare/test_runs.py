@@ -483,4 +483,4 @@ def test_killed_workers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(runs, "executor", broken)
     with pytest.raises(BrokenProcessPool) as caught:
         small_comparison.run(runs.comparison(small_comparison.recipe(tmp_path), ["vft"]), jobs=2)
-    assert str(diagnose(caught.value)).startswith("a worker process was killed, often for want of memory; lower compare.jobs")
+    assert str(diagnose(caught.value)).startswith("a worker process was killed, often for lack of memory; lower compare.jobs")

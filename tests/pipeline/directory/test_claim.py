@@ -191,6 +191,6 @@ def test_data_that_cannot_be_read_do_not_empty_a_stage(tmp_path: Path) -> None:
     recipe = small_run.recipe(tmp_path / "run", task=slices).model_copy(update={"data": data})
     runner.run_stages(recipe, only="prepare", report=lambda line: None)
     (data / "train.jsonl").write_text("{\n")
-    with pytest.raises(DataError, match=r"train\.jsonl:1: an object that goes on in the next line"):
+    with pytest.raises(DataError, match=r"train\.jsonl:1: an object that continues on the next line"):
         runner.run_stages(recipe, only="prepare", report=lambda line: None)
     assert (tmp_path / "run" / "prepare" / "train.jsonl").exists()

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aftune.common.errors import AftuneError
+from aftune.common.wording import counted
 from aftune.interchange.importers import CANDIDATES_PER_PROBLEM
 from aftune.models.kernels.chunked_head import CHUNK_ELEMENTS
 from aftune.models.loading import count_parameters, load_config, load_tokenizer
 from aftune.pipeline.context import make_prompter
-from aftune.pipeline.counts import counted
 from aftune.pipeline.recipe_task import SPLITS, build_one, used
 from aftune.pipeline.registry import needs_reference
 from aftune.pipeline.runner import Plan

@@ -29,9 +29,9 @@ def judge(context: Context, problems: Sequence[Problem], candidates: Path, folde
 
     with progress_bar(f"{folder.name}: verdicts", len(problems), "problems") as update:
 
-        def counted() -> Iterator[Problem]:
+        def with_progress() -> Iterator[Problem]:
             for number, problem in enumerate(problems, 1):
                 yield problem
                 update(number)
 
-        return {**label_files(context.task, counted(), candidates, folder, context.recipe.label.reading, fits)}
+        return {**label_files(context.task, with_progress(), candidates, folder, context.recipe.label.reading, fits)}
