@@ -13,6 +13,7 @@ from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.cost import estimate
+from aftune.pipeline.plans import plan
 from aftune.pipeline.registry import PREPARE
 from aftune.pipeline.stages.train import training_arguments
 from aftune.recipe import PromptSection, Recipe, load_recipe, with_settings
@@ -126,9 +127,9 @@ def test_a_changed_file_of_a_part_redoes_prepare(tmp_path: Path) -> None:
     wanted = recipe([gsm8k(data=str(folder)), PAIR[1]]).model_copy(update={"run_dir": tmp_path / "run"})
     runner.run_stages(wanted, only="prepare", report=lambda line: None)
     run = RunDirectory(wanted.run_dir)
-    assert runner.plan(wanted, run)[0].status == "finished"
+    assert plan(wanted, run)[0].status == "finished"
     (folder / "test.jsonl").write_text('{"question": "new?", "answer": "#### 1"}\n')
-    changed = runner.plan(wanted, run)[0]
+    changed = plan(wanted, run)[0]
     assert changed.status == "redo"
     assert changed.reason == "task.parts.0.data test.jsonl changed"
 

@@ -12,13 +12,13 @@ from aftune.cli.run_views import format_duration
 from aftune.common.errors import AftuneError
 from aftune.common.progress import progress_bar
 from aftune.common.wording import counted
-from aftune.pipeline import runner
 from aftune.pipeline.compare import runs
 from aftune.pipeline.compare.methods import METHODS
 from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
+from aftune.pipeline.plans import Plan, plan
 from aftune.reporting.comparison import headline_baseline
 
 
@@ -35,7 +35,7 @@ def print_plan(wanted: Comparison, console: Console) -> None:
     for method in wanted.methods:
         recipes = {seed: wanted.method_recipe(method, seed) for seed in wanted.seeds}
         own = [
-            (recipe, runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared[seed]))
+            (recipe, plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared[seed]))
             for seed, recipe in recipes.items()
         ]
         changes = ", ".join(f"{key}={value}" for key, value in {**method.settings, **method.varied}.items())
@@ -69,7 +69,7 @@ def print_methods(console: Console) -> None:
     console.print("Settings of align may follow a name: aft-bc:beta=0.3:k=4, aft:feedback=ranking.", highlight=False)
 
 
-def _state(plans: Sequence[runner.Plan]) -> str:
+def _state(plans: Sequence[Plan]) -> str:
     statuses = {item.status for item in plans}
     return "finished" if statuses == {"finished"} else "new" if statuses == {"new"} else "continues"
 

@@ -17,6 +17,7 @@ from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
+from aftune.pipeline.plans import plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import enabled_stages
 from aftune.recipe import Recipe
@@ -43,7 +44,7 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     for heading in ("stage", "what would happen", "why"):
         plans.add_column(heading)
     run = RunDirectory(recipe.run_dir)
-    items = runner.plan(recipe, run)
+    items = plan(recipe, run)
     for item in items:
         plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
     console.print(plans)

@@ -3,97 +3,27 @@
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import replace
+from typing import Any
 
 from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
 from aftune.models.devices import pick_device
-from aftune.pipeline import recipe_task, registry
+from aftune.pipeline import recipe_task
 from aftune.pipeline.directory import claim
-from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.directory.inputs import Inputs
-from aftune.pipeline.directory.run_directory import RunDirectory, fingerprint
+from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import Stage
 from aftune.recipe import Recipe
-
-Status = Literal["finished", "resume", "redo", "new"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What would happen to a stage, and why. fingerprint: the name of what it makes, the same until something that matters
-    changes."""
-
-    stage: Stage
-    fingerprint: str
-    settings: dict[str, Any]
-    inputs: Inputs
-    upstream: "Sequence[Plan]"
-    status: Status
-    reason: str
-
-
-def plan(recipe: Recipe, run: RunDirectory, stages: Sequence[Stage] | None = None, earlier: Sequence[Plan] = ()) -> list[Plan]:
-    """The state of every stage of a recipe (or of other `stages`) in its run directory; changes nothing.
-
-    earlier: the plan of another run that these stages build on.
-    """
-    known = {item.stage.name: item for item in earlier}
-    plans = []
-    for stage in registry.enabled_stages(recipe) if stages is None else stages:
-        upstream = [known[name] for name in registry.reads(stage, recipe, known)]
-        known[stage.name] = _plan(recipe, run, stage, upstream)
-        plans.append(known[stage.name])
-    return plans
-
-
-def _plan(recipe: Recipe, run: RunDirectory, stage: Stage, upstream: Sequence[Plan]) -> Plan:
-    entry = run.entry(stage.name)
-    settings, inputs = stage.settings(recipe), stage.inputs(recipe)
-    reads = {item.stage.name: item.fingerprint for item in upstream}
-    made = Plan(stage, "", settings, inputs, upstream, "new", "")
-    reasons = _reasons(entry, made, reads) if entry else []
-    if entry and not reasons:
-        finished = entry["status"] == "finished"
-        if finished and not (run.path / stage.leaves).exists():
-            status, reason = ("redo", f"{stage.leaves} is gone")
-        else:
-            status, reason = ("finished", "") if finished else ("resume", "was interrupted")
-        return replace(made, fingerprint=entry["fingerprint"], status=cast(Status, status), reason=reason)
-    mark = fingerprint([stage.name, stage.version, what_matters(settings), inputs, reads])
-    return replace(made, fingerprint=mark, status="redo" if entry else "new", reason=", ".join(reasons))
-
-
-def _reasons(entry: dict[str, Any], wanted: Plan, reads: dict[str, str]) -> list[str]:
-    """Why the result of a stage, finished or begun, is no longer what is wanted; empty if it is."""
-    version = entry.get("version")
-    if version != wanted.stage.version:
-        return [f"aftune itself changed (version {version or 'unknown'} of this stage -> {wanted.stage.version})"]
-    settings = what_matters(entry["settings"]), what_matters(wanted.settings)
-    changes = setting_changes(*settings) + input_changes(entry["inputs"], wanted.inputs)
-    moved = [name for name, mark in reads.items() if entry["reads"].get(name) != mark]
-    gone = [name for name in entry["reads"] if name not in reads]
-    return changes or ([f"depends on {', '.join(moved + gone)}"] if moved or gone else [])
 
 
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
     recipe_task.check(recipe)
     pick_device(recipe.model.device)
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A run whose finished stages another run builds on."""
-
-    recipe: Recipe
-    stages: Sequence[Stage]
-
-    def plan(self) -> list[Plan]:
-        return plan(self.recipe, RunDirectory(self.recipe.run_dir), self.stages)
 
 
 def run_stages(
@@ -173,12 +103,15 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         return
     if item.status in ("redo", "resume"):
         report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'continues'}[/yellow]: {escape(item.reason)}")
+    from aftune.pipeline.stage_functions import FUNCTIONS  # with all that stages need
+
+    function = FUNCTIONS[stage.kind]
     context.run.begin(stage.name, made_by(item, context.recipe.seed), keep=item.status == "resume")
     if context.round != stage.round:
         context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
-        summary = stage.run(context)
+        summary = function(context)
     except BaseException as error:
         with contextlib.suppress(OSError):
             context.run.interrupted(stage.name, time.monotonic() - started)

@@ -31,6 +31,7 @@ from aftune.pipeline import runner
 from aftune.pipeline.compare import results as outcome
 from aftune.pipeline.compare import runs
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import plan
 from aftune.prompts.encoding import encode_candidate, encode_prompt, encode_response
 from aftune.prompts.formats import PLAIN_PROMPT
 from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Votes, read_records, write_records
@@ -77,7 +78,7 @@ def statuses(wanted: runs.Comparison) -> dict[str, list[str]]:
     found = {"shared": [item.status for item in shared]}
     for method in wanted.methods:
         recipe = wanted.method_recipe(method, 0)
-        plans = runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared)
+        plans = plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared)
         found[method.name] = [item.status for item in plans]
     return found
 

@@ -32,7 +32,7 @@ class Method:
         later = [stage for number in range(2, recipe.rounds + 1) for stage in round_stages(recipe, number)]
         # The shared stage uses the model that the common recipe starts from.
         reference = [REFERENCE] if "align.start" in self.varied and needs_reference(recipe) else []
-        measured = replace(MEASURE, reads=(*MEASURE.reads, *(stage.name for stage in later if stage.run == ALIGN.run)))
+        measured = replace(MEASURE, reads=(*MEASURE.reads, *(stage.name for stage in later if stage.kind == ALIGN.kind)))
         return [*reference, ALIGN, *later, measured]
 
     @property

@@ -18,14 +18,13 @@ from aftune.evaluation.statistics import (
     seed_summary,
     share_interval,
 )
-from aftune.pipeline import runner
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.cost import num_candidates
+from aftune.pipeline.plans import Plan, plan
 from aftune.pipeline.registry import ALIGN
-from aftune.pipeline.runner import Plan
 from aftune.recipe import Recipe
 from aftune.recipe.names import BASELINES
 from aftune.records import JudgedResponse
@@ -79,9 +78,9 @@ def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) 
     """The row of a run; None while it is not finished with these settings. Steps and seconds are summed over the rounds."""
     recipe = wanted.method_recipe(method, seed)
     run, stages = RunDirectory(recipe.run_dir), method.stages(recipe)
-    if any(item.status != "finished" for item in runner.plan(recipe, run, stages, shared)):
+    if any(item.status != "finished" for item in plan(recipe, run, stages, shared)):
         return None
-    trained = [run.entry(stage.name) for stage in stages if method.trains and stage.run == method.trains.run]
+    trained = [run.entry(stage.name) for stage in stages if method.trains and stage.kind == method.trains.kind]
     metrics = read_metrics(recipe.run_dir / "measure" / "metrics.json")
     row: dict[str, Any] = {"method": method.name, "seed": seed, "folder": str(recipe.run_dir)}
     row |= {"optimizer_steps": None, "seconds": None, "beta": None, "k": None}

@@ -19,8 +19,8 @@ from aftune.pipeline.compare import methods as known
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import Shared, plan
 from aftune.pipeline.precision_choice import settle
-from aftune.pipeline.runner import Shared
 from aftune.pipeline.workers import executor
 from aftune.recipe import Recipe, with_settings
 
@@ -88,7 +88,7 @@ def make_room(wanted: Comparison, *, overwrite: bool) -> None:
         plans += earlier
         for method in wanted.methods:
             own = wanted.method_recipe(method, seed)
-            plans += runner.plan(own, RunDirectory(own.run_dir), method.stages(own), earlier)
+            plans += plan(own, RunDirectory(own.run_dir), method.stages(own), earlier)
     if all(item.status == "new" for item in plans) or any(item.status == "redo" for item in plans):
         for name in RESULTS:
             (wanted.recipe.run_dir / name).unlink(missing_ok=True)

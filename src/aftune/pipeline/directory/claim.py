@@ -16,7 +16,7 @@ from aftune.recipe import Recipe
 
 if TYPE_CHECKING:
     from aftune.pipeline.context import Context
-    from aftune.pipeline.runner import Plan
+    from aftune.pipeline.plans import Plan
 
 RESULTS = ("report.html", "metrics.json")
 

@@ -16,9 +16,9 @@ from aftune.interchange.importers import CANDIDATES_PER_PROBLEM
 from aftune.models.kernels.chunked_head import CHUNK_ELEMENTS
 from aftune.models.loading import count_parameters, load_config, load_tokenizer
 from aftune.pipeline.context import make_prompter
+from aftune.pipeline.plans import Plan
 from aftune.pipeline.recipe_task import SPLITS, build_one, used
 from aftune.pipeline.registry import needs_reference
-from aftune.pipeline.runner import Plan
 from aftune.recipe import PartSection, Recipe, SamplingSection
 from aftune.tasks import TASKS, Mixture, Task, splits
 from aftune.tasks.few_shot import choose_examples
