@@ -78,7 +78,7 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     """Runs the comparison, writes its results and prints the table; raises AftuneError at the end if runs failed."""
     num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
     sizes = f"{counted(len(wanted.methods), 'method')}, {counted(len(wanted.seeds), 'seed')}"
-    console.print(f"{sizes}, {counted(jobs, 'run')} at a time -> {wanted.recipe.run_dir}")
+    console.print(f"{sizes}, {counted(jobs, 'run')} at a time -> {escape(str(wanted.recipe.run_dir))}")
     for note in wanted.notes:
         console.print(note, soft_wrap=True)
     with progress_bar("compare", num_runs, "runs") as update:
@@ -87,7 +87,10 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     if results["runs"] or not failures:  # without results there is nothing to write
         write(wanted, results)
         print_table(results, console)
-        console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.html'}[/bold], compare.csv, compare.json", soft_wrap=True)
+        console.print(
+            f"written: [bold]{escape(str(wanted.recipe.run_dir / 'compare.html'))}[/bold], compare.csv, compare.json",
+            soft_wrap=True,
+        )
     if failures:
         raise AftuneError(f"{len(failures)} of {num_runs} runs failed; the first: {failures[0].what}: {failures[0].message}")
 

@@ -46,12 +46,14 @@ def stage_command(name: str) -> Callable[..., None]:
 
 
 def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: bool = False, overwrite: bool = False) -> None:
+    from rich.markup import escape
+
     from aftune.common.progress import console
     from aftune.recipe import load_recipe
 
     resolved = load_recipe(path, overrides)
     if not dry_run:  # before torch is imported, which takes seconds
-        console.print(f"[bold]aftune {__version__}[/bold]  {path.name} -> {resolved.run_dir}", soft_wrap=True)
+        console.print(f"[bold]aftune {__version__}[/bold]  {escape(path.name)} -> {escape(str(resolved.run_dir))}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli.run_views import print_plan, print_results
     from aftune.common.process import keep_freed_memory

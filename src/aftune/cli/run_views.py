@@ -147,7 +147,7 @@ def print_results(recipe: Recipe, console: Console) -> None:
         evidence = f"(95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})"
         console.print(f"{names['aligned']} - {other}: {difference:+.1f} points {evidence}", soft_wrap=True)
     _print_number_of_warnings(recipe, console)
-    console.print(f"report: [bold]{recipe.run_dir / 'report.html'}[/bold]", soft_wrap=True)
+    console.print(f"report: [bold]{escape(str(recipe.run_dir / 'report.html'))}[/bold]", soft_wrap=True)
 
 
 def _print_number_of_warnings(recipe: Recipe, console: Console) -> None:

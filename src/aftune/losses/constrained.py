@@ -16,7 +16,7 @@ class ConstrainedLoss:
     detach_boundary: whether the gradient treats what the boundary adds as a constant. This is our derivation: without it, the
     constraint pushes better candidates down.
 
-    Raises ValueError for any other value.
+    Raises ValueError for an invalid value.
     """
 
     constraint: Literal["none", "detached", "boundary"] = "boundary"

@@ -49,7 +49,7 @@ class LossInputs:
                 )
             if not (self.padded_lengths[self.mask.any(1)] >= 1).all():
                 raise ValueError("padded_lengths holds a value below 1 for a group with candidates; count prompt and response")
-        assert self.pairs_P_G_G is not None  # refuses bad qualities at once
+        _ = self.pairs_P_G_G  # refuses bad qualities at once
 
     @cached_property
     def pairs_P_G_G(self) -> Tensor:

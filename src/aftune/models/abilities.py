@@ -32,7 +32,7 @@ _known: WeakKeyDictionary[Any, Abilities] = WeakKeyDictionary()
 
 
 def abilities(model: Any) -> Abilities:
-    """Compares both shortcuts with the model's own logits, once per model; warns of each one that it does not allow."""
+    """Compares both shortcuts with the model's own logits, once per model; warns of each one that the model does not allow."""
     if model not in _known:
         training = model.training
         model.eval()

@@ -63,8 +63,8 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
 def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
     """A causal language model on the requested device, in evaluation mode.
 
-    Its weights have the section's precision (auto: what is fast on the device), or with `float32` are float32: small updates are
-    lost in bfloat16.
+    Its weights have the section's precision (auto: what is fast on the device); with `float32` they are float32, as small updates
+    are lost in bfloat16. Raises DataError for one that cannot be loaded, UsageError for a device that is not here.
     """
     device = pick_device(section.device)
     precision = faster_precision(device) if section.precision == "auto" else section.precision

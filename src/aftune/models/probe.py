@@ -41,8 +41,8 @@ def ordinary_probe(config: Any) -> Probe:
 
 @contextmanager
 def float32_weights(model: Any) -> Iterator[None]:
-    """Within it, the model computes in float32 with its own weights. Each module's weights are float32 only while it runs, so no
-    second copy of the model is needed."""
+    """Within the block, the model computes in float32 with its own weights. Each module's weights are float32 only while it
+    runs, so no second copy of the model is needed."""
     short: dict[Any, list[tuple[Any, Tensor]]] = {}
 
     def lengthen(module: Any, args: Any) -> None:
@@ -71,8 +71,8 @@ def float32_weights(model: Any) -> Iterator[None]:
 
 
 def distance(ours: Tensor, truth: Tensor) -> float:
-    """|ours - truth| / |truth| over the finite entries; infinite where not the same entries are finite in both, or none are (in
-    some models the logits of unused words are minus infinity)."""
+    """|ours - truth| / |truth| over the finite entries; infinite where the finite entries differ, or there are none (in some
+    models the logits of unused words are minus infinity)."""
     finite = torch.isfinite(truth)
     if not finite.any() or not torch.equal(finite, torch.isfinite(ours)):
         return math.inf

@@ -92,8 +92,8 @@ class Roles:
 
     reference_is_candidate: the reference has the best quality of the group (at least 1) in the alignment loss, unless a candidate
     with the same text is there already. imitated: places in `group.candidates` of those that join the VFT loss (RFT).
-    use_ranks: the group's ranks are its qualities, and the reference ranks at least as high as a right response: it ties with the
-    best.
+    use_ranks: the group's ranks are used as qualities, and the reference ranks at least as high as a right response: it ties with
+    the best.
     """
 
     reference_is_candidate: bool = False

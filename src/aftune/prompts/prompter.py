@@ -73,7 +73,7 @@ class Prompter:
         return tuple(dict.fromkeys(text for texts in found.values() for text in texts))
 
     def end_id(self, stop_ids: Sequence[int] = ()) -> int:
-        """The id that ends a complete response: in chat style the template's own end of a turn, where `stop_ids` has it."""
+        """The id that ends a complete response: the tokenizer's, or the chat template's own end of a turn if `stop_ids` has it."""
         if self.form.style == "chat":
             probe = "answer"
             messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": probe}]

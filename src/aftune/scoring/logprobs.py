@@ -66,7 +66,7 @@ def response_logprobs(model: Any, batch: Pass) -> ResponseLogprobs:
 
 @contextmanager
 def rows_of_segments(model: Any) -> Iterator[None]:
-    """A backward pass with gradient checkpointing must run within this; no effect on a model without shared prefixes."""
+    """A backward pass with gradient checkpointing must run within this block; no effect on a model without shared prefixes."""
     inner = extract_model_from_parallel(model)
     if abilities(inner).shared_prefix:
         with shared_prefix_attention(inner):

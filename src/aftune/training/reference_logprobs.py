@@ -43,8 +43,8 @@ def matched(group: EncodedGroup, given: GroupLogprobs) -> list[int]:
 
 
 def from_list(sums: Sequence[float], source: object, group: EncodedGroup) -> GroupLogprobs:
-    """From numbers without indices: for a `Group`, one for each of its responses, the reference first; else in the order of the
-    encoded group. Raises DataError where a `Group` has another number of responses."""
+    """`GroupLogprobs` from numbers without indices: for a `Group`, one for each of its responses, the reference first; else in the
+    order of the encoded group. Raises DataError where a `Group` has another number of responses."""
     if not isinstance(source, Group) or group.indices is None:
         return GroupLogprobs(problem_id=group.problem_id, sums=list(sums))
     has_reference = None in group.indices

@@ -1,6 +1,6 @@
 """The learning rate of the first steps.
 
-transformers' schedules begin a warm-up at 0: the first step changes nothing, so that one of three steps is lost. Here, step i of
+transformers' schedules begin a warm-up at 0: the first step changes nothing, and a run of three steps loses one. Here, step i of
 w warm-up steps (counted from 0) has the share (i + 1) / (w + 1) of the learning rate; from step w on, it is the same as theirs.
 """
 

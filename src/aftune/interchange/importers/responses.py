@@ -97,7 +97,9 @@ def index_of(place: str, value: Any, name: str) -> int | None:
     """A candidate's index, also if given as digits, as in a table; None stays None. Raises DataError for anything else."""
     number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value.strip()) else value
     if number is not None and (not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _MAX_INDEX):
-        raise DataError(f"{place}: {name} is {value!r:.80}, expected a whole number, 0 or more; correct this line")
+        raise DataError(
+            f"{place}: {name} is {value!r:.80}, expected a whole number from 0 to {_MAX_INDEX - 1:,}; correct this line"
+        )
     return number
 
 

@@ -33,7 +33,7 @@ class Segment:
 
 @contextmanager
 def shared_prefix_attention(model: Any) -> Iterator[None]:
-    """Within it, the model takes rows of segments. A backward pass that computes forward passes again (gradient
+    """Within the block, the model takes rows of segments. A backward pass that computes forward passes again (gradient
     checkpointing) must run within it too."""
     config = model.config
     before = config._attn_implementation

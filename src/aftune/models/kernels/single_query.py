@@ -40,7 +40,7 @@ AttentionInterface.register(NAME, one_query_attention)
 
 @contextmanager
 def fast_single_steps(model: PreTrainedModel) -> Iterator[None]:
-    """Within it, a model that uses `sdpa` on a CPU computes its attention as above."""
+    """Within the block, a model that uses `sdpa` on a CPU computes its attention as above."""
     config = model.config.get_text_config(decoder=True)
     before = config._attn_implementation
     if before != "sdpa" or model.device.type != "cpu":

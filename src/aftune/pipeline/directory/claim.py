@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from aftune.common.errors import UsageError
 from aftune.interchange.importers import find_source
-from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RESULTS, RunDirectory
 from aftune.pipeline.registry import HELD_OUT, MEASURE, PREPARE, REPORT
 from aftune.recipe import Recipe
 
 if TYPE_CHECKING:
     from aftune.pipeline.context import Context
     from aftune.pipeline.plans import Plan
-
-RESULTS = ("report.html", "metrics.json")
 
 
 def check_inputs(context: "Context", wanted: "Sequence[Plan]") -> None:

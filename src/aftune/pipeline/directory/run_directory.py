@@ -26,6 +26,7 @@ from aftune.common.text_files import write_lines
 from aftune.common.yaml_text import parse_yaml
 from aftune.recipe import Recipe
 
+RESULTS = ("report.html", "metrics.json")  # what a whole run leaves, beside the folders of its stages
 _MIB = 2**20
 _LARGE_FILE = 64 * _MIB  # of larger files (weights) only parts are hashed
 _PART = 2**15
@@ -68,7 +69,7 @@ class RunDirectory:
         """Removes what a run has written, including the runs of a comparison that build on it, and nothing else."""
         for name in (*self.manifest()["stages"], _UNUSED, "methods"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("report.html", "metrics.json", "recipe.yaml", "manifest.json"):
+        for name in (*RESULTS, "recipe.yaml", "manifest.json"):
             (self.path / name).unlink(missing_ok=True)
 
     def set_aside(self, stage: str) -> Path:

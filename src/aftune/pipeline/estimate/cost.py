@@ -295,10 +295,11 @@ def mean_lengths(recipe: Recipe) -> tuple[float, float]:
 def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]:
     """The mean lengths of one task, from a few problems where data and tokenizer are here."""
     task = _task(recipe, key, part)
-    if task is None or load_config(recipe.model.name) is None:
+    name, remote = recipe.model.name, recipe.model.trust_remote_code
+    if task is None or load_config(name, trust_remote_code=remote) is None:
         return _ASSUMED_TOKENS
     try:
-        tokenizer: Any = load_tokenizer(recipe.model.name)
+        tokenizer: Any = load_tokenizer(name, trust_remote_code=remote)
         wanted = splits.parse(part.train)
         start, stop = wanted.bounds(task.split_size(wanted.split))
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))

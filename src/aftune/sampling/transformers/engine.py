@@ -20,7 +20,7 @@ def decode(model: PreTrainedModel, job: Job) -> Iterator[tuple[int, list[int], b
     reason = unsupported(model, job.longest)
     if reason is None:
         return DecodingLoop(model, job).run()
-    warnings.warn(f"sampling is slower, in whole batches: {reason}", stacklevel=2)
+    warnings.warn(f"sampling runs in whole batches, which is slower: {reason}", stacklevel=2)
     return generate_whole(model, job)
 
 

@@ -81,7 +81,7 @@ def _generate(model: PreTrainedModel, rows: Sequence[Row], settings: SamplingSet
 
 @contextmanager
 def _own_settings(model: PreTrainedModel) -> Iterator[None]:
-    """Within it, a model has no generation configuration of its own: with penalties, forbidden or forced tokens and the like,
+    """Within the block, a model has no generation configuration of its own: with penalties, forbidden or forced tokens and such,
     responses are not drawn from the policy's distribution, and `generate` applies them by default."""
     before = model.generation_config
     model.generation_config = GenerationConfig()
