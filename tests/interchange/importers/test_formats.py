@@ -156,7 +156,7 @@ def test_a_bad_index_of_a_batch_is_named(read: Callable[..., Imported], index: A
     row = batch("p/0", ("a", "stop"))
     row["response"]["body"]["choices"][0]["index"] = index
     with pytest.raises(
-        DataError, match=r"file\.jsonl:1: index is .*, expected a whole number from 0 to 999,999,999; correct this line"
+        DataError, match=r"file\.jsonl:1: index is .*, expected a whole number from 0 to 999,999,999; "
     ):
         read("openai_batch", row)
 
