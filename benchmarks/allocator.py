@@ -2,7 +2,7 @@
 
     python benchmarks/allocator.py --data FOLDER     # FOLDER holds GSM8K's files
 
-The model and the groups of training.py; each kind is a process of its own, and they take turns. Printed are medians
+Model and groups are those of training.py; each way is a process of its own, and they take turns. It prints medians
 [lowest-highest] over the rounds; the ratio is taken within a round.
 """
 

@@ -2,11 +2,11 @@
 
     python benchmarks/answers.py [--data FOLDER] [--rounds 5] [--against SRC]
 
-One core; times are of the processor, those of math with the worker's. `--against`: the `src` folder of another version; both take
+One core; times are processor times, for math including the worker's. `--against`: the `src` folder of another version; both take
 turns, each in a process of its own, and their ratio is printed. The responses are GSM8K's published model solutions
-(gsm8k/example_model_solutions.jsonl of FOLDER, 5,276 of them) or, without a folder, made up. All ways take turns; printed are
+(gsm8k/example_model_solutions.jsonl of FOLDER, 5,276 of them) or, without a folder, made up. All ways take turns; it prints
 medians over the rounds, and how many verdicts were "right".
-Math-verify is not in the run where it is not installed.
+Math-verify is left out where it is not installed.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def gsm8k(data: Path | None) -> list[Pair]:
 
 
 def expressions() -> list[Pair]:
-    """Answers that need a comparison, each another one."""
+    """Answers that need a comparison, each a different one."""
     forms = (
         (r"\frac{{\sqrt{{{n}}}}}{{{n}}}", r"\frac{{1}}{{\sqrt{{{n}}}}}"),
         (r"(x+{n})(x-1)", r"x^2+{m}x-{n}"),
@@ -74,7 +74,7 @@ def processor_seconds() -> float:
 
 
 def compare(against: Path, arguments: list[str], rounds: int) -> None:
-    """Runs this file with both versions in turn; prints the medians of the times each and their ratio."""
+    """Runs this file with both versions in turn; prints the median time of each and their ratio."""
     here = Path(__file__).resolve().parent.parent / "src"
     times: dict[str, tuple[list[float], list[float]]] = {}
     for _ in range(rounds):
@@ -140,7 +140,7 @@ def main() -> None:
     def library(text: str, gold: str) -> bool:
         return bool(verify(parse(f"${gold}$"), parse(text)))
 
-    # Once: the second time, each of them would remember.
+    # Only one round: in a second one, each of them would remember its results.
     print()
     judge(MATH, "\\boxed{x^2}", "y^2")  # starts the worker
     library("\\boxed{x^2}", "y^2")

@@ -1,8 +1,8 @@
-"""The ways not taken: attention of one group in several forms, and the head in several forms, forward and backward.
+"""Alternatives not chosen: attention of one group in several forms, and the head in several forms, forward and backward.
 
     python benchmarks/choices.py [--threads 2] [--rounds 7]
 
-Forms take turns; printed are medians in milliseconds, and each as a multiple of the form that aftune uses (the first).
+Forms take turns; it prints medians in milliseconds, and each as a multiple of the form that aftune uses (the first).
 """
 
 import argparse

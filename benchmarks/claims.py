@@ -1,13 +1,13 @@
-"""The paper's claims against a finished comparison, each with its figures: holds here, does not hold here, or undecided.
+"""The paper's claims checked on a finished comparison, each with its figures: holds here, does not hold here, or undecided.
 
     aftune compare recipes/compare.yaml
     python benchmarks/claims.py recipes/compare.yaml
 
 Accuracies are compared problem by problem, pooled over seeds (95 % interval by bootstrap). Assessment accuracy, perplexity and
 votes are compared seed by seed (Student's t over the seeds' differences, wide for three). A claim of a difference holds where
-the whole interval lies on its side, does not hold where it lies on the other, and is undecided else. Equality can only be shown to
-a margin, here two points: "at least equal" holds where the whole interval lies above -2 points and does not where it lies below 0;
-"about equal" holds where the whole interval lies within 2 points of 0 and does not where it leaves 0 out.
+the whole interval lies on its side, does not hold where it lies on the other, and is otherwise undecided. Equality can only be
+shown within a margin, here two points: "at least equal" holds where the whole interval lies above -2 points and does not where
+it lies below 0; "about equal" holds where the whole interval lies within 2 points of 0 and does not where it leaves 0 out.
 """
 
 import argparse

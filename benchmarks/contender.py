@@ -1,7 +1,7 @@
 """One contender in a process of its own: trains one optimizer step whenever its parent asks for it.
 
 Parent and child speak JSON lines. The child loads the workload, trains on a single group to warm up, says that it is ready, and
-then times each step: loading of the batch, forward, backward, optimizer. Its AdamW is the same object in the warm-up and in
+then times each step: loading the batch, forward, backward, optimizer. Its AdamW is the same object in the warm-up and in
 the timed steps. Needs Linux for the memory figures.
 """
 
@@ -24,8 +24,8 @@ SIZES = (1024, 2048, 4096)  # of the square matrices of "matmul"
 class Settings:
     """How a contender trains.
 
-    keep_memory: whether freed memory stays with the process (`aftune.common.process`); as people run it: yes for aftune, whose
-    command line does it, no for the peers. micro_batch: groups for `padded`, pairs for `dpo`; aftune has its token budget, None is
+    keep_memory: whether freed memory stays with the process (`aftune.common.process`); as people run them: yes for aftune, whose
+    command line does it, no for the peers. micro_batch: groups for `padded`, pairs for `dpo`; aftune uses token_budget, None for
     its default.
     """
 
@@ -46,7 +46,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds of one optimizer step and bytes of resident memory: at its start, and the most so far. `flops`: of matmul only."""
+    """Seconds of one optimizer step and bytes of resident memory: at its start, and the most so far. `flops`: for matmul only."""
 
     seconds: float
     memory_before: int
@@ -116,7 +116,7 @@ def resident(field: str) -> int:
 
 
 def limit_memory() -> None:
-    """Allocations beyond the memory that is free now fail, instead of bringing the machine down."""
+    """Makes allocations beyond the memory that is free fail, instead of bringing the machine down."""
     import resource
 
     available = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:"))
@@ -128,7 +128,7 @@ def limit_memory() -> None:
 
 
 def main() -> None:
-    # The first output channel is the parent's; whatever a library prints goes to the second.
+    # Standard output belongs to the parent; whatever a library prints goes to standard error.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -136,7 +136,7 @@ def main() -> None:
         print(json.dumps(values), file=channel, flush=True)
 
     workload, settings = Path(sys.argv[1]), Settings(**json.loads(sys.argv[2]))
-    # Ends with its parent: whoever interrupts a benchmark leaves no process behind.
+    # Dies with its parent: interrupting a benchmark leaves no process behind.
     ctypes.CDLL(None).prctl(1, 9)
     limit_memory()
     import torch
@@ -151,7 +151,7 @@ def main() -> None:
 
 
 def measure_matmul(dtype: Any) -> Step:
-    """The best rate over the sizes, each for half a second."""
+    """The best rate over the sizes, each tried for half a second."""
     import torch
 
     best, started = 0.0, time.perf_counter()

@@ -3,9 +3,9 @@
     python benchmarks/growth.py --sizes 1000 10000 100000 --score-sizes 100 1000
 
 Every problem of the arithmetic task has 8 candidates: its reference, reworded or with a wrong answer. Each measurement is a
-process of its own. Time is that of the processor, which other work on the machine disturbs least, and on the wall; memory is the
-most that was resident, and how much of it came on top of the imports, the tokenizer and the model. Linear time and flat memory
-mean: the processor's seconds for 1,000 problems and the memory stay as they are.
+process of its own. Time is processor time, which other work on the machine disturbs least, and wall time; memory is the most
+that was resident, and how much of it came on top of the imports, the tokenizer and the model. Linear time and flat memory
+mean that the processor seconds for 1,000 problems and the memory stay the same.
 """
 
 import argparse
@@ -32,7 +32,7 @@ BATCH = 16  # groups
 
 
 def make(folder: Path, num_problems: int) -> None:
-    """The files of the stages `prepare` and `sample`; candidates stand together by problem, problems in any order."""
+    """The files of the stages `prepare` and `sample`; candidates are grouped by problem, problems are in any order."""
     from aftune.records import write_records
 
     context = _context(folder)
@@ -108,7 +108,7 @@ def scoring(folder: Path) -> Callable[[], int]:
 
 
 def _groups(folder: Path) -> "tuple[Sequence[Group], Callable[[Group], EncodedGroup]]":
-    """The groups, read when they are asked for, and how they are encoded."""
+    """The groups, read on demand, and the function that encodes them."""
     from aftune.prompts.encoding import encode_group
     from aftune.records import Group, RecordFile
 
@@ -170,7 +170,7 @@ def main() -> None:
 def table(sizes: list[int], score_sizes: list[int]) -> None:
     per_1000: dict[str, list[float]] = {step: [] for step in STEPS}
     extra: dict[str, list[float]] = {step: [] for step in STEPS}
-    print(f"{NUM_CANDIDATES} candidates a problem, {BATCH} groups a batch")
+    print(f"{NUM_CANDIDATES} candidates per problem, {BATCH} groups per batch")
     print(f"{'problems':>9} {'step':<10} {'wall s':>8} {'CPU s':>8} {'CPU s / 1,000':>14} {'peak MiB':>9} {'for the work':>13}")
     for size in sorted({*sizes, *score_sizes}):
         with tempfile.TemporaryDirectory() as folder:
@@ -189,7 +189,7 @@ def table(sizes: list[int], score_sizes: list[int]) -> None:
     for step, times in per_1000.items():
         if len(times) > 1:
             print(
-                f"{step}: CPU time for a problem at the largest size is {times[-1] / times[0]:.2f} of that at the smallest, "
+                f"{step}: CPU time per problem at the largest size is {times[-1] / times[0]:.2f} times that at the smallest, "
                 f"memory {extra[step][-1] - extra[step][0]:+.0f} MiB"
             )
 

@@ -4,7 +4,7 @@
     python benchmarks/memory.py --many 64 --tokens 2048  # and how aftune's grows from 8 candidates to 64
     python benchmarks/memory.py --quick                  # a minute, small numbers
 
-Every step is the first of a fresh process: "step" is the most resident memory until its end, optimizer state included, less
+Every step is the first of a fresh process: "step" is the most resident memory until its end, optimizer state included, minus
 what the process had just before (libraries and weights). The model is a small body under a large head. An allocation beyond
 the memory that is free fails, and the contender is reported as not run.
 """
@@ -20,7 +20,7 @@ from training import print_table
 
 
 def measure(config: workloads.LlamaConfig, settings: Settings, *, k: int, prompt_tokens: int, tokens: int, groups: int = 1) -> Step:
-    """One step on groups of k candidates and a reference of that many tokens; raises NotRunError."""
+    """One step on groups of k candidates and a reference, each of `tokens` tokens; raises NotRunError."""
     made = workloads.synthetic_groups(groups, k, prompt_tokens=prompt_tokens, response_tokens=tokens, vocabulary=config.vocab_size)
     with tempfile.TemporaryDirectory() as folder:
         workloads.save(Path(folder), config, workloads.plain_tokenizer(config.vocab_size), made)

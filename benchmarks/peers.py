@@ -1,11 +1,11 @@
-"""The peers: trainers for the same groups as they are written today.
+"""The peers: trainers for the same groups, as they are usually written today.
 
 Padded: `transformers.Trainer` with one row for each response, the prompt repeated in front of it, padded to the longest row of
 the micro-batch, full logits, log-softmax and gather; loss as in aftune.
 
 DPO: TRL's `DPOTrainer` on all pairs of a better and a worse response. It gets every advantage: no activation checkpointing
-(TRL's default), token ids instead of texts, and the log-probabilities of its reference policy for nothing (zeros stand for
-them, no time depends on their value; TRL would compute them with one more forward pass over all pairs).
+(TRL's default), token ids instead of texts, and the log-probabilities of its reference policy for free (zeros stand in for
+them, as no time depends on their values; TRL would compute them with one more forward pass over all pairs).
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class PaddedTrainer(Trainer):
 def padded_trainer(
     model: PreTrainedModel, groups: Sequence[EncodedGroup], micro_batch: int, arguments: dict[str, Any], **kwargs: Any
 ) -> Trainer:
-    """One optimizer step is all groups, `micro_batch` of them at a time."""
+    """One optimizer step covers all groups, `micro_batch` of them at a time."""
     args = TrainingArguments(
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=-(-len(groups) // micro_batch),
@@ -95,7 +95,7 @@ def dpo_trainer(
     liger: bool = False,
     **kwargs: Any,
 ) -> Trainer:
-    """One optimizer step is all pairs of all groups, `micro_batch` of them at a time.
+    """One optimizer step covers all pairs of all groups, `micro_batch` of them at a time.
 
     Raises RuntimeError where TRL does not do what was asked for.
     """

@@ -3,13 +3,13 @@
     python benchmarks/sampling.py --data FOLDER     the folder with GSM8K's train.jsonl
 
 A Llama of 25 million random weights with a vocabulary of 32,000 gets GSM8K's questions, in the tokens of a BPE tokenizer that is
-trained on GSM8K here and now, and draws k = 8 responses to each at temperature 1. Random weights know no end, so each response
+trained on GSM8K on the spot, and draws k = 8 responses to each at temperature 1. Random weights never end a response, so each one
 ends at a length given in advance, that of a reference answer of GSM8K drawn for it: `generate` is made to draw the end token
 there by a LogitsProcessor, the engine's row has just that much room; no row ends earlier. Both work on `--rows` sequences at
 once, in the order of the prompts' lengths, which spares `generate` padding.
 
-One process, the two take turns. Printed are the response tokens per second of each round, the ratios and their median.
-Peak memory is that of the process after each, so the first line of each kind is the one that tells something.
+The two take turns in one process. It prints the response tokens per second of each round, and the median of their ratios.
+Peak memory is that of the process after each, so only the first line of each kind says something.
 """
 
 import argparse
@@ -35,7 +35,7 @@ END = 0
 
 
 class EndAtLength(LogitsProcessor):
-    """Row i draws the end token as its `lengths[i]`-th, and never before."""
+    """Row i draws the end token as its token number `lengths[i]`, and never before."""
 
     def __init__(self, lengths: list[int], prompt_length: int) -> None:
         self.last_N = torch.tensor(lengths) + prompt_length - 1
@@ -134,7 +134,7 @@ def main() -> None:
         ratios = []
         for turn in range(options.rounds):
             speeds = {}
-            # The engine goes first: what it adds to the process's peak of memory is then seen.
+            # The engine goes first, so that what it adds to the process's peak memory is seen.
             for name, run in (("engine", with_engine), ("generate", with_generate)):
                 started = clock()
                 run(model, prompts, lengths, options.rows)

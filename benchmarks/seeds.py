@@ -2,7 +2,7 @@
 
     python benchmarks/seeds.py recipes/quickstart.yaml --seeds 0 1 2 [section.key=value ...]
 
-Runs that are finished are only read. Differences are paired: the same held-out problems within a seed.
+Finished runs are only read. Differences are paired: the same held-out problems within a seed.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def run(recipe: Path, seed: int, run_dir: Path, overrides: list[str]) -> dict[st
 
 
 def stage_seconds(run_dir: Path) -> float:
-    """What the stages of a run took together."""
+    """Seconds that the stages of a run took together."""
     manifest: dict[str, Any] = json.loads((run_dir / "manifest.json").read_text())
     return float(sum(entry["seconds"] for entry in manifest["stages"].values()))
 

@@ -5,7 +5,7 @@
     python benchmarks/shapes.py --vary vocabulary
     python benchmarks/shapes.py --vary k --values 2 4 --quick
 
-One of the three varies, the others stay. Every row is a fresh process; seconds a group are the median of the rounds after a
+One of the three varies, the others stay fixed. Every row is a fresh process; seconds per group are the median of the rounds after a
 warm-up, peak memory is that of the whole process.
 """
 
@@ -25,7 +25,7 @@ VALUES = {"k": [2, 4, 8, 16], "length": [64, 128, 256, 512, 1024], "vocabulary":
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vary", choices=list(VALUES), required=True)
-    parser.add_argument("--values", type=int, nargs="+", help="of what varies")
+    parser.add_argument("--values", type=int, nargs="+", help="values of what varies")
     parser.add_argument("--k", type=int, default=6, help="candidates of a group, besides the reference")
     parser.add_argument("--length", type=int, default=128, help="tokens of a response")
     parser.add_argument("--vocabulary", type=int, default=workloads.VOCABULARY)

@@ -3,13 +3,13 @@
     python benchmarks/training.py --data FOLDER                     # GSM8K's real lengths, 16 groups of 6 candidates + reference
     python benchmarks/training.py --data FOLDER --prompt-tokens 1000
     python benchmarks/training.py --data FOLDER --peers-keep-memory # peers also with aftune's allocator setting
-    python benchmarks/training.py --quick                           # a minute, lengths drawn, small numbers
+    python benchmarks/training.py --quick                           # a minute, random lengths, small numbers
 
 Every contender is a process of its own (contender.py) that stays alive; in each round each makes one optimizer step on all
-groups, in turn, after a warm-up on one group. Printed are medians over the rounds [lowest-highest]; ratios are taken within a
+groups, in turn, after a warm-up on one group. It prints medians over the rounds [lowest-highest]; ratios are taken within a
 round. Peers are described in peers.py. MFU is the share of the machine's matmul rate, measured in the same round in the same
 precision and with as many threads, that goes into the operations that the groups need (workloads.model_flops); it counts no
-padding and no repeated prompt, so a contender that computes less is not punished for it.
+padding and no repeated prompt, so a contender that computes less is not penalised for it.
 """
 
 import argparse
@@ -105,7 +105,7 @@ def report(steps: dict[str, list[Step]], num_groups: int, num_tokens: int, flops
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder with GSM8K's files; without it lengths are drawn")
+    parser.add_argument("--data", type=Path, help="folder with GSM8K's files; without it, lengths are random")
     parser.add_argument("--contenders", nargs="+", choices=[name for name in NAMES if name != "matmul"], default=list(NAMES[:-1]))
     parser.add_argument("--precision", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=2)

@@ -1,7 +1,7 @@
 """What the benchmarks train on: a model, and groups as token ids, in a folder that every contender reads.
 
 Lengths are GSM8K's where its files are given (`--data FOLDER` with train.jsonl, test.jsonl and example_model_solutions.jsonl),
-otherwise drawn around given means. Weights are random: they change no time and no memory.
+otherwise drawn around given means. Weights are random: their values affect neither time nor memory.
 """
 
 import json
@@ -47,7 +47,7 @@ def llama_config(vocabulary: int = VOCABULARY, *, width: int = 384, layers: int 
 
 
 def plain_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
-    """A tokenizer of that many made-up words, for groups that never were text."""
+    """A tokenizer of that many made-up words, for groups that were never text."""
     words = {word: index for index, word in enumerate([EOS, PAD, *(f"w{i}" for i in range(2, vocabulary))])}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token=PAD))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD)
@@ -73,7 +73,7 @@ def gsm8k_tokenizer(data: Path, vocabulary: int = VOCABULARY) -> PreTrainedToken
 def gsm8k_groups(data: Path, tokenizer: PreTrainedTokenizerBase, num_groups: int, k: int) -> list[EncodedGroup]:
     """Groups over the whole test set, evenly spaced: question, reference and k published solutions.
 
-    There are four solutions for a question, with their published verdicts; what lacks to k comes from the questions that
+    There are four solutions for a question, with their published verdicts; what is missing to k comes from the questions that
     follow, and is wrong. The reference belongs to both losses.
     """
     task = build("gsm8k", data=data)
@@ -154,12 +154,12 @@ def response_tokens(groups: Sequence[EncodedGroup]) -> int:
 
 
 def model_flops(config: LlamaConfig, groups: Sequence[EncodedGroup], *, detached: bool = False) -> float:
-    """Floating-point operations that one training step on these groups needs, whoever computes it and however.
+    """Floating-point operations that one training step on these groups needs, however it is computed.
 
-    Each prompt and each response counts once: 6 operations a parameter and token in the body, 6 a parameter of the head at
+    Each prompt and each response counts once: 6 operations per parameter and token in the body, 6 per parameter of the head at
     each predicted token (prompts predict nothing), and 12 x width x layers for each pair of a token and one that it attends
     to (causal). Where the constraint detaches worse responses, those in no other pair and not in the VFT loss need no
-    backward pass: a third.
+    backward pass and count a third.
     """
     width, layers = config.hidden_size, config.num_hidden_layers
     body = layers * (4 * width * width + 3 * width * config.intermediate_size)
@@ -186,7 +186,7 @@ def describe(groups: Sequence[EncodedGroup], num_parameters: int) -> str:
     longest = max(len(group.prompt_ids) + max(map(len, group.response_ids)) for group in groups)
     return (
         f"{num_parameters:,} parameters; {len(groups)} groups, {responses} responses, on average {prompts / len(groups):.0f} "
-        f"tokens a prompt and {response_tokens(groups) / responses:.0f} a response, longest sequence {longest:,}"
+        f"tokens per prompt and {response_tokens(groups) / responses:.0f} per response, longest sequence {longest:,}"
     )
 
 

@@ -57,7 +57,7 @@ def equations(rng: random.Random, count: int = 12) -> str:
 
 
 def solved_problem(rng: random.Random) -> tuple[str, str]:
-    """Prompt and a right response, in a random order of reasoning."""
+    """A prompt and a right response, in a random order of reasoning."""
     num_operations = rng.choices(list(OPERATIONS_WEIGHTS), weights=list(OPERATIONS_WEIGHTS.values()))[0]
     story = arithmetic.make_story(rng, num_operations)
     return PROMPT.format(question=story.question), arithmetic.random_solution(rng, story)
@@ -156,7 +156,7 @@ def main() -> None:
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
-            attn_implementation="eager",  # at 160 tokens on a CPU faster than sdpa
+            attn_implementation="eager",  # faster than sdpa at 160 tokens on a CPU
         )
     )
     print(
@@ -203,7 +203,8 @@ def print_accuracy(folder: Path, seed: int, num_problems: int = 200) -> None:
         output = model.generate(**batch, do_sample=False, max_new_tokens=160)
         texts = tokenizer.batch_decode(output[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         num_right = sum(text.endswith(f"#### {story.answer}") for text, story in zip(texts, stories, strict=True))
-        print(f"{num_operations} operations: {100 * num_right / num_problems:.1f} % of {num_problems}", flush=True)
+        operations = "1 operation" if num_operations == 1 else f"{num_operations} operations"
+        print(f"{operations}: {100 * num_right / num_problems:.1f} % of {num_problems}", flush=True)
 
 
 if __name__ == "__main__":

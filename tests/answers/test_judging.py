@@ -67,7 +67,7 @@ def test_what_timed_out_is_taken_up_once_more(monkeypatch: pytest.MonkeyPatch) -
         assert checker.equal("\\sqrt{8}", "2\\sqrt{2}")
         assert asked == [0.7, 1.4]
         monkeypatch.setattr(_Worker, "ask", lambda *_: None)
-        with pytest.raises(TimedOut, match=r"no end within 1\.4 s of computing"):
+        with pytest.raises(TimedOut, match=r"not finished within 1\.4 s of computing"):
             checker.equal("\\sqrt{12}", "2\\sqrt{3}")
 
 

@@ -47,7 +47,7 @@ def test_hand_worked_ranking_example() -> None:
 
 
 def test_detached_boundary_keeps_pushing_the_worst_positive_up() -> None:
-    """The numbers of METHOD.md: without the detachment the constraint pushes the worst positive down, its slope is positive."""
+    """Without the detachment the constraint pushes the worst of the better candidates down: its slope is positive (docs/method.md)."""
     scores = torch.tensor([[-0.30, -0.55, -0.42, -0.6]], dtype=DOUBLE)
     qualities = [[1, 1, 1, 0]]
     assert gradient(AftLoss("boundary", 0.2, False), scores, qualities)[0, 1].item() == pytest.approx(0.39, abs=0.005)
@@ -84,7 +84,7 @@ def test_push_on_negative_changes_sign_at_the_boundary() -> None:
 
 
 def test_push_on_negative_follows_the_closed_form() -> None:
-    """dL/ds_n = (2 sinh(s_n - B) / Z) sum_p exp(B - s_p), METHOD.md section 3."""
+    """dL/ds_n = (2 sinh(s_n - B) / Z) sum_p exp(B - s_p), docs/method.md."""
     positives, beta = [-0.30, -0.55, -0.42], 0.2
     boundary = min(positives) - beta
     for negative in (-0.6, -0.75, -1.4):

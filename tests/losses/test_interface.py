@@ -39,20 +39,20 @@ def test_mask_of_another_kind_is_an_error(mask: torch.Tensor) -> None:
 
 
 def test_wrong_padded_lengths_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"padded_lengths is \[2, 3\] float32, expected one number a group, \[2\]"):
+    with pytest.raises(ValueError, match=r"padded_lengths is \[2, 3\] float32, expected one number per group, \[2\]"):
         replace(INPUTS, padded_lengths=torch.ones(2, 3))
     with pytest.raises(ValueError, match="padded_lengths holds a value below 1"):
         replace(INPUTS, padded_lengths=torch.tensor([3, 0]))
 
 
 def test_unknown_names_are_usage_errors() -> None:
-    with pytest.raises(UsageError, match=r"no loss 'afd'; did you mean 'aft'\? there are aft, rrhf, pro, dpo"):
+    with pytest.raises(UsageError, match=r"no loss 'afd'; did you mean 'aft'\? choose from aft, rrhf, pro, dpo"):
         losses.build("afd")
     with pytest.raises(UsageError, match=r"no loss 'DPO'; did you mean 'dpo'\?"):
         losses.build("DPO")
-    with pytest.raises(UsageError, match=r"no loss 'xyz'; there are"):
+    with pytest.raises(UsageError, match=r"no loss 'xyz'; choose from"):
         losses.build("xyz")
-    with pytest.raises(UsageError, match=r"loss aft has no option 'gamma'; it has constraint, beta, detach_boundary$"):
+    with pytest.raises(UsageError, match=r"loss aft has no option 'gamma'; its options are constraint, beta, detach_boundary$"):
         losses.build("aft", gamma=0.1)
     with pytest.raises(UsageError, match=r"loss rrhf has no option 'length_normalization'; did you mean 'length_normalisation'\?"):
         losses.build("rrhf", length_normalization="padded")

@@ -85,7 +85,7 @@ def test_official_code_ranks_long_and_short_responses_by_their_sums() -> None:
 
 
 def test_padded_without_lengths_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"no padded_lengths: give the tokens of the longest prompt and response"):
+    with pytest.raises(ValueError, match=r"no padded_lengths: give the number of tokens in each group's prompt"):
         RrhfLoss(length_normalisation="padded")(inputs_of(SCORES, QUALITIES))
     with pytest.raises(ValueError, match="length_normalisation is 'mean', expected response or padded"):
         RrhfLoss(length_normalisation="mean")  # type: ignore[arg-type]

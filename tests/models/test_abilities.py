@@ -90,7 +90,7 @@ def large_logits(make_llama: Callable[..., Any]) -> Any:
 def test_short_weights_lose_no_ability(
     make_llama: Callable[..., Any], recwarn: pytest.WarningsRecorder, dtype: torch.dtype
 ) -> None:
-    """Their error is as large without the short cut; and the weights are what they were."""
+    """Their error is as large without the shortcut; and the weights are what they were."""
     model = large_logits(make_llama).to(dtype)
     before = [weight.clone() for weight in model.parameters()]
     assert abilities(model) == Abilities(shared_prefix=True, chunked_head=True)
@@ -108,7 +108,7 @@ def test_short_weights_do_not_hide_a_fault(make_llama: Callable[..., Any], monke
         return attend(query, *others) * (1.3 if query.dtype == torch.bfloat16 else 1)
 
     monkeypatch.setattr(shared_prefix, "_attend", wrong)
-    with pytest.warns(UserWarning, match=r"\(in torch.bfloat16 its logits are wrong by \d+.\d%, without it by \d.\d%\)"):
+    with pytest.warns(UserWarning, match=r"\(in torch.bfloat16 its logits are off by \d+.\d%, without sharing by \d.\d%\)"):
         assert not abilities(make_llama().to(torch.bfloat16)).shared_prefix
 
 

@@ -56,4 +56,4 @@ def test_a_device_without_bfloat16_has_no_rate(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch, "ones", only_float32)
     rates = precision._measure("cpu", 16)
     assert rates.bfloat16 == 0
-    assert str(rates) == "this device multiplies no bfloat16 matrices"
+    assert str(rates) == "this device cannot multiply bfloat16 matrices"

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from aftune.cli.main import app
 from aftune.common.data_files import read_rows
 from aftune.common.errors import AftuneError, DataError, UsageError
-from aftune.evaluation.accuracy import greedy_accuracy
+from aftune.evaluation.greedy import greedy_accuracy
 from aftune.evaluation.letters import letter_accuracy
 from aftune.models.loading import load_model, load_tokenizer
 from aftune.pipeline.benchmark import benchmark
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import ModelSection
-from aftune.sampling import SamplingSettings
+from aftune.sampling import SamplingSettings, TransformersEngine
 from aftune.sampling.transformers.next_token import TokenChoice
 from aftune.tasks import build
 from aftune.tasks.mmlu import Mmlu
@@ -43,7 +43,9 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
     model = load_model("bundled", ModelSection(device="cpu", precision="float32"))
     problems = task.load("test[3:15]")
     greedy = SamplingSettings(max_new_tokens=60, temperature=0.0)
-    assert metrics["accuracy"] == greedy_accuracy(model, Prompter(tokenizer), task, problems, greedy, 8)
+    assert metrics["accuracy"] == greedy_accuracy(
+        TransformersEngine(model, tokenizer, 8), Prompter(tokenizer), task, problems, greedy
+    )
     rows = [row for _, row in read_rows(tmp_path / "b" / "verdicts.jsonl")]
     assert [row["problem_id"] for row in rows] == [problem.id for problem in problems]
     for reading in ("strict", "flexible"):
@@ -103,7 +105,7 @@ def test_questions_that_do_not_fit(tmp_path: Path) -> None:
         rows = ({"question": question, "answer": "#### 1"} for question in questions)
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = ["model.device=cpu", "model.precision=float32", f"data={tmp_path}", "evaluate.max_new_tokens=2", "prompt.few_shot=2"]
-    with pytest.raises(DataError, match=r"gsm8k/test/1: the question is .*; use fewer examples, .* task\.skip_too_long=true"):
+    with pytest.raises(DataError, match=r"gsm8k/test/1: the question has .*; use fewer examples, .* task\.skip_too_long=true"):
         benchmark("bundled", "gsm8k", tmp_path / "a", settings)
     metrics = benchmark("bundled", "gsm8k", tmp_path / "b", [*settings, "task.skip_too_long=true"])
     assert metrics["num_problems"] == 1
@@ -113,7 +115,7 @@ def test_questions_that_do_not_fit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bundled", "arithmetic", "--letters"], "--letters: task arithmetic has no options"),
+        (["bundled", "arithmetic", "--letters"], "--letters: task arithmetic has no options; leave --letters out"),
         (["bundled", "gsm9k"], "there is no task 'gsm9k'"),
         (["bundled", "arithmetic", "--split", "dev"], "no split 'dev'"),
         (["bundled", "arithmetic", "task.name=gsm8k"], "leave model.name and task.name out"),
@@ -131,7 +133,7 @@ def test_command_prints_the_figures(tmp_path: Path) -> None:
     arguments = ["bundled", "arithmetic", "--split", "test[:4]", "--out", str(tmp_path / "b"), "evaluate.max_new_tokens=60"]
     result = CliRunner().invoke(app, ["benchmark", *arguments])
     assert result.exit_code == 0, result.output
-    assert "of 4 questions" in result.output
+    assert "on 4 questions" in result.output
     assert "strict reading" in result.output
 
 

@@ -155,6 +155,6 @@ def test_a_task_of_which_nothing_is_left_is_an_error(tmp_path: Path) -> None:
     task = {"name": "mixture", "parts": [{**parts[0], **slices}, parts[1]], "skip_too_long": True}
     recipe = small_run.Recipe.model_validate({"run_dir": str(tmp_path / "run"), "data": str(tmp_path), "task": task})
     with pytest.raises(
-        DataError, match=r"task\.train: no problem of task gsm8k is left; .*gsm8k/train/1: the question is [\d,]+ tokens"
+        DataError, match=r"task\.train: no problem of task gsm8k is left; .*gsm8k/train/1: the question has [\d,]+ tokens"
     ):
         prepare(Context(recipe, RunDirectory(recipe.run_dir)))

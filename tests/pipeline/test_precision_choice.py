@@ -61,7 +61,7 @@ def test_a_run_keeps_its_precision_on_another_machine(
         (tmp_path / "manifest.json").write_text(json.dumps({"stages": manifest(tmp_path)["stages"]}))
     measured(monkeypatch, SLOW)
     lines = prepare(tmp_path)
-    assert lines[0] == "precision bfloat16: as this run began"
+    assert lines[0] == "precision bfloat16: as when this run began"
     assert "finished before" in lines[1]
     assert manifest(tmp_path)["precision"]["chosen"] == "bfloat16"
 
@@ -90,4 +90,4 @@ def test_all_runs_of_a_comparison_have_the_precision_of_the_first(tmp_path: Path
     measured(monkeypatch, SLOW)
     wanted = comparison(recipe(tmp_path), ["vft"], num_seeds=2)
     assert {wanted.shared(seed).recipe.model.precision for seed in (0, 1)} == {"bfloat16"}
-    assert wanted.notes == ["precision bfloat16: as this run began"]
+    assert wanted.notes == ["precision bfloat16: as when this run began"]

@@ -13,6 +13,7 @@ from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.cost import estimate
+from aftune.pipeline.plans import plan
 from aftune.pipeline.registry import PREPARE
 from aftune.pipeline.stages.train import training_arguments
 from aftune.recipe import PromptSection, Recipe, load_recipe, with_settings
@@ -126,9 +127,9 @@ def test_a_changed_file_of_a_part_redoes_prepare(tmp_path: Path) -> None:
     wanted = recipe([gsm8k(data=str(folder)), PAIR[1]]).model_copy(update={"run_dir": tmp_path / "run"})
     runner.run_stages(wanted, only="prepare", report=lambda line: None)
     run = RunDirectory(wanted.run_dir)
-    assert runner.plan(wanted, run)[0].status == "finished"
+    assert plan(wanted, run)[0].status == "finished"
     (folder / "test.jsonl").write_text('{"question": "new?", "answer": "#### 1"}\n')
-    changed = runner.plan(wanted, run)[0]
+    changed = plan(wanted, run)[0]
     assert changed.status == "redo"
     assert changed.reason == "task.parts.0.data test.jsonl changed"
 
@@ -143,7 +144,7 @@ def test_a_changed_file_of_a_part_redoes_prepare(tmp_path: Path) -> None:
         ),
         ({"parts": [*PAIR, {"name": "foo"}]}, "task.parts.2.name: there is no task 'foo'; there are arithmetic, "),
         ({"parts": [PAIR[0], {"name": "mixture"}]}, "task.parts.1.name: a mixture cannot be part of a mixture"),
-        ({"parts": [*PAIR, PAIR[0]]}, "task.parts.2.name: arithmetic has the problems of task.parts.0, arithmetic"),
+        ({"parts": [*PAIR, PAIR[0]]}, "task.parts.2.name: arithmetic has the same problems as task.parts.0, arithmetic"),
         (
             {"parts": [PAIR[0], {"name": "gsm8k"}]},
             "task.parts.1.validation: task gsm8k has no split 'validation'; it has train, test",
@@ -199,13 +200,13 @@ def test_ranking_of_a_mixture_needs_a_ranking_of_every_part(monkeypatch: pytest.
 
     monkeypatch.setitem(tasks.TASKS, "plain", Plain)
     parts = [PAIR[1], {"name": "plain"}]
-    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain knows no ranking; set align\.feedback=binary"):
+    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain has no ranking; set align\.feedback=binary"):
         recipe_task.check(recipe(parts, align={"feedback": "ranking"}))
     recipe_task.check(recipe(parts))
     recipe_task.check(recipe(PAIR, align={"feedback": "ranking"}))
-    with pytest.raises(UsageError, match=r"task\.name: task plain knows no ranking"):
+    with pytest.raises(UsageError, match=r"task\.name: task plain has no ranking"):
         recipe_task.check(Recipe.model_validate({"run_dir": "x", "task": {"name": "plain"}, "align": {"feedback": "ranking"}}))
-    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain knows no ranking"):
+    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: task plain has no ranking"):
         comparison(recipe(parts), ["vft", "aft:feedback=ranking"])
 
 

@@ -14,6 +14,7 @@ from aftune.common.seeds import derive_seed
 from aftune.models.loading import load_model
 from aftune.pipeline import runner
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import plan
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import Recipe
 from aftune.records import Candidate, Problem, read_records
@@ -52,7 +53,7 @@ def run(comparison: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     lines of its last part. The shared stages of a comparison are those of an ordinary run, so it starts from them."""
     folder = comparison.clone(tmp_path_factory.mktemp("rounds")) / "seed-0"
     wanted = recipe(folder)
-    assert [item.stage.name for item in runner.plan(wanted, RunDirectory(folder)) if item.status == "finished"] == STAGES[:4]
+    assert [item.stage.name for item in plan(wanted, RunDirectory(folder)) if item.status == "finished"] == STAGES[:4]
     owners: list[tuple[Any, str, int, str]] = [
         (collect, "append_records", 1, "sample-2"),
         (AlignmentTrainer, "training_step", 3, "align-2"),  # by then align is finished
@@ -70,7 +71,7 @@ def run(comparison: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 
 def test_stages_of_the_second_round_read_those_of_the_first(tmp_path: Path) -> None:
-    plans = runner.plan(recipe(tmp_path), RunDirectory(tmp_path))
+    plans = plan(recipe(tmp_path), RunDirectory(tmp_path))
     assert [item.stage.name for item in plans] == STAGES
     reads = {item.stage.name: [earlier.stage.name for earlier in item.upstream] for item in plans}
     assert reads["sample"] == ["prepare", "sft"]
@@ -79,7 +80,7 @@ def test_stages_of_the_second_round_read_those_of_the_first(tmp_path: Path) -> N
     assert reads["align-2"] == ["prepare", "align", "label-2"]
     assert reads["control"] == ["prepare", "sft"]
     assert reads["evaluate"] == ["prepare", "sft", "align", "control", "align-2"]
-    dpo = runner.plan(recipe(tmp_path, align={"loss": "dpo"}), RunDirectory(tmp_path))
+    dpo = plan(recipe(tmp_path, align={"loss": "dpo"}), RunDirectory(tmp_path))
     reads = {item.stage.name: [earlier.stage.name for earlier in item.upstream] for item in dpo}
     assert reads["reference-2"] == ["prepare", "align", "label-2"]
     assert reads["align-2"] == ["prepare", "align", "label-2", "reference-2"]
@@ -87,7 +88,7 @@ def test_stages_of_the_second_round_read_those_of_the_first(tmp_path: Path) -> N
 
 def test_imported_candidates_are_of_the_first_round(tmp_path: Path) -> None:
     imported = {"format": "gsm8k_solutions", "path": "solutions.jsonl"}
-    plans = {item.stage.name: item for item in runner.plan(recipe(tmp_path, candidates=imported), RunDirectory(tmp_path))}
+    plans = {item.stage.name: item for item in plan(recipe(tmp_path, candidates=imported), RunDirectory(tmp_path))}
     assert [item.stage.name for item in plans["sample"].upstream] == ["prepare"]
     assert [item.stage.name for item in plans["sample-2"].upstream] == ["prepare", "align"]
     assert "candidates" in plans["sample"].settings
@@ -97,7 +98,7 @@ def test_imported_candidates_are_of_the_first_round(tmp_path: Path) -> None:
 def test_it_goes_on_where_it_was_broken_off(run: tuple[Path, list[str]], comparison: Any) -> None:
     """And leaves what the comparison's method of two rounds has left without being broken off."""
     folder, lines = run
-    assert [line for line in lines if "goes on" in line] == ["align-2   [yellow]goes on[/yellow]: was interrupted"]
+    assert [line for line in lines if "continues" in line] == ["align-2   [yellow]continues[/yellow]: was interrupted"]
     assert sum("skipped" in line for line in lines) == 7
     unbroken = comparison.method("aft-bc:rounds=2")
     for name in ("align/model/model.safetensors", "sample-2/candidates.jsonl", "align-2/model/model.safetensors"):
@@ -157,5 +158,5 @@ def test_more_rounds_keep_those_that_are_done(run: tuple[Path, list[str]]) -> No
     folder, _ = run
     last = ["control", "evaluate", "report"]
     for rounds, left in ((3, ["sample-3", "label-3", "align-3", *last]), (1, last)):
-        plans = runner.plan(recipe(folder).model_copy(update={"rounds": rounds}), RunDirectory(folder))
+        plans = plan(recipe(folder).model_copy(update={"rounds": rounds}), RunDirectory(folder))
         assert [item.stage.name for item in plans if item.status != "finished"] == left

@@ -14,6 +14,7 @@ import small_run
 from aftune.common.errors import DataError, StageError
 from aftune.pipeline import runner
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import plan
 from aftune.pipeline.workers import jobs_for
 from aftune.records import Candidate, Group, read_records
 
@@ -101,7 +102,7 @@ def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished
 
 
 def statuses(finished_run: Path, **sections: dict[str, Any]) -> dict[str, str]:
-    plans = runner.plan(small_run.recipe(finished_run, **sections), RunDirectory(finished_run))
+    plans = plan(small_run.recipe(finished_run, **sections), RunDirectory(finished_run))
     return {item.stage.name: item.status for item in plans}
 
 
@@ -126,7 +127,7 @@ def test_changed_setting_redoes_exactly_what_depends_on_it(
 
 
 def test_plan_says_which_setting_changed(finished_run: Path) -> None:
-    plans = runner.plan(small_run.recipe(finished_run, align={"beta": 0.3}), RunDirectory(finished_run))
+    plans = plan(small_run.recipe(finished_run, align={"beta": 0.3}), RunDirectory(finished_run))
     reasons = {item.stage.name: item.reason for item in plans if item.status == "redo"}
     assert reasons == {"align": "align.beta: 0.15 -> 0.3", "evaluate": "depends on align", "report": "depends on align, evaluate"}
 
@@ -178,9 +179,7 @@ def test_a_missing_import_costs_nothing(finished_run: Path, tmp_path: Path) -> N
 def test_imported_candidates_need_no_training(tmp_path: Path) -> None:
     imported = {"format": "gsm8k_solutions", "path": "solutions.jsonl"}
     recipe = small_run.recipe(tmp_path / "run", candidates=imported)
-    reads = {
-        item.stage.name: [earlier.stage.name for earlier in item.upstream] for item in runner.plan(recipe, RunDirectory(tmp_path))
-    }
+    reads = {item.stage.name: [earlier.stage.name for earlier in item.upstream] for item in plan(recipe, RunDirectory(tmp_path))}
     assert reads["sample"] == ["prepare"]
     assert reads["evaluate"] == ["prepare", "sft", "align", "control"]
 

@@ -59,9 +59,9 @@ def test_evaluate_warns_of_what_its_figures_cannot_say(vain: tuple[Path, list[st
     found = entries(folder)["evaluate"]["warnings"]
     starts = (
         "24 of 24 candidates were cut off and left out. Raise evaluate.max_new_tokens (it is 1)",
-        "No group has right and wrong candidates (0 all right, 0 all wrong, 12 without any): assessment accuracy cannot be",
+        "No group has both right and wrong candidates (0 all right, 0 all wrong, 12 empty): assessment accuracy cannot be",
         "Greedy responses were cut off: base 100.0 %, VFT 100.0 %, VFT, same compute 100.0 %, AFT-BC 100.0 %.",
-        "Not one response is right, of any model",
+        "No model has a single right response",
     )
     assert len(found) == len(starts)
     for text, start in zip(found, starts, strict=True):
@@ -99,7 +99,7 @@ def test_the_control_of_the_same_compute_is_called_so(vain: tuple[Path, list[str
     printed = (tmp_path / "printed").read_text()
     assert "“same compute” is VFT continued for as many trained tokens as AFT-BC takes" in printed
     assert "AFT-BC - VFT, same compute: +0.0 points" in printed
-    assert "warnings: they stand above and on the page" in printed
+    assert "warnings: see above, or the page" in printed
     assert "same steps" not in printed + (folder / "report.html").read_text()
 
 
@@ -109,5 +109,5 @@ def test_candidates_that_are_all_cut_off(tmp_path: Path) -> None:
     runner.run_stages(wanted, stages=[PREPARE, SFT, SAMPLE, LABEL], report=lines.append)
     cut_off, without_pairs = RunDirectory(tmp_path).entry("label")["warnings"]
     assert cut_off.startswith("72 of 72 candidates were cut off and left out. Raise sample.max_new_tokens (it is 1)")
-    assert without_pairs.startswith("No group has right and wrong candidates (0 all right, 0 all wrong, 24 without any)")
+    assert without_pairs.startswith("No group has both right and wrong candidates (0 all right, 0 all wrong, 24 empty)")
     assert [line for line in lines if line == f"label     [yellow]warning: {cut_off}[/yellow]"]

@@ -28,7 +28,7 @@ def test_validation_accuracy_0_in_every_epoch() -> None:
     for key in ("evaluate.max_new_tokens (192)", "sft.num_epochs", "sft.learning_rate"):
         assert key in text
     (text,) = of_vft(log((0, None), (0, None)), recipe())
-    assert "epoch 1 was kept for no reason: there are no references to compare losses of" in text
+    assert "epoch 1 was kept for no reason: there are no references to compute a loss on" in text
     assert "in the only epoch" in of_vft(log((0, 3.0)), recipe())[0]
     assert of_vft(log((0, 3.0), (0.01, 3.0), (0, 1.0)), recipe()) == []
     assert of_vft([], recipe()) == []
@@ -61,7 +61,7 @@ def test_healthy_labelling() -> None:
 )
 def test_no_group_has_right_and_wrong_candidates(counts: dict[str, int], remedy: str) -> None:
     (text,) = of_labelling({"candidates": 60, **counts}, recipe(), "sample")
-    assert text.startswith("No group has right and wrong candidates (")
+    assert text.startswith("No group has both right and wrong candidates (")
     assert "the alignment loss has nothing to learn from" in text
     assert remedy in text
     (text,) = of_labelling({"candidates": 60, **counts}, recipe(), "evaluate")
@@ -80,7 +80,7 @@ def test_candidates_that_were_cut_off() -> None:
     assert of_labelling({**COUNTS, "truncated": 29}, recipe(), "sample") == []
     given = {"format": "json_lines", "path": "x.jsonl"}
     (text,) = of_labelling({**COUNTS, "truncated": 60}, recipe(candidates=given), "sample")
-    assert text.endswith("Import whole responses.")
+    assert text.endswith("Import complete responses.")
 
 
 def test_candidates_whose_answers_only_the_flexible_reading_finds() -> None:
@@ -108,7 +108,7 @@ def test_results() -> None:
     (text,) = of_results({**healthy, "vft": result(0.1, flexible=0.5)}, recipe())
     assert "(VFT: strict 10.0\N{NO-BREAK SPACE}%, flexible 50.0\N{NO-BREAK SPACE}%)" in text
     (text,) = of_results({"vft": result(0), "aligned": result(0)}, recipe())
-    assert text.startswith("Not one response is right, of any model")
+    assert text.startswith("No model has a single right response")
 
 
 def curves(better: list[float], worse: list[float]) -> list[dict[str, float]]:
@@ -133,5 +133,5 @@ def test_tenths_are_compared_not_single_entries() -> None:
 
 def test_an_alignment_without_a_pair() -> None:
     without = [{"sft_loss": 0.1, "alignment_loss": 0.0, "step": 1}]
-    assert of_alignment(without, aligned=True)[0].startswith("No group in training had a better and a worse candidate")
+    assert of_alignment(without, aligned=True)[0].startswith("No group in training had both a better and a worse candidate")
     assert of_alignment(without, aligned=False) == []

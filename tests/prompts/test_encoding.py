@@ -132,7 +132,7 @@ def test_reference_that_is_a_candidate_already_does_not_join_twice(tokenizer: An
 def test_check_lengths_counts_the_longest_response() -> None:
     encoded = EncodedGroup("p/3", [1] * 10, [[5] * 4, [5] * 7], [True, False], [None, 0.0])
     check_lengths(encoded, 17)
-    with pytest.raises(DataError, match=r"p/3: prompt and response are 17 tokens, the model's context is 16"):
+    with pytest.raises(DataError, match=r"p/3: prompt and response have 17 tokens, the model's context is 16"):
         check_lengths(encoded, 16)
 
 
@@ -143,10 +143,10 @@ def test_too_long_names_what_does_not_fit(tokenizer: Any) -> None:
     assert too_long(tokenizer, problem, prompt, reference, num_both) is None
     assert too_long(tokenizer, problem, prompt, None, num_prompt + 1) is None
     assert too_long(tokenizer, problem, prompt, reference, num_both - 1) == (
-        f"p/7: question and reference are {num_both} tokens, the model's context is {num_both - 1}"
+        f"p/7: question and reference have {num_both} tokens, the model's context is {num_both - 1}"
     )
     assert too_long(tokenizer, problem, prompt, None, num_prompt) == (
-        f"p/7: the question is {num_prompt} tokens, the model's context is {num_prompt}"
+        f"p/7: the question has {num_prompt} tokens, the model's context is {num_prompt}"
     )
 
 
@@ -168,7 +168,7 @@ def test_positives_join_the_sft_responses(tokenizer: Any) -> None:
 @pytest.mark.parametrize("place", [3, -1])
 def test_positive_that_is_no_candidate_is_an_error(tokenizer: Any, place: int) -> None:
     members = group([candidate(text, index=index) for index, text in enumerate("abc")], [1, 0, 1])
-    with pytest.raises(UsageError, match=rf"p: imitated has {place}, expected a place among 3 candidates"):
+    with pytest.raises(UsageError, match=rf"p: imitated has {place}, expected 0 <= place < 3"):
         encode_group(tokenizer, members, PROMPT, reference=None, roles=Roles(imitated=[place]))
 
 

@@ -109,7 +109,7 @@ def test_unknown_keys(complaint: Callable[..., str], text: str, message: str) ->
         ("sft: 3", "sft is 3: "),
         (
             "align: {loss: dpo, beta: auto}",
-            "align.beta: auto is in nats per token, and dpo's boundary is in nats of whole responses",
+            "align.beta: auto is in nats per token, but dpo's boundary is in nats of whole responses",
         ),
         ("seed: -1", "seed is -1: input should be greater than or equal to 0"),
     ],
@@ -136,8 +136,8 @@ def test_a_name_that_looks_like_a_number_stays_a_name(load: Callable[..., Any], 
 
 def test_a_key_that_stands_twice_is_named_by_line(complaint: Callable[..., str]) -> None:
     said = complaint("run_dir: x\nalign:\n  beta: 0.3\n  loss: aft\n  beta: 0.5\n")
-    assert said == "r.yaml:5: not valid YAML (the key 'beta' stands twice, first in line 3); correct this line"
-    assert complaint("run_dir: x\nseed: 1\nrun_dir: y\n").startswith("r.yaml:3: not valid YAML (the key 'run_dir' stands twice")
+    assert said == "r.yaml:5: not valid YAML (the key 'beta' appears twice, first in line 3); correct this line"
+    assert complaint("run_dir: x\nseed: 1\nrun_dir: y\n").startswith("r.yaml:3: not valid YAML (the key 'run_dir' appears twice")
     assert complaint("run_dir: x\n", "align={beta: 0.1, beta: 0.2}").endswith("first in line 1); put it in quotes")
 
 
@@ -184,7 +184,7 @@ def test_all_mistakes_are_named_at_once(complaint: Callable[..., str]) -> None:
         ("align.beta", "'align.beta' is not an override; write section.key=value"),
         ("=3", "'=3' is not an override"),
         ("align..beta=3", "'align..beta=3' is not an override"),
-        ("seed.x=3", "'seed.x=3': seed is a single value, it has no keys below it"),
+        ("seed.x=3", "'seed.x=3': seed is a single value and has no keys below it"),
         (
             "align.beta=[1",
             "'align.beta=[1': the value is not valid YAML (expected ',' or ']', but got '<stream end>')",
@@ -245,7 +245,7 @@ def test_settings_by_name_make_another_recipe(load: Callable[..., Any]) -> None:
         ({"candidates": 3}, "here: candidates is 3: "),
         ({"data": 3}, "here: data is 3: "),
         ({"candidates": {"format": "x", "path": "f"}}, "here: candidates.format is 'x': input should be 'gsm8k_solutions'"),
-        ({"seed.x": 1}, "'seed.x': seed is a single value, it has no keys below it"),
+        ({"seed.x": 1}, "'seed.x': seed is a single value and has no keys below it"),
     ],
 )
 def test_settings_that_do_not_fit(load: Callable[..., Any], settings: dict[str, Any], message: str) -> None:

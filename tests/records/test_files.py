@@ -109,7 +109,7 @@ def test_schema_version_is_written_and_checked(tmp_path: Path) -> None:
         (
             Group,
             {"problem": problem(), "candidates": [{"problem_id": "a", "index": 0, "text": "t"}], "feedback": []},
-            r"1 candidates but 0 feedback entries",
+            r"1 candidate, but feedback for 0",
         ),
     ],
 )
@@ -134,7 +134,7 @@ def test_quality_that_is_not_finite_cannot_be_made() -> None:
 def test_empty_file_is_an_error(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "f.jsonl"
     path.write_text(content)
-    with pytest.raises(DataError, match=r"f\.jsonl: the file is empty, expected one Problem a line"):
+    with pytest.raises(DataError, match=r"f\.jsonl: the file is empty, expected one Problem per line"):
         read_records(path, Problem)
 
 

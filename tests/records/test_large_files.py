@@ -119,7 +119,7 @@ def test_files_without_records_are_errors(tmp_path: Path, kind: str, open_file: 
         open_file(path)
     for content in (b"", b"\n  \r\n"):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=rf"f\.jsonl: the file is empty, expected one {kind} a line"):
+        with pytest.raises(DataError, match=rf"f\.jsonl: the file is empty, expected one {kind} per line"):
             open_file(path)
     path.write_bytes(b"{}\n\xff\n" if kind == "Problem" else b'{"problem_id": "a"}\n\xff\n')
     with pytest.raises(DataError, match=r"f\.jsonl:2: not UTF-8 text"):

@@ -24,5 +24,12 @@ def test_p_value(value: float, text: str) -> None:
     assert formatting.p_value(value).replace(formatting.NBSP, " ") == text
 
 
+def test_points() -> None:
+    assert formatting.points(-0.01) == "1.0 point"
+    assert formatting.points(-0.02) == "2.0 points"
+    assert formatting.points(-0.01, sign=True) == "−1.0 point"
+    assert formatting.points(0.011, sign=True) == "+1.1 points"
+
+
 def test_controls_become_visible_and_lines_stay() -> None:
     assert formatting.visible("a\x00\x1b\r\n\tb") == "a\u2400\u241b\u240d\n\tb"

@@ -39,7 +39,7 @@ def test_a_control_for_the_same_compute_is_nowhere_called_same_steps(data: Repor
     text = text_of(renamed(with_recipe(data, control={"match": "compute"})))
     assert "VFT, same compute" in text
     assert "“same compute” is VFT continued for as many trained tokens as AFT-BC takes" in text
-    assert "No difference between AFT-BC and VFT for the same compute can be told" in text
+    assert "The data do not show a difference between AFT-BC and “VFT, same compute”: " in text
     for wrong in ("same steps", "same number of optimizer steps", "as many optimizer steps", "vft_same"):
         assert wrong not in text
 
@@ -56,7 +56,7 @@ def test_a_control_for_the_same_compute_is_nowhere_called_same_steps(data: Repor
         ),
         (
             {"alignment_weight": 0.0, "sft_on": "positives", "max_positives": 2},
-            "RFT: no alignment loss; the VFT loss is on the reference and the right candidates, at most 2 a problem; starts",
+            "RFT: no alignment loss; the VFT loss is taken on the reference and the right candidates, at most 2 a problem; starts",
         ),
         (
             {"start": "base", "reference_is_candidate": False},
@@ -122,7 +122,7 @@ def test_warnings_stand_on_the_page_of_a_comparison() -> None:
     for number in (0, 2, 5):
         page = render_comparison({**results, "warnings": warned[:number]}, {})
         assert page.count("⚠ Warning, seed ") == number
-        assert ("5 warnings of the runs" in page) is (number == 5)
+        assert ("5 warnings from the runs" in page) is (number == 5)
         assert number == 0 or "No group &lt;0&gt;." in page
     assert "⚠" not in render_comparison(results, {})
 
@@ -133,5 +133,5 @@ def test_both_numbers_of_the_best_epoch_are_shown(data: ReportData) -> None:
     for step, accuracy, loss, choice in ((10, 0.5, 1.0, 0.52), (20, 0.5, 0.5, 0.53), (30, 0.4, 0.4, 0.44)):
         log.append({"eval_accuracy": accuracy, "eval_loss": loss, "eval_accuracy_then_loss": choice, "step": step})
     text = text_of(replace(data, logs={**data.logs, "sft": log}))
-    assert "The weights of epoch 2 of 3 were kept (50.0 %; of 2 epochs with this accuracy the one with the lowest" in text
+    assert "The weights of epoch 2 of 3 were kept (50.0 %; of 2 epochs with this accuracy, the one with the lowest" in text
     assert "validation from 1 to 0.4" in render_page(replace(data, logs={**data.logs, "sft": log}))

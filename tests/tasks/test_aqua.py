@@ -91,7 +91,7 @@ def test_table_of_flan(tmp_path: Path) -> None:
     (found,) = Aqua(tmp_path).load("train")
     assert (found.options, found.gold_answer, found.rationale) == (["21", "30"], "B", "3*10 = 30\nSo 30\nThe answer is (B).")
     (tmp_path / "flan_train.tsv").write_text("only one field\n")
-    with pytest.raises(DataError, match=r"flan_train\.tsv:1: 1 fields, expected"):
+    with pytest.raises(DataError, match=r"flan_train\.tsv:1: 1 field, expected"):
         Aqua(tmp_path).load("train")
 
 
@@ -99,7 +99,7 @@ def test_table_of_flan(tmp_path: Path) -> None:
     ("bad", "message"),
     [
         ({"question": "q"}, 'expected an object with the texts "question", "rationale" and "correct"'),
-        (row(options=["A)1"]), '"options" is no list of two texts or more'),
+        (row(options=["A)1"]), '"options" is not a list of two or more texts'),
         (row(correct="F"), "\"correct\" is 'F', expected a letter A to E"),
         (row(question=" "), '"question" is empty'),
     ],

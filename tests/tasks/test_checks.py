@@ -108,7 +108,7 @@ def test_repeated_ids_and_contradictions(tmp_path: Path) -> None:
         (
             "jsonl/train",
             "repeated_id",
-            "train.jsonl:3: the id 'a' is that of train.jsonl:1 too; give each question an id of its own, or use no column of ids",
+            "train.jsonl:3: the id 'a' is that of train.jsonl:1 too; give each question an id of its own, or name no column of ids",
         ),
     ]
 

@@ -87,7 +87,7 @@ def test_errors(folder: Path) -> None:
     with pytest.raises(DataError, match="f:1: expected a question with its choices"):
         parse_row({"id": "a", "question": {"stem": "s"}}, "f:1")
     (folder / "test_ids.txt").write_text("c\nunknown\n")
-    with pytest.raises(DataError, match=r"test_ids\.txt:2: unknown is no id"):
+    with pytest.raises(DataError, match=r"test_ids\.txt:2: unknown is not an id"):
         Ecqa(folder).load("test")
 
 

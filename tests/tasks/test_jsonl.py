@@ -110,7 +110,7 @@ def test_a_rationale_that_the_grader_refuses_is_no_reference(tmp_path: Path, mon
     task = build(tmp_path, rows, grader="own_grader_of_a_test:even", answer_kind="text", rationale="why")
     assert [task.contradiction(problem) for problem in task.load("train")] == [
         None,
-        "the grader own_grader_of_a_test:even refuses the rationale",
+        "the grader own_grader_of_a_test:even rejects the rationale",
     ]
 
 
@@ -149,11 +149,15 @@ def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) ->
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
-        ({"question": "q"}, {}, r'train\.jsonl:1: there is no column "answer"; it has question'),
+        ({"question": "q"}, {}, r'train\.jsonl:1: there is no column "answer", only question;'),
         ({"question": "", "answer": "1"}, {}, r"train\.jsonl:1: \"question\" is '', expected a text"),
         ({"question": "q", "answer": "about five"}, {}, r"train\.jsonl:1: \"answer\" is 'about five', expected a number"),
         ({"question": "q", "answer": "C", "o": ["x", "y"]}, {"answer_kind": "choice", "options": "o"}, "expected a letter A to B"),
-        ({"question": "q", "answer": "A", "o": "x"}, {"answer_kind": "choice", "options": "o"}, '"o" is no list of 2 to 26 texts'),
+        (
+            {"question": "q", "answer": "A", "o": "x"},
+            {"answer_kind": "choice", "options": "o"},
+            '"o" is not a list of 2 to 26 texts',
+        ),
         (["q"], {}, r"train\.jsonl:1: record 1: expected an object"),
     ],
 )

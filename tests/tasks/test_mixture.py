@@ -133,9 +133,9 @@ def test_a_part_whose_problems_carry_the_name_of_another_task(gsm8k: Gsm8k) -> N
 def test_what_is_no_mixture(gsm8k: Gsm8k) -> None:
     with pytest.raises(UsageError, match=r"task\.parts: a mixture needs parts"):
         Mixture([])
-    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: arithmetic has the problems of task\.parts\.0, arithmetic"):
+    with pytest.raises(UsageError, match=r"task\.parts\.1\.name: arithmetic has the same problems as task\.parts\.0, arithmetic"):
         Mixture(parts(Arithmetic(seed=1), Arithmetic(seed=2)))
-    with pytest.raises(UsageError, match=r"task\.parts\.2\.name: gsm8k_rank has the problems of task\.parts\.0, gsm8k"):
+    with pytest.raises(UsageError, match=r"task\.parts\.2\.name: gsm8k_rank has the same problems as task\.parts\.0, gsm8k"):
         Mixture(parts(gsm8k, Sequences(), Gsm8kRank(gsm8k.data)))
     with pytest.raises(UsageError, match=r"task\.parts\.0\.name: a mixture cannot be part of a mixture"):
         Mixture(parts(Mixture(parts(Arithmetic()))))

@@ -18,7 +18,7 @@ def test_sizes_count_the_prompt_once() -> None:
     groups = EncodedGroups([encoded(3, 4, 5), encoded(2, 1)], lambda group: pytest.fail("these are encoded"), context=8)
     assert groups.num_tokens == [12, 3]
     assert (len(groups), groups[1], list(groups)) == (2, encoded(2, 1), [encoded(3, 4, 5), encoded(2, 1)])
-    with pytest.raises(DataError, match="3: prompt and response are 8 tokens, the model's context is 7"):
+    with pytest.raises(DataError, match="3: prompt and response have 8 tokens, the model's context is 7"):
         EncodedGroups([encoded(3, 4, 5)], lambda group: group, context=7)  # type: ignore[arg-type, return-value]
 
 

@@ -77,23 +77,26 @@ def test_imported_candidates_start_at_ln_2(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows[:1], r"reference_logprobs: 1 entries for 2 groups"),
+        (lambda rows: rows[:1], r"reference_logprobs: 1 given, 2 expected; give one entry for each group"),
         (lambda rows: rows[::-1], r"p0: .* are given for p1; give one entry for each group"),
         (
             lambda rows: [rows[0].model_copy(update={"indices": [None, 5, 0, 2]}), rows[1]],
-            r"p0: .* candidate 1 is there 1 times in the group and 0 times in what is given",
+            r"p0: .* candidate 1 should occur once in the group and once in what is given, but the counts are 1 and 0;",
         ),
         (
             lambda rows: [rows[0], rows[1].model_copy(update={"indices": [None, 0, 0, 1]})],
-            r"p1: .* candidate 0 is there 1 times in the group and 2 times in what is given",
+            r"p1: .* candidate 0 should occur once in the group and once in what is given, but the counts are 1 and 2;",
         ),
         (
             lambda rows: [rows[0].model_copy(update={"lengths": [9, 9, 9, 9]}), rows[1]],
-            r"p0: .* has \d+ tokens, they are of one with 9",
+            r"p0: .* has length \d+, but length 9 in what is given",
         ),
-        (lambda rows: [rows[0].model_copy(update={"indices": [None, 0, 1]}), rows[1]], r"p0: .* 4 are given with 3 indices"),
-        (lambda rows: [rows[0].sums[:3], rows[1].sums], r"p0: 3 log-probabilities .* expected 4: one for each of its 3 candidates"),
-        (lambda rows: [[*rows[0].sums, -1.0], rows[1].sums], r"p0: 5 log-probabilities .* expected 4"),
+        (lambda rows: [rows[0].model_copy(update={"indices": [None, 0, 1]}), rows[1]], r"p0: .* 4 given, 3 with an index"),
+        (
+            lambda rows: [rows[0].sums[:3], rows[1].sums],
+            r"p0: log-probabilities .*: 3 given, 4 expected: one for the reference, then one for each of its candidates",
+        ),
+        (lambda rows: [[*rows[0].sums, -1.0], rows[1].sums], r"p0: log-probabilities .*: 5 given, 4 expected"),
     ],
 )
 def test_a_mismatch_is_an_error_before_training(
@@ -119,5 +122,5 @@ def test_groups_that_a_caller_tokenised_take_as_many_as_they_have(
     run.train()
     assert run.state.log_history[0]["alignment_loss"] == pytest.approx(math.log(2), abs=1e-5)
     for wrong in (sums[0][:3], [*sums[0], -1.0]):
-        with pytest.raises(DataError, match=rf"p0: .* {len(wrong)} are given, the group has 4 responses in training"):
+        with pytest.raises(DataError, match=rf"p0: .* {len(wrong)} given, 4 expected, one for each response in training"):
             trainer(model, tokenizer, tmp_path, encoded, [wrong, sums[1]])  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ GROUPS = [EncodedGroup(str(n), [1, 5], [[6] * (n + 1), [8, 2]], [True, False], [
         ("bf16_full_eval", True, "set bf16"),
         ("fp16_full_eval", True, "set fp16"),
         ("train_sampling_strategy", "batch_rebalance", "random or sequential or group_by_length"),
-        ("accelerator_config", {"dispatch_batches": True}, "tear groups apart"),
+        ("accelerator_config", {"dispatch_batches": True}, "would split groups"),
         ("weights", "bfloat16", "float32 or as_given"),
     ],
 )

@@ -417,7 +417,7 @@ def test_group_longer_than_the_context_is_a_data_error(
     args = AlignmentConfig(output_dir=str(tmp_path), use_cpu=True)
     AlignmentTrainer(model, args, processing_class=tokenizer, **datasets)
     datasets[dataset] = [fits, long]
-    with pytest.raises(DataError, match=r"p/long: prompt and response are 21 tokens, the model's context is 20"):
+    with pytest.raises(DataError, match=r"p/long: prompt and response have 21 tokens, the model's context is 20"):
         AlignmentTrainer(model, args, processing_class=tokenizer, **datasets)
 
 

@@ -46,7 +46,7 @@ def test_a_bfloat16_model_is_trained_in_float32(tokenizer: Any, tmp_path: Path, 
     assert share_moved(run.model, before) > 0.75
     assert [record.getMessage() for record in caplog.records if record.name.startswith("aftune")] == [
         "LlamaForCausalLM: weights were bfloat16 and are trained in float32, as most updates are too small for bfloat16 "
-        "(weights='as_given' keeps it); products are computed in float32 (bf16=True: in bfloat16)"
+        "(weights='as_given' keeps the type); products are computed in float32 (bf16=True: in bfloat16)"
     ]
     model, before = given()
     run = trained(model, tokenizer, tmp_path, weights="as_given")

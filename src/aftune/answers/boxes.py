@@ -29,7 +29,7 @@ def is_box(text: str) -> bool:
 
 
 def join_boxes(text: str, found: list[Statement]) -> list[Statement]:
-    """The statements, those that together are one answer joined into a list."""
+    """The statements, with boxes that together are one answer joined into a list."""
     joined: list[Statement] = []
     for statement in found:
         last = joined[-1] if joined else None

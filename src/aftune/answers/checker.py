@@ -1,4 +1,4 @@
-"""Worker processes that compare expressions, each answer within its time and memory, and are replaced when one does not end."""
+"""Worker processes that compare expressions, with limits on time and memory; one that does not finish is replaced."""
 
 import atexit
 import contextlib
@@ -15,17 +15,17 @@ from typing import IO
 from aftune.answers.verdicts import TimedOut
 from aftune.common.errors import UsageError
 
-CPU_SECONDS = 0.7  # of the processor, for a comparison, which the worker's own alarm counts: the machine's load does not matter
-SECOND_TRY = 2.0  # times as much for a comparison that did not end, in a new worker
-MEGABYTES = 1024  # of address space: a worker itself takes a third
+CPU_SECONDS = 0.7  # of processor time for a comparison, by the worker's own alarm: the machine's load does not matter
+SECOND_TRY = 2.0  # times as much for a comparison that did not finish, in a new worker
+MEGABYTES = 1024  # of address space, of which a worker itself takes a third
 _REMEMBERED = 4096  # pairs
-_START_SECONDS = 600.0  # of the clock, as the next one: only a worker that uses no processor time ever meets them
+_START_SECONDS = 600.0  # by the clock, as the next one: only a worker that uses no processor time ever reaches them
 _STUCK_SECONDS = 600.0
-_RECYCLE_AFTER = 1000  # comparisons, so that caches of libraries do not grow for ever
+_RECYCLE_AFTER = 1000  # comparisons, so that the libraries' caches do not grow for ever
 
 
 class _Worker:
-    """A process that compares; it belongs to the process that started it and to no fork of that."""
+    """A process that compares; it belongs to the process that started it, not to forks of that process."""
 
     def __init__(self, megabytes: int) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -50,7 +50,7 @@ class _Worker:
         self.ready = True
 
     def ask(self, answer: str, gold: str, seconds: float) -> str | None:
-        """The reply; None where the worker ended within `seconds` of its processor time."""
+        """The reply; None where the worker ended without one, as it does after `seconds` of processor time."""
         request = json.dumps({"answer": answer, "gold": gold, "seconds": seconds}) + "\n"
         try:
             _pipe(self.process.stdin).write(request.encode("ascii"))
@@ -85,7 +85,7 @@ class _Worker:
 
 
 class Checker:
-    """One worker process, started when first needed, and after the first that had to be killed a second one in waiting.
+    """One worker process, started when first needed, and a spare one from the time that the first had to be replaced.
     Safe to share between threads: they take turns."""
 
     def __init__(self, cpu_seconds: float = CPU_SECONDS, megabytes: int = MEGABYTES) -> None:
@@ -109,10 +109,10 @@ class Checker:
         return known
 
     def _compare(self, answer: str, gold: str) -> bool | str:
-        """The outcome, or why there is none; what did not end is taken up once more, with more time."""
+        """The outcome, or why there is none; a comparison that did not finish is tried once more, with more time."""
         reply = self._ask(answer, gold, self.cpu_seconds) or self._ask(answer, gold, SECOND_TRY * self.cpu_seconds)
         if reply is None:
-            return f"no end within {SECOND_TRY * self.cpu_seconds:g} s of computing"
+            return f"not finished within {SECOND_TRY * self.cpu_seconds:g} s of computing"
         return f"more than {self.megabytes} MB" if reply == "memory" else reply == "equal"
 
     def _ask(self, answer: str, gold: str, seconds: float) -> str | None:
@@ -129,7 +129,7 @@ class Checker:
         return reply
 
     def _replace(self) -> None:
-        """Ends the worker and takes the one in waiting, or a new one."""
+        """Ends the worker and takes the spare one, or a new one."""
         old, self._worker = self._worker, None
         if old is not None:
             old.close()
@@ -165,7 +165,7 @@ _shared_lock = threading.Lock()
 
 
 def shared_checker() -> Checker:
-    """The worker of this process for single comparisons."""
+    """The checker that everything in this process shares, unless it has its own."""
     global _shared
     with _shared_lock:
         if _shared is None:

@@ -35,7 +35,7 @@ _SMALL_LABEL = re.compile(r"^\W*([a-z])[).](?:\s|$)")
 _SECOND = re.compile(
     r"^\s*(?:,|/|;|&|\+|or|and|and/or|,\s*(?:and|or))\s*(?:option\s*)?[(\[]?([A-Z])(?![A-Za-z0-9'’])", re.IGNORECASE
 )
-# After a capital "A" or "I": signs that it is a letter of an option and not a word of the sentence.
+# After a capital "A" or "I": signs that it is the letter of an option and not a word of the sentence.
 _LETTER_FOLLOWS = re.compile(
     r"^\s*(?:$|[.,:;)\]\-–—=|!?]|(?:because|since|as|is|was|due|for the|which|and|or|given|the|with)\b)", re.IGNORECASE
 )
@@ -63,7 +63,7 @@ _NOT_BEFORE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ChoiceKind:
-    """Answers that are one of some options, read as its letter. `form`: what the prompt asks for."""
+    """Answers that are one of several options, read as its letter. `form`: what the prompt asks for."""
 
     form: Format = "phrase"
 
@@ -72,7 +72,7 @@ class ChoiceKind:
         return "choice"
 
     def read(self, text: str, reading: Reading, options: Sequence[str] | None = None) -> Found:
-        """The letter, "A" to as many as there are options (to "J" where they are not given). A statement that names two
+        """The letter, from "A" to that of the last option (to "J" where they are not given). A statement that names two
         options, or the letter of one and the text of another, is ambiguous; one that names none gives no answer."""
         text = shorten(text)
         reader = _Reader(tuple(options) if options else ())
@@ -90,7 +90,7 @@ class ChoiceKind:
         return reader.of_text(text[opening.end :] if opening else text)
 
     def equal(self, answer: str, gold: str, options: Sequence[str] | None = None) -> bool:
-        """`gold`: a letter ("C", "(C)") or, where the options are given, the text or value of one."""
+        """`gold`: a letter ("C", "(C)") or, where the options are given, the text of one."""
         wanted = _Reader(tuple(options) if options else ()).of_gold(gold)
         if wanted is None:
             return False
@@ -175,14 +175,14 @@ class _Reader:
         return left == right or bool(self.options and same_option(self.options, left, right))
 
     def _by_text(self, text: str) -> str | None:
-        """The letter of the option that the text is."""
+        """The letter of the option whose text this is."""
         if not self.options:
             return None
         wanted = normal(text)
         if not wanted:
             return None
         if len(wanted) == 1 and wanted.upper() in self.letters:
-            return None  # a letter goes before an option whose text is a letter
+            return None  # a letter names its option before it is the text of one
         matching = [LETTERS[i] for i, option in enumerate(parse_options(self.options)) if option.text == wanted]
         return matching[0] if matching else None
 
@@ -221,7 +221,7 @@ class _Reader:
         return Found(LETTERS[matching[0]], "read")
 
     def of_text(self, text: str) -> Found:
-        """The last option that is named where nothing is stated; then the last value."""
+        """Where nothing is stated: the last option that is named; else the last value."""
         text = before_next_question(text, lambda before: bool(re.search(r"[A-Za-z0-9]", before)))
         text = without_lists(clean(text[-2000:])).strip()
         if not text:
@@ -285,5 +285,3 @@ class _Reader:
 
 
 CHOICE = ChoiceKind()
-
-__all__ = ["CHOICE", "LETTERS", "ChoiceKind"]

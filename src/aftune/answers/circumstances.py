@@ -41,5 +41,5 @@ def answer_of(tokens: Sequence[Token], sentence: str) -> Token:
 
 def _is_circumstance(token: Token, sentence: str) -> bool:
     before = _CIRCUMSTANCE.search(sentence[max(0, token.start - 60) : token.start])
-    # "in 3 hours" may be the answer as well as what it is asked for
+    # "in 3 hours" may be the answer as well as one of the circumstances
     return before is not None and not (before.group().lower().startswith("in ") and _DURATION.match(sentence, token.end))

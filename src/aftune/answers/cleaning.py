@@ -16,7 +16,7 @@ _PLAIN_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789-+")
 
 
 class _Spelling(dict[int, str | None]):
-    """Fills itself with what is met; a character that means nothing to an answer stands for itself."""
+    """Filled in as characters are met; one that means nothing to an answer stands for itself."""
 
     def __missing__(self, code: int) -> str | None:
         character = chr(code)
@@ -28,7 +28,7 @@ class _Spelling(dict[int, str | None]):
             if category == "Nd":
                 value = str(unicodedata.decimal(character))
             elif category == "Cf":
-                value = None  # zero-width characters, marks of writing direction
+                value = None  # zero-width characters, direction marks
             elif category == "Zs":
                 value = " "
             elif category == "No" and unicodedata.decomposition(character).startswith("<fraction>"):
@@ -74,7 +74,7 @@ def plain(text: str) -> str:
     """A short text without the LaTeX that people put around numbers and words: `\\frac{3}{4}` as ` 3/4`, `\\text{C}` as `C`."""
     if "\\" not in text and "{" not in text and "~" not in text:
         return text
-    for _ in range(4):  # nesting; deeper than that is no plain value
+    for _ in range(4):  # nesting; deeper than that is not a plain value
         text, count = _WRAPPERS.subn(r" \1 ", text)
         if not count:
             break

@@ -26,7 +26,7 @@ _BETWEEN = re.compile(r"[\s,;.]*(?:and|or|,|;)?[\s,;.]*", re.IGNORECASE)
 
 
 def formulas(text: str) -> list[str]:
-    """What stands between the marks of formulas; those that only "and", "or" or a comma joins as one list."""
+    """The formulas between their delimiters; those joined only by "and", "or" or a comma are one list."""
     found: list[str] = []
     end: int | None = None
     for match in _MATH_SPAN.finditer(text):
@@ -60,8 +60,8 @@ def readings(text: str) -> list[str]:
 
 
 def decide(left: str, right: str) -> bool | None:
-    """Equality of an answer and a gold answer in one spelling, by text, by number or element by element; None where the expressions
-    must be compared."""
+    """Whether an answer equals the gold one, both in one spelling: by text, by number or element by element; None where that takes
+    a symbolic comparison."""
     if not left or not right:
         return False
     if _squeeze(left) == _squeeze(right):
@@ -69,7 +69,7 @@ def decide(left: str, right: str) -> bool | None:
     if not (is_small(left) and is_small(right)):
         return False
     if is_equation(right) and not relation(left)[1] and structure(left) is None:
-        return False  # 6 is no answer where x + y = 6 is one
+        return False  # 6 is not the answer where x + y = 6 is
     if _same_with_comma(left, right) or _same_with_comma(right, left):
         return True
     return same(left, right, decide_atom)
@@ -81,7 +81,7 @@ def _same_with_comma(left: str, right: str) -> bool:
 
 
 def decide_atom(left: str, right: str) -> bool | None:
-    """Equality of two expressions that are no lists; None where they must be compared."""
+    """Whether two expressions that are not lists are equal; None where that takes a symbolic comparison."""
     if _squeeze(left) == _squeeze(right):
         return True
     ratios = _RATIO.fullmatch(value_of(left)), _RATIO.fullmatch(value_of(right))
@@ -100,7 +100,7 @@ def decide_atom(left: str, right: str) -> bool | None:
         a, b = (match[1].strip() if match else "" for match in words)
         return a == b if len(a) == 1 == len(b) else a.casefold() == b.casefold()
     if any(match is not None and len(match[1].strip()) > 3 for match in words):
-        return False  # a word is no product of its letters
+        return False  # a word is not the product of its letters
     a_number, b_number = _number(left), _number(right)
     if a_number is not None and b_number is not None:
         return numbers.same_number(a_number, b_number)
@@ -108,7 +108,7 @@ def decide_atom(left: str, right: str) -> bool | None:
 
 
 def _same_ratio(left: str, right: str, one: re.Match[str] | None, other: re.Match[str] | None) -> bool:
-    """2:1 is 4:2 and 2; two times of day are compared as texts."""
+    """2:1 equals 4:2 and 2; two times of day are compared as texts."""
     if _TIME.fullmatch(left) and _TIME.fullmatch(right):
         return False
     values = []

@@ -5,7 +5,7 @@
 One notation for all: `x`, `×`, `times` become `*`; dashes become `-`; currency signs, units, thousands separators, leading zeros,
 zeros at the end of decimals and brackets around a whole side are dropped; `20% of 50` is `20%*50`. Nothing is reordered.
 GSM8K's annotation `<<48/2=24>>` stands for what is written before it. A single letter where a number could stand is a
-variable. What is not understood ends an equation and is no error: this is text that models wrote.
+variable. What is not understood ends an equation and is not an error: this is text that models wrote.
 """
 
 import re
@@ -25,7 +25,7 @@ _TOKEN = re.compile(
   | (?P<number>[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)
   | (?P<unit>(?<=[0-9])[-/]{_LETTERS}{{2,}})                   # 120-page, $5/hour
   | (?P<equals>[=≈]+|\bequals\b)
-  | (?P<ignored>\\?[$€£¢]|(?<![0-9])\*\*|\*\*(?![0-9])|["“”°])   # ** is bold type, but for 2**3
+  | (?P<ignored>\\?[$€£¢]|(?<![0-9])\*\*|\*\*(?![0-9])|["“”°])   # ** is bold type, except in 2**3
   | (?P<operator>\*\*|[-−–—+*×·⋅∗/÷^]|\\(?:times|cdot|div)\b
       |(?:(?<!{_LETTERS})[xX]|\b(?:plus|minus|times|divided[ ]by)\b|(?<=%[ ])of\b){_NUMBER_FOLLOWS})
   | (?P<word>{_LETTERS}+(?:['’/-]{_LETTERS}+)*(?:\^[23]\b)?)   # m^2 too
@@ -56,7 +56,7 @@ class Equation:
 
     @property
     def result(self) -> Fraction | None:
-        """The value of a right side that is one number or the fraction of two, without its per cent sign; else None."""
+        """The value of a right side that is a number or a fraction of two numbers, without its per cent sign; else None."""
         match = _VALUE.fullmatch(self.right)
         if match is None:
             return None
@@ -67,7 +67,7 @@ class Equation:
 def equations(text: str) -> tuple[str, ...]:
     """The equations of a chain that compute something, in order: `("48/2=24", "48+24=72")`.
 
-    RFT (Yuan et al. 2023, arXiv 2308.01825) takes two responses for the same when these lists are.
+    RFT (Yuan et al. 2023, arXiv 2308.01825) counts two responses as the same when these lists are the same.
     """
     return tuple(f"{equation.left}={equation.right}" for equation in read_equations(text) if equation.left)
 
@@ -144,7 +144,7 @@ class _Reader:
         return equation
 
     def finish(self) -> Equation | None:
-        """Forgets the clause; gives its equation, if it has one."""
+        """Ends the clause and gives its equation, if it has one."""
         right = "" if self.left is None else _right_side(self.expression)
         equation = Equation(self.left or "", right) if right else None
         self.expression, self.depth, self.sign, self.left = [], 0, "", None
@@ -199,7 +199,7 @@ def _unmatched(expression: list[str]) -> tuple[int, int]:
 
 
 def _without_outer_brackets(expression: list[str]) -> list[str]:
-    """Of an expression whose brackets all match: without those around the whole of it."""
+    """An expression whose brackets all match, without those around the whole of it."""
     partner: dict[int, int] = {}
     opened: list[int] = []
     for place, token in enumerate(expression):

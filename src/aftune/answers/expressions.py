@@ -43,8 +43,8 @@ _FINAL = re.compile(r"final\s*$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class MathKind:
-    """Answers that are mathematics. `form`: what the prompt asks for. `checker`: where to compare, by default one worker
-    process that all comparisons share."""
+    """Answers that are mathematics. `form`: what the prompt asks for. `checker`: what compares expressions, by default one
+    that all comparisons share."""
 
     form: Format = "boxed"
     checker: Checker | None = field(default=None, compare=False)
@@ -69,7 +69,7 @@ class MathKind:
         return _last_of(text)
 
     def equal(self, answer: str, gold: str, options: Sequence[str] | None = None) -> bool:
-        """Raises TimedOut where the comparison did not end within its limits, UsageError where math-verify is needed and
+        """Raises TimedOut where the comparison did not finish within its limits, UsageError where math-verify is needed but
         missing."""
         if max(len(answer), len(gold)) > MAX_CHARACTERS:
             return answer == gold
@@ -117,7 +117,7 @@ def _unquoted(text: str) -> str:
 
 
 def _without_words(text: str) -> str:
-    """The formula or number of a statement: after "is" where it names what it is the value of; of several, the first."""
+    """The formula or number of a statement: what follows "is", where it has one; of several, the first, or with "=" the last."""
     inside = formulas(text)
     outside = _masked(text)
     end = _SENTENCE_END.search(outside)
@@ -160,7 +160,7 @@ def _limited(text: str) -> Found:
 
 
 def is_formula(text: str) -> bool:
-    """Whether a text is mathematics and no sentence: no words but those of functions, and those after a number (units)."""
+    """Whether a text is mathematics and not a sentence: no words but names of functions, and those after a number (units)."""
     if not re.search(r"[^\W_]", text):
         return False
     if not text.isascii() and any(character.isalpha() and not "Ͱ" <= character <= "Ͽ" for character in text if character > "\x7f"):
@@ -179,7 +179,7 @@ def _last_of(text: str) -> Found:
     if not text:
         return NOTHING
     if "\\boxed" in text.rsplit("\n", 1)[-1]:
-        return Found(None, "no answer", "nothing, or nothing whole, in \\boxed{}")
+        return Found(None, "no answer", "nothing, or nothing complete, in \\boxed{}")
     inside = formulas(text)
     if len(text) <= 300 and (_is_phrase(text, inside) if inside else is_formula(text)):
         return _limited(_result(text))
@@ -198,7 +198,7 @@ def _last_of(text: str) -> Found:
 
 
 def _result(formula: str) -> str:
-    """The result of a calculation (`3 + 4 = 7`, `x = 3 + 4 = 7`); an equation or a relation whole."""
+    """The result of a calculation (`3 + 4 = 7`, `x = 3 + 4 = 7`); the whole of an equation or a relation."""
     sides, signs = relation(formula)
     if not signs or any(sign != "=" for sign in signs) or not sides[-1]:
         return formula

@@ -1,4 +1,4 @@
-"""What numbers in a text are worth: `1,234`, `3 1/2`, `1.2 \\times 10^3`, `50%`, as exact fractions, and when two are equal."""
+"""The values of numbers in a text: `1,234`, `3 1/2`, `1.2 \\times 10^3`, `50%`, as exact fractions, and when two are equal."""
 
 import re
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ _SIGN_FOLLOWS = re.compile(r"\b(?:is|are|was|be|of|to|at|get|gets|gives|equals)\
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """`face`: as written. `scale`: what its unit multiplies it with (percent 1/100), 1 without such a unit."""
+    """`face`: as written. `scale`: what its unit multiplies it by (percent 1/100), 1 without such a unit."""
 
     face: Fraction
     scale: Fraction
@@ -64,7 +64,7 @@ class Token:
     end: int
     text: str
     number: Number | None  # None: a time, a date, a malformed number, a term with a variable
-    operator: bool  # its sign stands between two numbers
+    operator: bool  # its sign is an operator between two numbers
 
 
 ONE = Fraction(1)
@@ -134,7 +134,7 @@ def value_of(match: re.Match[str], operator: bool = False) -> Number | None:
 
 
 def decimal(body: str) -> Fraction | None:
-    """The value of digits with separators; None where they can be read in two ways (`12,34`) or in none (`1.2.3`)."""
+    """The value of digits with separators; None where they can be read in two ways (`12,34`) or not at all (`1.2.3`)."""
     if len(body) > MAX_DIGITS:
         return None
     if body.isdigit():
@@ -169,7 +169,7 @@ def _float_noise(left: Fraction, right: Fraction) -> bool:
 
 
 def _rounded(left: Fraction, right: Fraction) -> bool:
-    """Whether one has no finite decimals (1/3) and the other is it, rounded or cut to three significant digits or more."""
+    """Whether one has no finite decimals (1/3) and the other is the same, rounded or cut to three significant digits or more."""
     decimals_left, decimals_right = _num_decimals(left), _num_decimals(right)
     if (decimals_left is None) == (decimals_right is None):
         return False
@@ -182,7 +182,7 @@ def _rounded(left: Fraction, right: Fraction) -> bool:
 
 
 def _num_decimals(value: Fraction) -> int | None:
-    """Decimal places of a value; None where they have no end."""
+    """Decimal places of a value; None where they never end."""
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1

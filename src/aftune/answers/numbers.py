@@ -16,7 +16,7 @@ from aftune.answers.number_words import words_to_number
 from aftune.answers.statements import MAX_STATEMENT, Statement, after_thinking, any_format, asked_for, before_next_question, shorten
 from aftune.answers.verdicts import NOTHING, Format, Found, Reading
 
-_MAX_NUMBERS = 40  # in a statement; more is no answer
+_MAX_NUMBERS = 40  # in a statement; more are no answer
 
 _MINUS_WORDS = re.compile(r"\b(?:minus|negative)\s+(?=[$€£]?\s?[0-9.])", re.IGNORECASE)
 _EQUALS = re.compile(r"(?<![<>!=])={1,3}(?!>)|[≈≅≃→]|=>|->|\bequals?(?: to)?\b", re.IGNORECASE)
@@ -27,7 +27,7 @@ _SENTENCE_BREAK = re.compile(r"(?<=[^\s.])[.!?](?=\s)")
 _SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?](?=[\s\"'*)\]}]|$)")
 _NOT_THIS_BUT = re.compile(r"^\W*not\b.*?\b(?:but|rather|instead)\b", re.IGNORECASE)
 _NOT_THIS = re.compile(r"^\W*(?:not|n't)\s", re.IGNORECASE)
-# Words that begin an explanation: what follows is no second answer.
+# Words that begin an explanation: what follows is not a second answer.
 _EXPLAINS = re.compile(
     r"\b(?:because|since|as|for|from|of|in|on|at|per|after|before|with|without|out|which|where|that|when|if|while|each|every|"
     r"given|than|but|not|is|are|was|were|has|have|had|so|would|will|"
@@ -48,7 +48,7 @@ _FORM = re.compile(r"[\s\"'`*_$\\({\[<]*(?:N|X|XX+|#+|num)[\s\"'`*_$.\\)}\]>]*")
 
 
 def parse(text: str) -> Number | None:
-    """The number that a short text is, units included; None where it is none, or more than one."""
+    """The number that a short text gives, units included; None where it gives none, or more than one."""
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
         return Number(Fraction(int(text)), ONE)
     if len(text) > MAX_DIGITS:
@@ -62,7 +62,7 @@ def parse(text: str) -> Number | None:
 
 
 def parse_whole(text: str) -> Number | None:
-    """The number that all of a text is; None for what is no number, holds several numbers or any other word than a unit."""
+    """The number that a whole text is; None for what is not a number, or holds several numbers or a word that is not a unit."""
     match = TOKEN.fullmatch(clean(text).strip().rstrip("."))
     return value_of(match) if match and not match["date"] else None
 
@@ -70,7 +70,7 @@ def parse_whole(text: str) -> Number | None:
 def parse_number(text: str) -> Fraction | None:
     """The value of a number as people write it: sign, currency, separators, decimals, fraction, power of ten.
 
-    `50%` is 1/2 here. None for what is no number, holds several numbers or any other word than a unit.
+    `50%` is 1/2 here. None for what is not a number, or holds several numbers or a word that is not a unit.
     """
     number = parse_whole(text)
     return number.value if number is not None else None
@@ -124,13 +124,11 @@ def _first_sentence(text: str) -> str:
 def _choose(tokens: list[Token], text: str) -> tuple[Token | None, str]:
     if not tokens:
         return None, "no answer"
-    first = tokens[0]
-    if first.number is None:
+    first, value = tokens[0], tokens[0].number
+    if value is None:
         return None, "ambiguous"
     if first.operator and first.start == 0:
-        first = Token(first.start, first.end, first.text, first.number, False)
-    value = tokens[0].number or first.number
-    assert value is not None
+        first = Token(first.start, first.end, first.text, value, False)
     position = first.end
     for token in tokens[1:]:
         gap = text[position : token.start]
@@ -157,7 +155,7 @@ def _choose(tokens: list[Token], text: str) -> tuple[Token | None, str]:
 
 
 def stated(text: str, words: bool = True) -> Found:
-    """The number that the text in the place of an answer gives. `words`: whether "twelve" is one too."""
+    """The number that the text in the place of an answer gives. `words`: whether "twelve" counts as one."""
     simple = SIMPLE.fullmatch(text)
     if simple and decimal(simple[2]) is not None:
         return Found(simple[0].rstrip("."), "read")
@@ -173,7 +171,7 @@ def stated(text: str, words: bool = True) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class NumberKind:
-    """Answers that are one number. `form`: what the prompt asks for. `words`: whether "twelve" is one too."""
+    """Answers that are one number. `form`: what the prompt asks for. `words`: whether "twelve" counts as one."""
 
     form: Format = "hashes"
     words: bool = True
@@ -214,7 +212,7 @@ class NumberKind:
         return (step and statement.opens) or self._of(statement).answer is None
 
     def _last_of(self, text: str) -> Found:
-        """The last number, of the last sentence that has one: in bold, or after "=", or simply the last."""
+        """A number of the last sentence that has one: the last in bold, else what follows the last "=", else the last."""
         text = before_next_question(text[-2000:], lambda before: bool(_DIGIT.search(before)))
         if _CUT_BOX.search(text[-200:]) and "}" not in text[text.rindex("\\boxed") :]:
             return Found(None, "no answer", "cut off in the middle of \\boxed{")
@@ -248,7 +246,7 @@ class NumberKind:
 
 
 def _last_digit(line: str) -> int:
-    """Where the last digit of a line that has one stands."""
+    """The position of the last digit in a line that has one."""
     return max(line.rfind(digit) for digit in "0123456789")
 
 
@@ -261,7 +259,7 @@ _DIGITS_ONLY = NumberKind(words=False)
 
 
 def extract_number(text: str, reading: Reading) -> str | None:
-    """The number in digits that a response ends in, as written; None where there is none or none that is certain.
+    """The number, in digits, that a response ends with, as written; None where there is none or none that is certain.
 
     `strict` reads the line after the last `####` of the first answer only. `flexible` reads the last statement in any
     format, and where nothing is stated the last number of the text.

@@ -1,4 +1,4 @@
-"""Lists of options that a response repeats: no answer."""
+"""Lists of options that a response repeats: they are no answer."""
 
 import re
 from itertools import islice, pairwise
@@ -14,8 +14,8 @@ _INLINE_LABEL = re.compile(r"(?<![A-Za-z0-9])(?:\(([A-Z])\)|([A-Z])[).:])(?=\s?[
 
 
 def without_echoes(found: list[Statement], text: str, options: tuple[str, ...]) -> list[Statement]:
-    """The statements that do not repeat the options; after one that does, the first line of a repetition that was cut off is
-    none either."""
+    """The statements that do not repeat the options; after one that does, the first line of another list that was cut off does
+    not count either."""
     answers = [statement for statement in found if not _is_list(statement, text, options)]
     if answers and len(answers) < len(found) and _CUT_LABEL.fullmatch(text, answers[-1].end):
         last = answers[-1]
@@ -26,7 +26,7 @@ def without_echoes(found: list[Statement], text: str, options: tuple[str, ...]) 
 
 def _is_list(statement: Statement, text: str, options: tuple[str, ...]) -> bool:
     """Whether a statement only repeats the options: two labels in order, followed by the texts of those options; or A, B and
-    a third where the texts are not known, or A and B where the list begins a line of its own."""
+    a third where the texts are not known, or A and B where the list begins on a line of its own."""
     items = list(islice(_ITEM.finditer(text, max(0, statement.end - len(statement.text)), statement.end + 600), 4))
     if len(items) < 2 or text[max(0, statement.end - len(statement.text)) : items[0].start()].strip(" *_\n"):
         return False
@@ -46,7 +46,7 @@ def _is_list(statement: Statement, text: str, options: tuple[str, ...]) -> bool:
 
 
 def without_lists(text: str) -> str:
-    """The text with lists of options blanked: labels A, B, ... that follow one another, on lines or within one."""
+    """The text with lists of options blanked out: labels A, B, ... that follow one another, on lines or within one."""
     spans: list[tuple[int, int]] = []
     for pattern in (_LIST_LINE, _INLINE_LABEL):
         run: list[re.Match[str]] = []
@@ -73,5 +73,5 @@ def without_lists(text: str) -> str:
 
 
 def _is_cut_off(text: str, item: re.Match[str]) -> bool:
-    """Whether an item after "Answer:" is all that there is of a further list."""
+    """Whether an item after "Answer:" is all that there is of another list."""
     return _CUT_LABEL.fullmatch(text, item.end()) is not None and text[: item.start()].rstrip().endswith(":")

@@ -36,7 +36,7 @@ def parse_options(options: tuple[str, ...]) -> tuple[Option, ...]:
 
 
 def _unit(text: str) -> str | None:
-    """The words around the one number of a normalised text; None where there are several, a variable or an operation."""
+    """The words around the one number of a normalised text; None where it has several numbers, a variable or an operation."""
     around = _NUMBER_WRITTEN.sub("#", text, count=1)
     return None if _MORE_THAN_A_UNIT.search(around) else around
 
@@ -49,7 +49,7 @@ def normal(text: str) -> str:
 
 
 def same_option(options: Sequence[str], left: str, right: str) -> bool:
-    """Whether two letters name options of the same text or the same value in the same unit."""
+    """Whether two letters name options with the same text or the same value in the same unit."""
     if left == right:
         return True
     parsed = parse_options(tuple(options))

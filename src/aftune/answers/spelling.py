@@ -10,7 +10,7 @@ _MATH_WORDS = (
     "pi|sqrt|cbrt|alpha|beta|gamma|delta|theta|lambda|phi|omega|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|"
     "exp|infty|leq|geq|neq|cdot"
 )
-# Words that are no unit after a number.
+# Words that are not a unit after a number.
 _NO_UNIT = (
     rf"(?:{_MATH_WORDS}|and|or|mod|plus|minus|over|base|to|inf|infinity|dozens?|hundred|thousand|million|billion|trillion|if|for|"
     r"where)"
@@ -114,7 +114,7 @@ _DEGREE = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|°)")
 
 @lru_cache(maxsize=1024)  # a comparison asks for the same few texts in several pairs
 def normal(text: str) -> str:
-    """One spelling; delimiters, sizes, spaces and units gone. Rows of a matrix end in `\\\\cr`."""
+    """The text in one spelling, without delimiters, sizes, spacing and units. Rows of a matrix end in `\\\\cr`."""
     text = _SPACES.sub("  ", clean(text)).strip().strip("`")
     if text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
@@ -137,12 +137,12 @@ def normal(text: str) -> str:
 
 
 def in_radians(text: str) -> str | None:
-    """The text with its degrees as parts of a circle; None without any."""
+    """The text with its degrees as multiples of pi/180; None where it has none."""
     return _DEGREE.sub(r" \\cdot \\frac{\\pi}{180}", text) if _DEGREE.search(text) else None
 
 
 def for_parser(text: str) -> str:
-    """A normal text as LaTeX that a parser of LaTeX knows."""
+    """A text that `normal` gave, as LaTeX that a parser knows."""
     return text.replace("\\cr ", "\\\\ ")
 
 
@@ -164,7 +164,7 @@ def _lines(text: str) -> str:
 
 
 def _roots(text: str) -> str:
-    """`sqrt(...)` as `\\sqrt{...}`, also around brackets."""
+    """`sqrt(...)` as `\\sqrt{...}`, also where it holds brackets."""
     start = 0
     while (position := text.find("sqrt(", start)) >= 0:
         depth, index = 0, position + 4

@@ -17,7 +17,7 @@ MAX_TEXT = 100_000  # characters of a response, from its end; a longer one is a 
 MAX_STATEMENT = 400  # characters
 MAX_BOX = 4_000
 _MAX_MARKERS = 20_000
-_FEW_MARKERS = 40  # of many: so many of the first and of the last are looked at
+_FEW_MARKERS = 40  # where there are many: only this many of the first and of the last are looked at
 
 _WORD = r"(?<![A-Za-z])(?:answers?|ans)(?![A-Za-z])"
 # "(yes or no)", "[in dollars]" after "answer": at least a word, not the letter of an option.
@@ -37,7 +37,7 @@ _MARKERS = {
 }
 
 
-# What a text must hold (in lower case) to hold such a marker: most texts are done with at this.
+# What a text must contain (in lower case) to contain such a marker: this rules most texts out.
 _SIGNS = {"hashes": "####", "boxed": "box", "tag": "answer>", "json": "answer", "phrase": "ans", "line": "a"}
 
 
@@ -71,7 +71,7 @@ _BOX_JOINT = re.compile(r"[\s$\\(),.;]*(?:and|or|,)?[\s$\\(]*")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`text`: what stands in the place of the answer. `end`: where the rest of the response begins. `kind`: of the marker.
+    """`text`: what stands in the place of the answer. `end`: where the rest of the response begins. `kind`: the marker's.
     `opens`: whether the marker ends in a colon, as one before a whole solution does."""
 
     text: str
@@ -97,7 +97,7 @@ def after_thinking(text: str) -> str:
 
 
 def statements(text: str, kinds: frozenset[str], is_form: Callable[[str], bool] = lambda _: False) -> list[Statement]:
-    """All statements of those kinds of markers up to the next question, in order; forms of an answer are left out."""
+    """All statements after markers of those kinds, up to the next question, in order; mere forms of an answer are left out."""
     found: list[Statement] = []
     stop = len(text)
     lower = text.lower()
@@ -128,7 +128,7 @@ def statements(text: str, kinds: frozenset[str], is_form: Callable[[str], bool] 
 
 
 def join(first: Statement, second: Statement) -> Statement:
-    """Two statements as one; the same text is not said twice."""
+    """Two statements as one; the same text is not repeated."""
     text = first.text if first.text == second.text else f"{first.text}, {second.text}"
     return Statement(text, first.start, second.end, second.kind)
 
@@ -165,7 +165,7 @@ def _line(text: str, match: re.Match[str], kind: str) -> Statement | None:
         line = _UNQUOTED.match(line)[0].rstrip()  # type: ignore[index]
     if "<" in line:
         line = _TAGS.sub("", line)
-    if kind == "hashes":  # a later marker of the same line is a statement of its own
+    if kind == "hashes":  # a later marker on the same line is a statement of its own
         line = line.split("####", 1)[0]
     return Statement(line, match.start(), start + offset + len(line), kind, match.group().endswith(":"))
 
@@ -192,7 +192,7 @@ def _quoted(line: str) -> tuple[str, int] | None:
 
 
 def _tagged(text: str, match: re.Match[str], kind: str) -> Statement | None:
-    """What `<answer>...</answer>` holds, its last line; without the second tag, which may have ended the response, its line."""
+    """The last line in `<answer>...</answer>`; without the second tag, which may have ended the response, the first line."""
     start = match.end()
     end = text.find("</", start, start + MAX_BOX)
     held = text[start : end if end >= 0 else start + MAX_STATEMENT].strip()
@@ -258,7 +258,7 @@ def all_asked_for(text: str, form: Format, is_form: Callable[[str], bool] = lamb
 
 
 def any_format(text: str, line_marker: bool, is_form: Callable[[str], bool] = lambda _: False) -> list[Statement]:
-    """The statements in any format, the one that counts last: a JSON field goes before phrases of the reasoning beside it."""
+    """The statements in any format; the last one counts. A JSON field takes precedence over phrases of the reasoning beside it."""
     kinds = _ALL_KINDS if line_marker else _ALL_KINDS - {"line"}
     found = statements(text, kinds, is_form)
     fields = [statement for statement in found if statement.kind == "json"]

@@ -1,7 +1,7 @@
 """The outer structure of an expression (a list, a tuple, a set, a matrix, a relation), and equality element by element.
 
-Expressions are texts in one spelling (`spelling.normal`). What the elements are is left to a function that compares two of them and
-says True, False or None for "not known".
+Expressions are texts in one spelling (`spelling.normal`). Comparing the elements is left to a function that takes two of them and
+gives True, False or None for "not known".
 """
 
 import re
@@ -35,8 +35,8 @@ _CONDITION = re.compile(r"(?:,\s*|\s+)(?:where|for|with|if|when)\b.*$", re.DOTAL
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """`kind`: "list", "set", "matrix", "union", or the brackets of a tuple or interval. `items`: its elements, of a matrix row by
-    row. `width`: of a matrix."""
+    """`kind`: "list", "set", "matrix", "union", or the brackets of a tuple or interval. `items`: its elements, those of a
+    matrix row by row. `width`: of a matrix."""
 
     kind: str
     items: tuple[str, ...]
@@ -44,7 +44,7 @@ class Structure:
 
 
 def split(text: str, separators: str) -> list[str]:
-    """The parts between separators that stand in no brackets."""
+    """The parts between separators that are not in brackets."""
     parts, depth, start = [], 0, 0
     for index, character in enumerate(text):
         if character in _OPEN:
@@ -59,7 +59,7 @@ def split(text: str, separators: str) -> list[str]:
 
 
 def structure(text: str) -> Structure | None:
-    """None for what is one expression."""
+    """The structure of a text; None for a single expression."""
     text = text.strip()
     matrix = _MATRIX.match(text)
     if matrix:
@@ -87,7 +87,7 @@ def structure(text: str) -> Structure | None:
 
 
 def _inside(text: str) -> str | None:
-    """What stands in the brackets around a whole text; None where there are none, or the first ones close before the end."""
+    """What is in the brackets around a whole text; None where there are none, or where the first one closes before the end."""
     start, end = (2, -2) if text.startswith("\\{") and text.endswith("\\}") else (1, -1)
     if len(text) < 2 or text[start - 1] not in _OPEN or text[-1] not in _CLOSE:
         return None
@@ -100,7 +100,7 @@ def _inside(text: str) -> str | None:
 
 
 def _expanded(parts: Sequence[str]) -> list[str]:
-    """Parts with `\\pm` as two."""
+    """The parts; one with `\\pm` becomes two."""
     expanded: list[str] = []
     for part in parts:
         both = part.count("\\pm") == 1
@@ -109,7 +109,7 @@ def _expanded(parts: Sequence[str]) -> list[str]:
 
 
 def relation(text: str) -> tuple[list[str], list[str]]:
-    """The sides and the signs of the relations that stand in no brackets."""
+    """The sides and the signs of the relations that are not in brackets."""
     depth, sides, signs, start = 0, [], [], 0
     index = 0
     while index < len(text):
@@ -127,7 +127,7 @@ def relation(text: str) -> tuple[list[str], list[str]]:
 
 
 def value_of(text: str) -> str:
-    """The value that a name is given: 7 of `x = 7`, `7 = x`, `x = 3 + 4 = 7`; the text itself where no name is given one."""
+    """The value that a name is given: 7 for `x = 7`, `7 = x`, `x = 3 + 4 = 7`; the text itself where no name is given one."""
     sides, signs = relation(text)
     if not signs or any(sign not in ("=", "\\in") for sign in signs):
         return text
@@ -152,8 +152,7 @@ def same(left: str, right: str, atom: Atom, depth: int = 3) -> bool | None:
         return related
     a, b = structure(left), structure(right)
     if a is None and b is None:
-        left_value, right_value = _values(left, right)
-        return atom(left_value, right_value) if (left_value, right_value) != (left, right) else atom(left, right)
+        return atom(*_values(left, right))
     if depth == 0:
         return None
     if a is None or b is None:
@@ -165,7 +164,7 @@ def same(left: str, right: str, atom: Atom, depth: int = 3) -> bool | None:
 
 
 def _values(left: str, right: str) -> tuple[str, str]:
-    """The values of one name, or of a name and of none; the texts themselves where two names or an equation stand there."""
+    """The values of one name, or of a name and of none; the texts themselves where there are two names or an equation."""
     left_value, right_value = value_of(left), value_of(right)
     if left_value != left and right_value != right and _squeezed(relation(left)[0][0]) != _squeezed(relation(right)[0][0]):
         return left, right
@@ -175,7 +174,7 @@ def _values(left: str, right: str) -> tuple[str, str]:
 
 
 def _same_relation(left: str, right: str, atom: Atom, depth: int) -> bool | None:
-    """Equality of two relations side by side, also from right to left, and of two functions of one variable. True or None."""
+    """Whether two relations are equal side by side, also from right to left, or two functions of one variable are. True or None."""
     (a, a_signs), (b, b_signs) = relation(left), relation(right)
     if not a_signs or not b_signs or depth == 0 or not all(a) or not all(b) or structure(left) or structure(right):
         return None
@@ -238,7 +237,7 @@ def _flat(items: Sequence[str]) -> list[str]:
 
 
 def _is_any_compound(items: Sequence[str]) -> bool:
-    """Whether an element is more than a number, so that two of them may be one, or one of them several."""
+    """Whether an element is more than a number, so that two of them may be the same, or one of them several."""
     return any(re.search(r"[^\d.\-\s/]", item) for item in items)
 
 

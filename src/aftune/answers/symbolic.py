@@ -1,7 +1,7 @@
 """Whether two LaTeX expressions are equal, by math-verify and sympy. Runs in worker processes only.
 
-math-verify's verdict is not taken alone: numbers that it takes for equal must agree to six significant digits (it rounds to six
-decimals, so that 1/2004! equals 1/2006! for it), and expressions that it takes for different may still agree wherever both are
+math-verify's verdict is not taken alone: numbers that it finds equal are compared again with more digits (it rounds to six
+decimals, so that 1/2004! equals 1/2006! for it), and expressions that it finds different may still agree wherever both are
 defined.
 """
 
@@ -37,7 +37,7 @@ _count = 0
 
 def compare(answer: str, gold: str) -> bool:
     """Whether an answer equals the gold one, both in one spelling (`spelling.normal`): as a whole, or element by element. May take
-    any time and memory."""
+    any amount of time and memory."""
     global _count
     _count += 1
     if _count % _CLEAR_EVERY == 0:
@@ -86,7 +86,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _same_size(a: Expr, b: Expr) -> bool:
-    """Agreement of numbers: exact for rationals, to twenty digits for other exact ones, to five where one is a decimal."""
+    """Whether two numbers agree: exactly for rationals, to twenty digits for other exact ones, to five where one is a decimal."""
     if a.free_symbols or b.free_symbols:
         return True
     exact = _exact((a, b))
@@ -116,7 +116,7 @@ def _close(x: Expr, y: Expr, tolerance: str) -> bool:
 
 
 def _same_everywhere(a: Expr, b: Expr) -> bool:
-    """Agreement to twenty digits at all points where both are real, at three points or more."""
+    """Whether both agree to twenty digits at all points where both are real, which must be three points or more."""
     symbols = sorted(a.free_symbols | b.free_symbols, key=str)
     if a.free_symbols != b.free_symbols or len(symbols) > 4 or not _exact((a, b)):
         return False
@@ -137,5 +137,5 @@ def _same_everywhere(a: Expr, b: Expr) -> bool:
 
 
 def _exact(values: Iterable[Basic]) -> bool:
-    """Without rounded decimals: those were compared by math-verify, to six decimals."""
+    """Whether none has rounded decimals: those were compared by math-verify, to six decimals."""
     return not any(value.has(Float) for value in values)

@@ -25,7 +25,7 @@ _VERDICT_LINE = re.compile(r"^\W{0,5}(yes|no|true|false)\b", re.IGNORECASE | re.
 _YES_OR_NO = re.compile(
     r"answers?\s*[(\[]\s*(?:yes|no|true|false)\W{1,3}(?:or\W{1,3})?(?:yes|no|true|false)\s*[)\]]", re.IGNORECASE
 )
-# What stands before an answer without changing it: doubt, emphasis, the letter of an option.
+# What comes before an answer without changing it: doubt, emphasis, the letter of an option.
 _HEDGE = re.compile(
     r"(?:(?:most|very|quite|highly|almost|more)?\s*(?:likely|probably|certainly|definitely|clearly|surely|simply|obviously|possibly|"
     r"presumably|technically|usually|generally|typically|basically|essentially|actually|indeed|again|also|still|just|perhaps|maybe|"
@@ -40,15 +40,15 @@ _SECOND_THOUGHT = re.compile(r"\b(?:wait|sorry|correction|scratch that|on second
 
 
 def normal(text: str) -> str:
-    """Lower case, without punctuation and articles."""
+    """The text in lower case, without punctuation and articles."""
     words = _WORD.findall(plain(clean(text)).casefold().replace("’", "'"))
     kept = [word for word in words if word not in _ARTICLES]
     return " ".join(kept or words)
 
 
 def texts_equal(answer: str, gold: str) -> bool:
-    """The same words, the same number, or the same truth value: an answer to a yes/no question counts by its first word. Words of
-    doubt and the letter of an option before an answer do not count; of symbols, all do but spaces."""
+    """Whether the words, the number or the truth value are the same: an answer to a yes/no question counts by its first word. Words
+    of doubt and the letter of an option before an answer do not count; in an answer of symbols, everything but spaces does."""
     if not (_WORD.search(answer) and _WORD.search(gold)) or _is_symbols(answer) or _is_symbols(gold):
         return _symbols(answer) == _symbols(gold) != ""
     left, right = normal(answer), normal(gold)
@@ -88,7 +88,7 @@ def _outer(text: str) -> str:
 
 
 def _truth(text: str) -> bool | None:
-    """The truth value that an answer begins with; None where it begins otherwise, or takes it back."""
+    """The truth value that an answer begins with; None where it begins otherwise, or takes that back."""
     words = normal(text)
     first = words.split(" ", 1)[0]
     both = _BOTH.match(words)

@@ -1,4 +1,4 @@
-"""What reading and judging an answer gives, and what a kind of answer has to offer."""
+"""What reading and judging an answer give, and what a kind of answer has to offer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ FORMATS: tuple[Format, ...] = ("hashes", "boxed", "phrase", "json")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An answer that was read, or the reason why none was; `detail` says more for a person, where there is more to say."""
+    """An answer that was read, or the reason why none was; `detail` says more for people, where there is more to say."""
 
     answer: str | None
     reason: Literal["read", "no answer", "ambiguous"]
@@ -22,7 +22,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`answer`: as it was read, None where nothing was. Only `matched` is right; only `different` is known to be wrong."""
+    """`answer`: as it was read, None where none was. Only `matched` is right; only `different` is known to be wrong."""
 
     answer: str | None
     right: bool
@@ -31,7 +31,7 @@ class Verdict:
 
 
 class TimedOut(Exception):  # noqa: N818 - an outcome, not a fault
-    """Comparing two answers took more time or memory than an answer may have."""
+    """Comparing two answers took more time or memory than is allowed."""
 
 
 class AnswerKind(Protocol):
@@ -42,7 +42,7 @@ class AnswerKind(Protocol):
 
     @property
     def form(self) -> Format:
-        """What the prompt asks for, and a strict reading knows."""
+        """The format that the prompt asks for, and that a strict reading knows."""
         ...
 
     def read(self, text: str, reading: Reading, options: Sequence[str] | None = None) -> Found:
@@ -50,7 +50,7 @@ class AnswerKind(Protocol):
         ...
 
     def equal(self, answer: str, gold: str, options: Sequence[str] | None = None) -> bool:
-        """Whether an answer that `read` gave is the gold one; raises TimedOut where that could not be found out."""
+        """Whether an answer that `read` gave is the gold one; raises TimedOut where that could not be decided."""
         ...
 
 

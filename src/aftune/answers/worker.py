@@ -1,9 +1,9 @@
-"""The process that compares expressions: reads one JSON request a line, answers one a line, and is killed when it takes too long.
+"""The process that compares expressions: reads a JSON request per line, replies with a line, and is killed when it takes too long.
 
     python -m aftune.answers.worker MEGABYTES
 
 LaTeX is parsed by math-verify's grammar alone: its other parsers hand text to functions that evaluate Python. A request that
-uses more CPU time than its `seconds` ends the process at once, also within one long multiplication: the alarm is not caught.
+uses more CPU time than its `seconds` ends the process at once, even within one long multiplication: the alarm is not caught.
 """
 
 import json
@@ -24,7 +24,7 @@ def main() -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     from aftune.answers.symbolic import compare
 
-    compare("x^2", "x")  # what the libraries set up at first use
+    compare("x^2", "x")  # so that the libraries set up what they need at first use
     limit = megabytes * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -13,15 +13,15 @@ def compare(
     recipe: RecipeFile,
     overrides: Overrides = None,
     methods: Annotated[
-        str | None, typer.Option(help="Methods, with commas between: vft,rft,aft-bc,aft-bc:beta=0.3:k=4. `help` lists them.")
+        str | None, typer.Option(help="Methods, separated by commas: vft,rft,aft-bc,aft-bc:beta=0.3:k=4. `help` lists them.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from the recipe's on.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, counting up from the recipe's.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; they share the cores.")] = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
-    """Compare methods on the same candidates and seeds; what is finished is skipped."""
+    """Compare methods on the same candidates and seeds; finished runs are skipped."""
     names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, dry_run=dry_run, overwrite=overwrite), debug)
 

@@ -11,13 +11,14 @@ from rich.table import Table
 from aftune.cli.run_views import format_duration
 from aftune.common.errors import AftuneError
 from aftune.common.progress import progress_bar
-from aftune.pipeline import runner
+from aftune.common.wording import counted
 from aftune.pipeline.compare import runs
 from aftune.pipeline.compare.methods import METHODS
 from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
+from aftune.pipeline.plans import Plan, plan
 from aftune.reporting.comparison import headline_baseline
 
 
@@ -34,7 +35,7 @@ def print_plan(wanted: Comparison, console: Console) -> None:
     for method in wanted.methods:
         recipes = {seed: wanted.method_recipe(method, seed) for seed in wanted.seeds}
         own = [
-            (recipe, runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared[seed]))
+            (recipe, plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared[seed]))
             for seed, recipe in recipes.items()
         ]
         changes = ", ".join(f"{key}={value}" for key, value in {**method.settings, **method.varied}.items())
@@ -47,16 +48,16 @@ def print_plan(wanted: Comparison, console: Console) -> None:
 
 
 def _print_cost(wanted: Comparison, costs: Sequence[cost.StageCost], num_runs: int, console: Console) -> None:
-    """Of what is not finished."""
+    """Prints the cost of what is not finished."""
     if not costs:
         console.print("All runs are finished. Nothing was run or written.")
         return
     tokens = sum(item.num_tokens for item in costs)
     taken = speed.duration(costs, wanted.recipe, speed.measured_speed(wanted.recipe))
-    time = "a time that is not known (the model is not here)" if taken is None else f"{format_duration(taken)} ({taken.why})"
+    time = "an unknown time (the model is not here)" if taken is None else f"{format_duration(taken)} ({taken.why})"
     console.print(
-        f"{num_runs:,} runs would compute {tokens:,.1f} million tokens and take {time} one after the other on this machine; runs "
-        "beside each other share its cores. Nothing was run or written.",
+        f"{counted(num_runs, 'run')} would compute {tokens:,.1f} million tokens and take {time} one after the other on this "
+        "machine; parallel runs share its cores. Nothing was run or written.",
         soft_wrap=True,
     )
 
@@ -65,33 +66,37 @@ def print_methods(console: Console) -> None:
     """The names that `--methods` takes."""
     for method in METHODS.values():
         console.print(f"{method.name:<12}  {method.title}", highlight=False)
-    console.print("Settings of align follow a name: aft-bc:beta=0.3:k=4, aft:feedback=ranking.", highlight=False)
+    console.print("Settings of align may follow a name: aft-bc:beta=0.3:k=4, aft:feedback=ranking.", highlight=False)
 
 
-def _state(plans: Sequence[runner.Plan]) -> str:
+def _state(plans: Sequence[Plan]) -> str:
     statuses = {item.status for item in plans}
-    return "finished" if statuses == {"finished"} else "new" if statuses == {"new"} else "goes on"
+    return "finished" if statuses == {"finished"} else "new" if statuses == {"new"} else "continues"
 
 
 def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
     """Runs the comparison, writes its results and prints the table; raises AftuneError at the end if runs failed."""
     num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
-    console.print(f"{len(wanted.methods)} methods, {len(wanted.seeds)} seeds, {jobs} at a time -> {wanted.recipe.run_dir}")
+    sizes = f"{counted(len(wanted.methods), 'method')}, {counted(len(wanted.seeds), 'seed')}"
+    console.print(f"{sizes}, {counted(jobs, 'run')} at a time -> {escape(str(wanted.recipe.run_dir))}")
     for note in wanted.notes:
         console.print(note, soft_wrap=True)
     with progress_bar("compare", num_runs, "runs") as update:
         failures = runs.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
     results = gather(wanted)
-    if results["runs"] or not failures:  # nothing is written of nothing
+    if results["runs"] or not failures:  # without results there is nothing to write
         write(wanted, results)
         print_table(results, console)
-        console.print(f"written: [bold]{wanted.recipe.run_dir / 'compare.html'}[/bold], compare.csv, compare.json", soft_wrap=True)
+        console.print(
+            f"written: [bold]{escape(str(wanted.recipe.run_dir / 'compare.html'))}[/bold], compare.csv, compare.json",
+            soft_wrap=True,
+        )
     if failures:
-        raise AftuneError(f"{len(failures)} of {num_runs} runs failed, the first: {failures[0].what}: {failures[0].message}")
+        raise AftuneError(f"{len(failures)} of {num_runs} runs failed; the first: {failures[0].what}: {failures[0].message}")
 
 
 def print_table(results: Mapping[str, Any], console: Console) -> None:
-    """Methods beside each other: means over the seeds, and the difference from the baselines."""
+    """Methods side by side: means over the seeds, and the difference from a baseline."""
     methods = [method for method in results["methods"] if method["num_seeds"]]
     baseline = headline_baseline(results)
     measured = {key: column for key, column in _MORE.items() if any(key in method["metrics"] for method in methods)}
@@ -125,7 +130,7 @@ def _number(metric: Mapping[str, Any] | None) -> str:
     return "-" if metric is None else f"{metric['mean']:.3f}"
 
 
-# What the table shows after accuracy, where it was measured; narrow, so that 80 columns hold the names of the methods too.
+# What the table shows after accuracy, if it was measured; narrow, so that the names of the methods fit into 80 columns too.
 _MORE: dict[str, tuple[str, Callable[[Mapping[str, Any] | None], str]]] = {
     "assessment_accuracy": ("assess-\nment", _percent),
     "vote_accuracy": ("vote", _percent),

@@ -11,7 +11,7 @@ from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, RecipeFile, g
 def run(
     recipe: RecipeFile, overrides: Overrides = None, dry_run: DryRun = False, overwrite: Overwrite = False, debug: Debug = False
 ) -> None:
-    """Run all stages of a recipe; what is finished is skipped."""
+    """Run all stages of a recipe; finished stages are skipped."""
     guard(lambda: _run(recipe, overrides or [], dry_run=dry_run, overwrite=overwrite), debug)
 
 
@@ -29,7 +29,7 @@ STAGES = {
     "label": "Verify the candidates and form groups.",
     "reference": "Score the candidates with the model that align starts from; DPO and an automatic beta need it.",
     "align": "Train with the VFT loss and the alignment loss (AFT or another method).",
-    "control": "Go on with VFT for as many steps, or as much compute, as align takes.",
+    "control": "Continue VFT for as many steps, or as much compute, as align takes.",
     "evaluate": "Measure task accuracy and assessment accuracy of every model.",
     "report": "Write metrics.json and report.html.",
 }
@@ -46,12 +46,14 @@ def stage_command(name: str) -> Callable[..., None]:
 
 
 def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: bool = False, overwrite: bool = False) -> None:
+    from rich.markup import escape
+
     from aftune.common.progress import console
     from aftune.recipe import load_recipe
 
     resolved = load_recipe(path, overrides)
     if not dry_run:  # before torch is imported, which takes seconds
-        console.print(f"[bold]aftune {__version__}[/bold]  {path.name} -> {resolved.run_dir}", soft_wrap=True)
+        console.print(f"[bold]aftune {__version__}[/bold]  {escape(path.name)} -> {escape(str(resolved.run_dir))}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli.run_views import print_plan, print_results
     from aftune.common.process import keep_freed_memory

@@ -10,19 +10,21 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from aftune.common.errors import DataError
+from aftune.common.wording import counted
 from aftune.interchange.importers import find_source
 from aftune.pipeline import runner
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
+from aftune.pipeline.plans import plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import enabled_stages
 from aftune.recipe import Recipe
 from aftune.recipe.names import CONTROLS, control_note, model_names
 
 _UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
-_WHAT = {"finished": "finished, would be skipped", "resume": "would go on", "redo": "would run again", "new": "would run"}
+_WHAT = {"finished": "finished, would be skipped", "resume": "would continue", "redo": "would run again", "new": "would run"}
 
 
 def print_plan(recipe: Recipe, console: Console) -> None:
@@ -42,7 +44,7 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     for heading in ("stage", "what would happen", "why"):
         plans.add_column(heading)
     run = RunDirectory(recipe.run_dir)
-    items = runner.plan(recipe, run)
+    items = plan(recipe, run)
     for item in items:
         plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
     console.print(plans)
@@ -61,7 +63,7 @@ def print_plan(recipe: Recipe, console: Console) -> None:
 
 
 def _print_costs(recipe: Recipe, costs: Sequence[cost.StageCost], console: Console) -> None:
-    """Of the stages that would run, by stage and together."""
+    """Prints the cost of the stages that would run, of each and of all."""
     parameters, measured = cost.num_parameters(recipe), speed.measured_speed(recipe) if costs else None
     table = Table(title="Estimated cost of what would run", title_justify="left", box=None, pad_edge=False)
     table.add_column("stage")
@@ -75,7 +77,7 @@ def _print_costs(recipe: Recipe, costs: Sequence[cost.StageCost], console: Conso
     console.print(table)
     total = speed.duration(costs, recipe, measured)
     if parameters is None or total is None:
-        console.print("The model is not on this machine and its name tells no size: operations and time are not known.")
+        console.print("The model is not on this machine and its name does not tell its size: operations and time are not known.")
     else:
         console.print(
             f"{parameters:,.0f} parameters; {format_duration(total)} on this machine ({total.why}). Nothing was run or written.",
@@ -87,9 +89,9 @@ def _memory(memory: cost.TrainingMemory, token_budget: int) -> str:
     if memory.num_rows == 1:
         how = f"about {max(1, token_budget // memory.num_tokens)} at a time (token_budget {token_budget:,})"
     else:
-        how = f"more than token_budget {token_budget:,}: each in {memory.num_rows} parts, computed twice, one part in memory"
+        how = f"more than token_budget {token_budget:,}: each in {memory.num_rows} parts, computed twice, one at a time in memory"
     return (
-        f"align: a group is about {memory.num_tokens:,} tokens, {how}; memory about {_gib(memory.state + memory.pass_)}: "
+        f"align: a group has about {memory.num_tokens:,} tokens, {how}; memory about {_gib(memory.state + memory.pass_)}: "
         f"{_gib(memory.state)} for weights, gradients and optimizer, {_gib(memory.pass_)} for a pass."
     )
 
@@ -99,22 +101,23 @@ def _gib(num_bytes: float) -> str:
 
 
 def format_duration(taken: speed.Duration) -> str:
-    """`4 to 7 minutes`, both ends in the unit of the longer one."""
+    """`4 to 7 minutes`, both ends in the unit of the upper one."""
     unit, seconds = next((unit, seconds) for unit, seconds in _UNITS if taken.high >= 2 * seconds or seconds == 1)
     low, high = (_rounded(value / seconds) for value in (taken.low, taken.high))
+    unit = unit.removesuffix("s") if high == "1" else unit
     return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
 
 
 def _rounded(value: float) -> str:
-    """Two figures are as many as an estimate has."""
+    """No more than two figures: an estimate is no better than that."""
     return f"{float(f'{value:.2g}'):,.0f}" if value >= 9.5 else f"{value:.1g}"
 
 
 def print_results(recipe: Recipe, console: Console) -> None:
-    """The models of a run beside each other, and how the aligned one compares."""
+    """The models of a run side by side, and how the aligned one compares."""
     metrics = read_metrics(recipe.run_dir / "metrics.json")
     table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model")  # gives way where 80 columns do not hold all
+    table.add_column("model")  # wraps where 80 columns are not enough for everything
     for heading in ("accuracy", "assessment accuracy", "mean score\nright / wrong"):
         table.add_column(heading, justify="right", no_wrap=True)
     names = {name.key: name.label for name in model_names(metrics["results"], recipe)}
@@ -131,9 +134,9 @@ def print_results(recipe: Recipe, console: Console) -> None:
     first = next(iter(metrics["results"].values()))
     note = f";\n{control_note(recipe)}" if CONTROLS[recipe.control.match].key in names else ""
     console.print(
-        f"accuracy: greedy, on {first['num_problems']:,} held-out problems; assessment accuracy:\n"
-        f"right and wrong candidates of {first['num_assessed_problems']:,} of them; scores: nats per token; in brackets\n"
-        f"95 % intervals. VFT: the epoch with the best validation accuracy{note}.",
+        f"accuracy: greedy, on {counted(first['num_problems'], 'held-out problem')}; assessment accuracy: on right\n"
+        f"and wrong candidates of {first['num_assessed_problems']:,} of them; scores: nats per token; 95 % intervals\n"
+        f"in brackets. VFT: the epoch with the best validation accuracy{note}.",
         style="dim",
         soft_wrap=True,
     )
@@ -144,16 +147,15 @@ def print_results(recipe: Recipe, console: Console) -> None:
         evidence = f"(95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})"
         console.print(f"{names['aligned']} - {other}: {difference:+.1f} points {evidence}", soft_wrap=True)
     _print_number_of_warnings(recipe, console)
-    console.print(f"report: [bold]{recipe.run_dir / 'report.html'}[/bold]", soft_wrap=True)
+    console.print(f"report: [bold]{escape(str(recipe.run_dir / 'report.html'))}[/bold]", soft_wrap=True)
 
 
 def _print_number_of_warnings(recipe: Recipe, console: Console) -> None:
-    """Where a long run has long scrolled past them."""
+    """A reminder, since a long run has scrolled past them by now."""
     entries = RunDirectory(recipe.run_dir).manifest()["stages"]
     number = sum(len(entries.get(stage.name, {}).get("warnings", ())) for stage in enabled_stages(recipe))
     if number:
-        what = "warning: it stands" if number == 1 else "warnings: they stand"
-        console.print(f"[yellow]{number} {what} above and on the page[/yellow]", soft_wrap=True)
+        console.print(f"[yellow]{counted(number, 'warning')}: see above, or the page[/yellow]", soft_wrap=True)
 
 
 def _print_by_task(results: Mapping[str, Any], names: Mapping[str, str], console: Console) -> None:

@@ -20,7 +20,7 @@ def guard(action: Callable[[], Any], debug: bool) -> None:
     try:
         action()
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it stopped", 130)
+        _fail("interrupted; the same command continues where it stopped", 130)
     except typer.Exit:
         raise
     except Exception as error:

@@ -9,7 +9,7 @@ from aftune.cli.shared import Debug, guard
 
 
 def tasks(debug: Debug = False) -> None:
-    """List the tasks: splits, kind of answers, version, where the data comes from."""
+    """List the tasks: splits, kind of answers, version, and where the data comes from."""
     guard(_tasks, debug)
 
 
@@ -19,10 +19,10 @@ def validate(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, model.name=NAME, task.options.shots=0."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File of the findings; TASK-findings.jsonl by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the findings; TASK-findings.jsonl by default.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Check every row of the data of a task or a recipe; status 1 where a gold answer is refused or a row cannot be read."""
+    """Check all rows of a task's or recipe's data; exit status 1 for an unreadable row, a repeated id or a refused gold answer."""
     guard(lambda: _validate(task, settings or [], out), debug)
 
 
@@ -38,7 +38,7 @@ def benchmark(
     letters: Annotated[bool, typer.Option("--letters", help="Compare the likelihoods of the options' letters.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model on a task: greedy responses, or the letters of options by likelihood."""
+    """Measure a model on a task, by greedy responses or by the likelihood of the options' letters."""
     guard(lambda: _benchmark(model, task, out, settings or [], split=split, letters=letters), debug)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aftune.common.wording import counted
 from aftune.pipeline.validate import Validated
 from aftune.tasks.checks import FINDINGS, Validation
 
@@ -29,14 +30,16 @@ _BAD_ROWS_SHOWN = 20
 def print_benchmark(metrics: Mapping[str, Any], console: Console) -> None:
     """Accuracy over questions with its interval, by reading, and over subjects."""
     low, high = (100 * bound for bound in metrics["accuracy_ci95"])
-    console.print(f"accuracy {100 * metrics['accuracy']:.1f} % ({low:.1f}-{high:.1f}) of {metrics['num_problems']:,} questions")
+    questions = counted(metrics["num_problems"], "question")
+    console.print(f"accuracy {100 * metrics['accuracy']:.1f} % ({low:.1f}-{high:.1f}) on {questions}")
     for reading, share in metrics.get("accuracy_by_reading", {}).items():
         console.print(f"  {reading} reading {100 * share:.1f} %")
     subjects = metrics.get("accuracy_by_subject", metrics.get("by_subject", {}))
     if len(subjects) > 1:
         console.print(f"mean over {len(subjects)} subjects {100 * metrics['subject_accuracy']:.1f} %")
     if metrics.get("num_truncated"):
-        console.print(f"{metrics['num_truncated']:,} responses were cut off; evaluate.max_new_tokens is their limit")
+        responses = counted(metrics["num_truncated"], "response")
+        console.print(f"cut off at evaluate.max_new_tokens: {responses}")
 
 
 def print_validation(validated: Validated, console: Console) -> None:
@@ -44,7 +47,7 @@ def print_validation(validated: Validated, console: Console) -> None:
     for name, validation in validated.by_task.items():
         _print_task(name, validation, validated.with_lengths, console)
     where = f": {escape(str(validated.path))}" if validated.num_findings else ""
-    console.print(f"{validated.num_findings:,} findings{where}", soft_wrap=True)
+    console.print(f"{counted(validated.num_findings, 'finding')}{where}", soft_wrap=True)
     if not validated.usable:
         why = "a row cannot be read, an id is repeated, or a gold answer is refused by the task's own verifier"
         console.print(f"[red]Not usable: {why}.[/red]", soft_wrap=True)
@@ -65,4 +68,5 @@ def _print_task(name: str, validation: Validation, with_lengths: bool, console: 
     for reason in bad[:_BAD_ROWS_SHOWN]:
         console.print(f"[red]{escape(reason)}[/red]", soft_wrap=True)
     if len(bad) > _BAD_ROWS_SHOWN:
-        console.print(f"[red]and {len(bad) - _BAD_ROWS_SHOWN:,} more rows that cannot be read[/red]", soft_wrap=True)
+        more = counted(len(bad) - _BAD_ROWS_SHOWN, "more row")
+        console.print(f"[red]and {more} with unreadable data or a repeated id[/red]", soft_wrap=True)

@@ -1,1 +1,1 @@
-"""What knows nothing of aftune's subject: errors, seeds, progress, files and processes. Imports nothing else of aftune."""
+"""Helpers that know nothing of aftune's subject: errors, seeds, progress, files and processes. Imports no other part of aftune."""

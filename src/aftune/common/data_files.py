@@ -1,7 +1,7 @@
-"""People's own files, read as rows: JSON Lines, a JSON array, or a table (CSV, TSV) with the names of its columns in line 1.
+"""Users' own files, read as rows: JSON Lines, a JSON array, or a table (CSV, TSV) with the names of its columns in line 1.
 
-What a file is, is seen from its content, whatever its name ends in; it may be packed with gzip. A row has its place, `file:line`;
-one that cannot be read has a DataError in place of its value, so that a reader that only checks can go on.
+The format is detected from the content, whatever the file's name ends in; the file may be gzipped. Each row comes with its place,
+`file:line`; one that cannot be read has a DataError instead of a value, so that a reader that only checks can go on.
 """
 
 import csv
@@ -15,12 +15,13 @@ from typing import Any
 from aftune.common.errors import DataError
 from aftune.common.json_text import check_text, json_trouble, parse_json
 from aftune.common.text_files import text_lines
+from aftune.common.wording import counted
 
-# The endings that a file of rows may have, the first of those that are there.
+# The endings that a file of rows may have, the preferred one first.
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv")
 
 _DELIMITERS = "\t,;"
-_MAX_NAME = 80  # characters of a column's name
+_MAX_NAME = 80  # characters in a column's name
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -35,7 +36,8 @@ def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
 def scan_rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Place and value of every row, a DataError for one that cannot be read.
 
-    Raises DataError for a file that is missing, or no UTF-8 text; one whose rest cannot be told apart ends with an error.
+    Raises DataError for a file that is missing or not UTF-8 text. Where the rest of a file cannot be split into rows, an error is
+    the last row.
     """
     lines = text_lines(path, packed=True)
     first = next(lines, None)
@@ -51,8 +53,8 @@ def scan_rows(path: Path) -> Iterator[tuple[str, Any]]:
         for number, _, text in chain([first], lines):
             place = f"{path}:{number}"
             if text.strip() == "{":
-                advice = "write each object on a line of its own (jq -c . FILE), or all of them as one array"
-                yield place, DataError(f"{place}: an object that goes on in the next line; {advice}")
+                advice = "write each object on its own line (jq -c . FILE), or all of them as one array"
+                yield place, DataError(f"{place}: an object that continues on the next line; {advice}")
                 return
             yield place, _attempt(text, place)
 
@@ -90,19 +92,19 @@ def _array(path: Path) -> Iterator[tuple[str, Any]]:
             return
     position, line = _next(text, position + 1, position, line)
     if position < len(text):
-        expected = "expected one array of objects, or one object a line"
+        expected = "expected one array of objects, or one object per line"
         yield f"{path}:{line}", DataError(f"{path}:{line}: more follows the array; {expected}")
 
 
 def _next(text: str, position: int, counted: int, line: int) -> tuple[int, int]:
-    """The place of the next character that is no white space, and its line; up to `counted` the lines are counted."""
+    """The position of the next character that is not white space, and its line; `line` is the line at `counted`."""
     match = _SPACE.match(text, position)
     end = match.end() if match else position
     return end, line + text.count("\n", counted, end)
 
 
 def _delimiter(path: Path, line: str) -> str | None:
-    """What separates the columns of a table; None where the first line names none."""
+    """What separates the columns of a table; None where the file is not a table."""
     for delimiter in sorted(_DELIMITERS, key=line.count, reverse=True):
         try:
             names = next(csv.reader([line], delimiter=delimiter, strict=True))
@@ -114,7 +116,7 @@ def _delimiter(path: Path, line: str) -> str | None:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a column may be called so: a broken line of JSON is no list of names."""
+    """Whether a text can be a column's name: a broken line of JSON is not a list of names."""
     return bool(text.strip()) and len(text) <= _MAX_NAME and not set(text) & set('{}"')
 
 
@@ -129,16 +131,16 @@ def _table(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
         if isinstance(fields, DataError):
             yield place, fields
         elif len(fields) != len(names):
-            count = f"{len(fields)} fields, expected {len(names)} as in the first line ({', '.join(names)})"
+            count = f"{counted(len(fields), 'field')}, expected {len(names)} as in the first line ({', '.join(names)})"
             yield place, DataError(f"{place}: {count}; correct this row, or quote fields that hold a separator")
         else:
             yield place, {name: field if field.strip() else None for name, field in zip(names, fields, strict=True)}
 
 
 def scan_table(path: Path, delimiter: str = ",") -> Iterator[tuple[str, Sequence[str] | DataError]]:
-    """Place and fields of every row of a table that is not blank, a DataError for one that cannot be read.
+    """Place and fields of every non-blank row of a table, a DataError for one that cannot be read.
 
-    A row may have several lines; its place is the first of them. Raises what `text_lines` raises.
+    A row may span several lines; its place is the first of them. Raises what `text_lines` raises.
     """
     reader = csv.reader((text for _, _, text in text_lines(path, blank=True, packed=True)), delimiter=delimiter, strict=True)
     while True:

@@ -7,12 +7,12 @@ from aftune.common.errors import AftuneError
 
 
 def diagnose(error: Exception) -> AftuneError:
-    """An error of ours as it is; of the system or a library, with its place and the remedy where they are known."""
+    """Our own errors unchanged; those of the system or a library with their place and the remedy, where known."""
     if isinstance(error, AftuneError):
         return error
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = f"{error.filename}: " if error.filename else ""
-        return AftuneError(f"{place}the disk is full; free some space and run the same command again, finished work is kept")
+        return AftuneError(f"{place}the disk is full; free some space and run the same command again; finished work is kept")
     if isinstance(error, PermissionError):
         return AftuneError(f"{error.filename}: permission denied; change the permissions or choose another place")
     if isinstance(error, OSError) and error.filename:
@@ -21,8 +21,8 @@ def diagnose(error: Exception) -> AftuneError:
         return AftuneError("out of memory; lower token_budget (training) or batch_size (sample, evaluate), or use a smaller model")
     if isinstance(error, BrokenProcessPool):
         return AftuneError(
-            "a worker process was killed, often for want of memory; lower compare.jobs or token_budget, or set OMP_NUM_THREADS=1 "
-            "(no workers in evaluate), and run the same command again, finished work is kept"
+            "a worker process was killed, often for lack of memory; lower compare.jobs or token_budget, or set OMP_NUM_THREADS=1 "
+            "(no workers in evaluate), and run the same command again; finished work is kept"
         )
     text = " ".join(str(error).split())[:300]
-    return AftuneError(f"{type(error).__name__}: {text}; this looks like a bug in aftune, run again with --debug to see where")
+    return AftuneError(f"{type(error).__name__}: {text}; this looks like a bug in aftune; run again with --debug to see where")

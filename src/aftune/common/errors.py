@@ -1,4 +1,4 @@
-"""The errors that a user can mend. Each message is one line: the place, what is wrong there, and what to do."""
+"""The errors that a user can fix. Each message is one line: the place, what is wrong there, and what to do."""
 
 
 class AftuneError(Exception):
@@ -18,7 +18,7 @@ class DataError(AftuneError):
 
 
 class RepeatedIdError(DataError):
-    """Two problems of a split have one id, by which candidates and verdicts find their problem."""
+    """Two problems of a split have the same id, by which candidates and verdicts are matched to their problem."""
 
 
 class StageError(AftuneError):

@@ -1,7 +1,7 @@
-"""The Hugging Face Hub: whether it can be reached is asked once, in seconds.
+"""The Hugging Face Hub: whether it can be reached is checked once, within seconds.
 
-Its client tries each file five times with longer and longer pauses, and again for every file. Where the Hub does not answer at all,
-the client works as if this machine were offline: what is in its cache loads, and what is not fails at once.
+Its client tries every file five times, with longer and longer pauses. Where the Hub does not answer at all, the client is made to
+work as if this machine were offline: what is in its cache loads, and anything else fails at once.
 """
 
 import threading
@@ -19,7 +19,7 @@ _PATIENCE = 8.0  # seconds for an answer of any kind
 
 @contextmanager
 def loading(source: str) -> Iterator[None]:
-    """Around the loading of a local folder or a name on the Hub: the latter only from the cache where the Hub does not answer."""
+    """Wraps the loading of a local folder or a name on the Hub; where the Hub does not answer, a name loads only from the cache."""
     if Path(source).is_dir() or trouble() is None:
         yield
         return
@@ -33,7 +33,7 @@ def loading(source: str) -> Iterator[None]:
 
 @cache
 def trouble() -> str | None:
-    """Why the Hub cannot be reached, as a sentence; None where it answers, or where it is not to be asked."""
+    """Why the Hub cannot be reached, as a sentence; None where it answers, or where the client is set to work offline."""
     if constants.HF_HUB_OFFLINE:
         return None
     errors: list[str] = [f"no answer in {_PATIENCE:.0f} s"]
@@ -45,7 +45,7 @@ def trouble() -> str | None:
         except Exception as error:  # the client's library, and so the type, depends on its version
             errors[0] = str(error) or type(error).__name__
 
-    # Looking up a name has a timeout of the system's own, so that the question is asked beside this thread.
+    # Looking up a host name has the system's own timeout, so the request is made in another thread.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_PATIENCE)
@@ -53,6 +53,6 @@ def trouble() -> str | None:
 
 
 def cached_commit(name: str, kind: Literal["model", "dataset"]) -> str | None:
-    """The commit of a repository's main branch that this machine downloaded last; None where none was. The Hub is not asked."""
+    """The commit of a repository's main branch that this machine downloaded last, or None. The Hub is not asked."""
     ref = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind) / "refs" / "main"
     return ref.read_text(encoding="utf-8").strip() if ref.is_file() else None

@@ -13,7 +13,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(text: str, place: str) -> Any:
-    """The value of a line; raises DataError that starts with `place` for what is no JSON, or none that can be written again."""
+    """The value of a line; raises DataError, starting with `place`, for what is not JSON or could not be written again."""
     try:
         value = json.loads(text.rstrip("\r\n"))
     except json.JSONDecodeError as error:
@@ -26,7 +26,7 @@ def parse_json(text: str, place: str) -> Any:
 
 
 def json_trouble(error: Exception) -> str:
-    """What is wrong with a JSON text that Python's parser gives up on, though its form may be right."""
+    """What is wrong with a JSON text that Python's parser gives up on, though the text may be valid."""
     if isinstance(error, RecursionError):
         return "JSON that is nested too deeply"
     if isinstance(error, json.JSONDecodeError):
@@ -35,23 +35,23 @@ def json_trouble(error: Exception) -> str:
 
 
 def check_text(text: str, value: Any, place: str) -> None:
-    """Raises DataError where a value of a JSON text holds half of a surrogate pair: no file can hold that as UTF-8."""
+    """Raises DataError where a JSON value contains half of a surrogate pair, which UTF-8 cannot encode."""
     if _SURROGATE.search(text) is None:
         return
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):04x}"
-        raise DataError(f"{place}: {half} is half of a surrogate pair, which is no character; correct this line") from error
+        raise DataError(f"{place}: {half} is half of a surrogate pair, which is not a character; correct this line") from error
 
 
 def read_json(path: Path, missing: Any = None) -> Any:
-    """A JSON file of an earlier stage; `missing` where there is none and one is not needed."""
+    """The value of a JSON file of an earlier stage; `missing`, if given, where there is no file."""
     if missing is not None and not path.exists():
         return missing
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """One JSON document to a file, atomically."""
+    """Writes one JSON document to a file, atomically."""
     write_lines(path, [json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)])

@@ -1,4 +1,4 @@
-"""Settings of the process: what makes a CPU faster and changes no result, and when it ends."""
+"""Settings of the process: how it keeps memory, which changes its speed but no result, and when it ends."""
 
 import ctypes
 import multiprocessing
@@ -17,8 +17,8 @@ def _glibc() -> ctypes.CDLL | None:
 def keep_freed_memory() -> None:
     """Lets glibc keep freed memory instead of giving it back to the system after every large tensor.
 
-    A training step allocates and frees the same large tensors again and again; without this, a fifth of its time on a CPU or more
-    goes into page faults (benchmarks/allocator.py). Does nothing where the C library is another one.
+    A training step allocates and frees the same large tensors again and again; without this, a fifth or more of its time on a CPU
+    goes into page faults (benchmarks/allocator.py). Does nothing with another C library.
     """
     if libc := _glibc():
         libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
@@ -26,10 +26,10 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Gives all freed memory back to the system, also what lies between small objects that are still in use.
+    """Gives all freed memory back to the system, including what lies between small objects that are still in use.
 
-    Freed pieces of such a fragmented heap are otherwise not found again, and it grows with every long row (benchmarks/memory.py
-    --many). Does nothing where the C library is another one.
+    Otherwise the freed pieces of such a fragmented heap are not reused, and it grows with every long row (benchmarks/memory.py
+    --many). Does nothing with another C library.
     """
     if libc := _glibc():
         libc.malloc_trim(0)
@@ -38,7 +38,7 @@ def give_back_freed_memory() -> None:
 def end_with_parent() -> None:
     """Ends this process of a pool when the one that started it is gone, however that ended.
 
-    Without this, killing the parent leaves it waiting for work for ever, with its memory and the lock of its run directory.
+    Without this, killing the parent leaves it waiting for work for ever, holding its memory and the lock on its run directory.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -1,4 +1,4 @@
-"""One progress bar for everything that takes time: what is done, the rate, the time left. In a log it is a line now and then."""
+"""A progress bar for everything that takes time: what is done, the rate, the time left. In a log it is a line now and then."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from rich.text import Text
 
 console = Console(highlight=False)
 
-# When a log gets a line: after this share of the work, but no sooner and no later than so many seconds after the last one.
+# When a log gets a line: after this share of the work, but no sooner and no later than this many seconds after the last one.
 _STEP = 0.05
 _SHORTEST, _LONGEST = 10.0, 60.0
 
@@ -32,7 +32,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Shows a bar while the block runs, or in a log a line now and then; the value it gives takes the number done so far."""
+    """Shows a bar, or in a log a line now and then, while the block runs; gives a function that takes the number done so far."""
     if not console.is_terminal:
         yield _Log(title, total, unit, done)
         return
@@ -51,7 +51,7 @@ def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[C
 
 
 class _Log:
-    """Lines for a console that is no terminal: one every few per cent, neither many at once nor none for long."""
+    """Lines for a console that is not a terminal: one every few per cent, neither too often nor too seldom."""
 
     def __init__(self, title: str, total: int, unit: str, done: int) -> None:
         self.title, self.total, self.unit, self.start = title, total, unit, done

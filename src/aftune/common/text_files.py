@@ -1,4 +1,4 @@
-"""Text files: lines with their places read from UTF-8, also packed with gzip; whole files written or none."""
+"""Text files: lines read from UTF-8 with their places, also from gzip archives; files are written whole or not at all."""
 
 import codecs
 import gzip
@@ -14,7 +14,7 @@ from aftune.common.errors import DataError
 _BLOCK = 2**16  # bytes
 _GZIP = b"\x1f\x8b"
 
-# How files begin that are often given in place of a text, and what to do with those that need more than unpacking.
+# The first bytes of files that are often given in place of a text, and what to do with those that need more than unpacking.
 _NO_TEXT = {
     codecs.BOM_UTF32_LE: "UTF-32 text",
     codecs.BOM_UTF32_BE: "UTF-32 text",
@@ -28,14 +28,14 @@ _NO_TEXT_REMEDY = dict.fromkeys(("UTF-16 text", "UTF-32 text"), "save the file a
 
 
 def text_lines(path: Path, *, blank: bool = False, packed: bool = False) -> Iterator[tuple[int, int, str]]:
-    """Number (from 1), byte offset and text of every line that is not blank, or with `blank` of all; a mark of UTF-8 is skipped.
+    """Number (from 1), byte offset and text of every line that is not blank, or with `blank` of all; a byte order mark is skipped.
 
-    packed: whether the file may be packed with gzip. Raises DataError for a missing file and for bytes that are not UTF-8 text,
-    which says what they are where that is known.
+    packed: whether the file may be gzipped. Raises DataError for a missing file and for bytes that are not UTF-8 text, saying what
+    they are where that is known.
     """
     offset = 0
     try:
-        # Lines are decoded one by one: a text file is decoded in blocks, and an error would name the wrong line.
+        # Lines are decoded one by one: Python decodes a text file in blocks, and an error would name the wrong line.
         with gzip.open(path) if packed and _is_gzip(path) else open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if number == 1:
@@ -49,7 +49,7 @@ def text_lines(path: Path, *, blank: bool = False, packed: bool = False) -> Iter
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path or run the stage that writes it") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip archive ({error}); get it again") from error
+        raise DataError(f"{path}: not a complete gzip archive ({error}); get it again") from error
 
 
 def _is_gzip(path: Path) -> bool:
@@ -58,7 +58,7 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _check_kind(path: Path, start: bytes) -> None:
-    """Raises DataError for the start of a file that is known to be no UTF-8 text."""
+    """Raises DataError where the start of a file is known not to be UTF-8 text."""
     kind = next((kind for mark, kind in _NO_TEXT.items() if start.startswith(mark)), None)
     if kind is not None:
         raise DataError(f"{path}: {kind}, expected UTF-8 text; {_NO_TEXT_REMEDY.get(kind, 'unpack or convert it')}")
@@ -74,7 +74,7 @@ def _decoded(path: Path, number: int, line: bytes) -> str:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Text lines to a file, atomically."""
+    """Writes text lines to a file, atomically."""
     with open_atomic(path) as file:
         for line in lines:
             file.write(line + "\n")
@@ -82,7 +82,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 @contextmanager
 def open_atomic(path: Path) -> Iterator[TextIO]:
-    """A text file to write to that takes its place when the block ends without an error; until then the old one stays."""
+    """A text file to write to, which replaces the one at `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "w", encoding="utf-8") as file:
@@ -93,12 +93,12 @@ def open_atomic(path: Path) -> Iterator[TextIO]:
 
 
 def drop_partial_line(path: Path) -> None:
-    """Cuts off a last line that has no newline: what a kill in the middle of an append leaves."""
+    """Cuts off a last line without a newline, which is what a kill in the middle of an append leaves."""
     if not path.exists():
         return
     with open(path, "r+b") as file:
         end = file.seek(0, os.SEEK_END)
-        whole = 0  # bytes up to and with the last newline
+        whole = 0  # bytes up to and including the last newline
         while end and not whole:
             start = max(end - _BLOCK, 0)
             file.seek(start)

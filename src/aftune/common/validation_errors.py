@@ -12,10 +12,10 @@ _MOST = 100  # characters of a wrong value that are shown
 def explain(
     error: ValidationError, model: type[BaseModel], place: str, prefix: str = "", sources: Mapping[str, str] | None = None
 ) -> str:
-    """One sentence for each key of `model`; one that may be of several types has an error for each of them.
+    """One sentence for each wrong key of `model`; a key that may be of several types has an error for each of them.
 
-    Each starts with `place`, or with the text in `sources` (by key) that the value came from. prefix: what stands before the keys
-    of the model, with its dot.
+    Each starts with `place`, or with the text in `sources` (by key) that says where the value came from. prefix: what goes before
+    the keys of the model, with its dot.
     """
     by_key: dict[str, list[Any]] = {}
     for item in error.errors():
@@ -24,7 +24,7 @@ def explain(
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds, by itself, in a list, or where it is not None."""
+    """The model that a field holds: by itself, in a list, or as the alternative to None."""
     return next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")), None)
 
 
@@ -51,7 +51,7 @@ def _explain(errors: list[Any], model: type[BaseModel], place: str, prefix: str,
         return f"{place}: unknown key {key!r}; {hint}allowed here: {', '.join(allowed) or 'none, remove it'}"
     if error["type"] == "missing":
         return f"{place}: key {key!r} is missing; add it"
-    if error["type"] == "value_error":  # of a whole section, whose message names the key, or of the whole
+    if error["type"] == "value_error":  # of a section, whose message names the key, or of the whole model
         return f"{place}: {f'{key}.' if location else prefix.replace('.', ': ')}{error['ctx']['error']}"
     hint = " (put it in quotes)" if error["type"] == "string_type" and isinstance(error["input"], int | float) else ""
     wanted = ", or ".join(f"{item['msg'][0].lower()}{item['msg'][1:]}" for item in errors)

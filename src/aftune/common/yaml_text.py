@@ -1,4 +1,4 @@
-"""YAML as recipes use it: a key that stands twice is an error, and 1e-4 is a number, as in YAML 1.2 and everywhere else."""
+"""YAML as recipes use it: a repeated key is an error, and 1e-4 is a number, as in YAML 1.2 and everywhere else."""
 
 import re
 from typing import Any
@@ -19,7 +19,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             first = seen.setdefault(key.value, key)
             if first is not key:
-                problem = f"the key {key.value!r} stands twice, first in line {first.start_mark.line + 1}"
+                problem = f"the key {key.value!r} appears twice, first in line {first.start_mark.line + 1}"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
         return super().construct_mapping(node, deep)
 
@@ -43,5 +43,5 @@ def parse_yaml(text: str) -> Any:
 
 
 def to_yaml(value: Any) -> str:
-    """A YAML text that `parse_yaml` gives the value of."""
+    """A YAML text from which `parse_yaml` gives the same value."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False)

@@ -1,5 +1,5 @@
 """Measurements, and the statistics that say how sure they are.
 
 Task accuracy, assessment accuracy, votes over several responses and pass@k, repetition and length of responses, perplexity of
-references. All but the task accuracy while training are pure functions of numbers and texts.
+references. All are pure functions of numbers and texts, but for those that ask a model: greedy, letters, reference_loss.
 """

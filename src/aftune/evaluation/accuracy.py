@@ -1,64 +1,25 @@
-"""Task accuracy: the share of problems whose greedy response ends in the right answer."""
+"""Task accuracy: the share of problems whose greedy response ends in the right answer, and what else these responses show."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from transformers import PreTrainedModel
 
 from aftune.answers import Reading
 from aftune.evaluation.statistics import proportion_interval
 from aftune.evaluation.text_quality import text_quality
-from aftune.prompts.prompter import Prompter
 from aftune.records import JudgedResponse, Problem
-from aftune.sampling import Request, SamplingSettings, TransformersEngine
-from aftune.tasks import Task
 
-# Ends the names of metrics that are by task: a value for each task's name.
+# The suffix of metrics by task, which have a value for each task's name.
 BY_TASK = "_by_task"
 READINGS: tuple[Reading, ...] = ("strict", "flexible")
 
 
-def greedy_accuracy(
-    model: PreTrainedModel,
-    prompter: Prompter,
-    task: Task,
-    problems: Sequence[Problem],
-    settings: SamplingSettings,
-    batch_size: int,
-) -> float:
-    """Share of right greedy responses (strict reading), for use while training; nothing is written."""
-    engine = TransformersEngine(model, prompter.tokenizer, batch_size)
-    requests = [Request(prompter(problem), name=problem.id) for problem in problems]
-    order = sorted(range(len(problems)), key=lambda index: -len(requests[index].prompt))
-    num_right = 0
-    for position, completion in engine.complete([requests[index] for index in order], settings):
-        num_right += int(task.verdict(problems[order[position]], completion.text).quality)
-    return num_right / len(problems)
-
-
-def judge_response(
-    task: Task, problem: Problem, text: str, finish_reason: Literal["stop", "length"], reading: Reading
-) -> JudgedResponse:
-    """What became of a response to a problem, by each reading; `reading` is the one that counts."""
-    read = {name: task.verdict(problem, text, name) for name in READINGS}
-    return JudgedResponse(
-        problem_id=problem.id,
-        text=text,
-        answer=read[reading].answer,
-        right=bool(read[reading].quality),
-        reason=read[reading].reason,
-        finish_reason=finish_reason,
-        answer_by_reading={name: found.answer for name, found in read.items()},
-        right_by_reading={name: bool(found.quality) for name, found in read.items()},
-    )
-
-
 def accuracy_metrics(problems: Sequence[Problem], responses: Sequence[JudgedResponse]) -> dict[str, Any]:
-    """Task accuracy with Wilson's interval, by each way to read an answer too; the reasons, how the responses are written, and
-    accuracy by number of operations and by subject where that is known and by task where there are several. subject_accuracy:
-    the mean over subjects of their means."""
+    """Task accuracy with Wilson's interval, and also by each reading of the answers; the reasons, how the responses are written,
+    and accuracy by number of operations and by subject where they are known and by task if there are several. subject_accuracy:
+    the mean of the subjects' means."""
     num_right = sum(response.right for response in responses)
     written = text_quality([response.text for response in responses])
     metrics: dict[str, Any] = {
@@ -92,7 +53,7 @@ def accuracy_metrics(problems: Sequence[Problem], responses: Sequence[JudgedResp
 def _right_by(
     problems: Sequence[Problem], responses: Sequence[JudgedResponse], kind: Callable[[Problem], object]
 ) -> dict[str, list[bool]]:
-    """The verdicts of each kind of problem; a problem of kind None is in none."""
+    """The verdicts by kind of problem; problems of kind None are left out."""
     found: dict[str, list[bool]] = defaultdict(list)
     for problem, response in zip(problems, responses, strict=True):
         if kind(problem) is not None:

@@ -12,10 +12,10 @@ from aftune.records import Group, GroupScores
 
 
 def assessment_accuracy(scores: Sequence[float], qualities: Sequence[float]) -> float | None:
-    """Share of pairs (i better than j) of one problem with s_i > s_j; None where there is no pair (AFT, section 2).
+    """Share of pairs (i better than j) of one problem with s_i > s_j; None if there is no pair (AFT, section 2).
 
-    Equal scores are not in order: a model that scores all alike has 0, not one half. Equal qualities are no pair. With more
-    than two qualities this serves rankings: every ordered pair counts once. Averaging over problems, each with equal
+    Equal scores are not in order: a model that scores all alike has 0, not one half. Equal qualities make no pair. With more
+    than two qualities this works for rankings: every ordered pair counts once. Averaging over problems, each with equal
     weight, is our derivation. Raises ValueError unless there is one quality for each score.
     """
     if len(scores) != len(qualities):
@@ -25,7 +25,7 @@ def assessment_accuracy(scores: Sequence[float], qualities: Sequence[float]) -> 
 
 
 def assessment_metrics(groups: Sequence[Group], scores: Sequence[GroupScores]) -> dict[str, Any]:
-    """Assessment accuracy with a bootstrap interval, by task too where there are several, and mean scores of right and wrong
+    """Assessment accuracy with a bootstrap interval, also by task if there are several, and mean scores of right and wrong
     candidates of the mixed groups."""
     shares, right, wrong = array("d"), array("d"), array("d")
     by_task: dict[str, array[float]] = {}

@@ -1,7 +1,7 @@
-"""Which epoch of VFT is kept: the one with the highest validation accuracy, and of equal ones the one with the lowest loss.
+"""Which epoch of VFT is kept: the one with the highest validation accuracy and, among equal ones, the one with the lowest loss.
 
 The Trainer compares one number, for the weights that it keeps and for its early stopping. Accuracies over n problems differ by
-1/n or more; the loss adds less than half of that, so that it decides between equal accuracies and never against a higher one.
+1/n or more; the loss adds half of that at most, so that it decides between equal accuracies and never against a higher one.
 """
 
 import math
@@ -10,7 +10,7 @@ KEY = "accuracy_then_loss"
 
 
 def accuracy_then_loss(accuracy: float, loss: float | None, num_problems: int) -> float:
-    """Larger is better. loss: mean nats per token of the references, None where there are none; the first epoch of equal ones is
-    then the best."""
+    """Larger is better. loss: mean nats per token of the references, None if there are none; of epochs with equal accuracy the
+    first is then the best."""
     closeness = 1 / (1 + max(loss, 0.0)) if loss is not None and math.isfinite(loss) else 0.0
     return accuracy + closeness / (2 * num_problems)

@@ -1,4 +1,4 @@
-"""Multiple choice by likelihood: of the options' letters after the prompt, the most probable one counts as the answer."""
+"""Multiple choice by likelihood: the most probable of the options' letters after the prompt counts as the answer."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from aftune.tasks import ChoiceTask
 
 @dataclass(frozen=True)
 class LetterAccuracy:
-    """accuracy: the mean over questions. subject_accuracy: the mean over subjects of their means (of all questions, where problems
+    """accuracy: the mean over questions. subject_accuracy: the mean of the subjects' means (that of all questions, if problems
     have no subject), which MMLU's paper calls the average. chosen: a letter for each problem."""
 
     accuracy: float
@@ -33,10 +33,10 @@ def letter_accuracy(
     model: Any, tokenizer: PreTrainedTokenizerBase, task: ChoiceTask, problems: Sequence[Problem], token_budget: int = 4096
 ) -> LetterAccuracy:
     """How often the gold letter has the largest log-probability after `task.letter_question`, with the task's own heading and
-    examples before it (Hendrycks et al. 2021, arXiv 2009.03300). Of equally probable letters the first is chosen; an option of the
-    gold one's value is right too.
+    examples before it (Hendrycks et al. 2021, arXiv 2009.03300). Among equally probable letters the first is chosen; an option with
+    the same value as the gold one is right too.
 
-    Raises ValueError without problems, and DataError for one that does not fit the model's context.
+    Raises ValueError if there are no problems, and DataError for one that does not fit the model's context.
     """
     if not problems:
         raise ValueError("letter accuracy needs at least one problem")
@@ -71,7 +71,7 @@ def letter_accuracy(
 
 
 def letter_prompter(tokenizer: PreTrainedTokenizerBase, task: ChoiceTask) -> Prompter:
-    """Asks for a letter."""
+    """The prompter that asks for a letter."""
     return Prompter(
         tokenizer,
         plain=task.letter_question,

@@ -1,9 +1,9 @@
 """Perplexity of reference responses: how surprised a model is by them, the end-of-sequence token included.
 
-Everything is made from two lists, one entry a problem: the summed log-probability (nats, given the prompt) and the number of
-tokens of the reference as `encode_response` encodes it. A score is their quotient, so the sum is score times tokens.
-All functions raise ValueError for empty lists, lists of different length, a reference without tokens, and a
-log-probability that is not finite.
+Everything is computed from two lists with one entry per problem: the summed log-probability (nats, given the prompt) and the
+number of tokens of the reference as `encode_response` encodes it. A score is their quotient, so the sum is score times tokens.
+`perplexity` and `perplexity_interval` raise ValueError for empty lists, lists of different lengths, a reference without tokens,
+and a log-probability that is not finite.
 """
 
 import math
@@ -21,9 +21,9 @@ def perplexity(logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
 
 
 def perplexity_interval(logprobs: Sequence[float], num_tokens: Sequence[int], seed: int = 0) -> tuple[float, float]:
-    """95 % interval of `perplexity`: problems are drawn anew, each with its log-probability and its tokens together.
+    """95 % interval of `perplexity`: problems are resampled, each with its log-probability and its tokens together.
 
-    The percentiles of nats per token are taken to exp, which keeps their order. One problem gives a point.
+    The interval is exp of the percentiles of nats per token, as exp keeps their order. One problem gives a point.
     """
     _check(logprobs, num_tokens)
     low, high = ratio_interval([-logprob for logprob in logprobs], num_tokens, seed)
@@ -48,7 +48,7 @@ def _check(logprobs: Sequence[float], num_tokens: Sequence[int]) -> None:
 
 
 def reference_metrics(scores: Sequence[GroupScores]) -> dict[str, Any]:
-    """Perplexity of the reference responses with its interval; empty where there are none."""
+    """Perplexity of the reference responses with its interval; empty if there are none."""
     known = [(row.reference_logprob, row.reference_length) for row in scores]
     sums, lengths = [total for total, _ in known if total is not None], [length for _, length in known if length is not None]
     if not sums:

@@ -9,7 +9,7 @@ from aftune.scoring import group_logprobs
 
 
 def reference_loss(model: PreTrainedModel, groups: Iterable[EncodedGroup], token_budget: int) -> float | None:
-    """The VFT loss: mean nats per token over all responses of the groups; None where there are none."""
+    """The VFT loss: mean nats per token over all responses of the groups; None if there are none."""
     total, num_tokens = 0.0, 0
     for group in group_logprobs(model, groups, token_budget=token_budget):
         total += sum(group.sums)

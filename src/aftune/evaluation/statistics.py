@@ -1,8 +1,8 @@
-"""Intervals and tests, by scipy. All intervals are 95 %. What has no values at all is a ValueError.
+"""Intervals and tests, by scipy. All intervals are 95 %. Having no values at all raises ValueError.
 
 A percentile bootstrap is too narrow for few values (uniform ones: it covered the mean in 86 % of samples of 5, 92 % of 20,
-94 % of 50; shares that are mostly 1: 71, 87 and 92 %), and a point for equal ones. For few or equal values, shares and paired
-differences therefore have an interval by formula, which is rather too wide; for means of anything else there is none.
+94 % of 50; shares that are mostly 1: 71, 87 and 92 %), and is a point for equal ones. For few or equal values, shares and paired
+differences therefore have an interval by formula, which is, if anything, too wide; for means of anything else there is no formula.
 """
 
 import math
@@ -18,14 +18,14 @@ Interval = tuple[float, float]
 Floats = NDArray[np.float64]
 
 _RESAMPLES = 2000
-_RESAMPLED_AT_ONCE = 2**20  # values; the interval does not depend on it, the memory for many problems does
+_RESAMPLED_AT_ONCE = 2**20  # values; the interval does not depend on this, but the memory for many problems does
 _FEW = 20  # problems
 _FEW_DISCORDANT = 5  # problems that one model has right and the other wrong
 _Z = float(stats.norm.ppf(0.975))
 
 
 def proportion_interval(num_right: int, num_problems: int) -> Interval:
-    """Wilson's interval of a share."""
+    """Wilson's interval for a share."""
     interval = stats.binomtest(num_right, num_problems).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -33,7 +33,7 @@ def proportion_interval(num_right: int, num_problems: int) -> Interval:
 def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
     """Bootstrap interval (percentiles) of a mean over problems.
 
-    One value, or values without spread, give a point: that is no certainty, but nothing is known of how they vary.
+    One value, or values without spread, give a point: not because the mean is certain, but because their variation is unknown.
     """
     return _percentiles(_resampled_means(_array(values), np.random.default_rng(seed)))
 
@@ -42,7 +42,7 @@ def share_interval(values: Sequence[float], seed: int = 0) -> Interval:
     """Interval of the mean of values in [0, 1], one a problem, such as assessment accuracies.
 
     Bootstrap (percentiles); for fewer than 20 values and for equal ones Wilson's formula with the mean in place of the share.
-    That is wide enough, as no values in [0, 1] of a given mean vary more than zeros and ones do; it is our derivation.
+    That is wide enough, as no values in [0, 1] with a given mean vary more than zeros and ones do; it is our derivation.
     Raises ValueError for a value outside [0, 1].
     """
     array = _array(values)
@@ -66,7 +66,7 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], s
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much more often one model is right than another on the same problems, and the exact McNemar test of it."""
+    """How much more often one model is right than another on the same problems, and the p-value of the exact McNemar test."""
 
     difference: float
     interval: Interval
@@ -74,9 +74,9 @@ class PairedDifference:
 
 
 def paired_difference(right: Sequence[bool], other_right: Sequence[bool]) -> PairedDifference:
-    """Accuracy of the first minus that of the second, with a bootstrap over problems; p from the discordant problems.
+    """Accuracy of the first minus that of the second, with a bootstrap interval over problems; p is from the discordant problems.
 
-    For fewer than 20 problems, fewer than 5 discordant ones, and where all problems differ alike, the interval is the
+    With fewer than 20 problems, fewer than 5 discordant ones, or the same difference on all problems, the interval is the
     adjusted Wald interval of Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37: models that
     never differ on 100 problems are not known to be equal.
     """
@@ -88,16 +88,16 @@ def pooled_paired_difference(
 ) -> PairedDifference:
     """The mean over seeds of `paired_difference`, from each seed's two lists; every seed has the same weight.
 
-    Each seed with problems of its own: the bootstrap resamples problems within each seed, independently of the others, and p
-    is that of the exact McNemar test over the discordant problems of all seeds. Both take problems for independent, which
+    If each seed has problems of its own, the bootstrap resamples problems within each seed, independently of the others, and p
+    is that of the exact McNemar test over the discordant problems of all seeds. Both treat problems as independent, which
     they are not quite: seeds share a task, and the problems of a seed share two trained models.
 
     `same_problems`: every seed was tested on the same problems, in the same order. What is hard for one seed is hard for the
-    others, so that the above would be too sure (simulated, 3 seeds: 76 to 93 % of the intervals held the difference). The
+    others, so the above would be overconfident (simulated, 3 seeds: 76 to 93 % of the intervals held the difference). The
     bootstrap then resamples problems once for all seeds, and p is that of the exact sign test over problems, by which
     model is right in more seeds; for one seed this is McNemar's test.
 
-    Neither tells how much the training seed matters: for that, give the differences of the seeds to `seed_summary`.
+    Neither shows how much the training seed matters: for that, give the seeds' differences to `seed_summary`.
     """
     if not seeds:
         raise ValueError("no seeds to compare; give the two lists of at least one")
@@ -114,7 +114,7 @@ def pooled_paired_difference(
     if len(together) < _FEW or wins + losses < _FEW_DISCORDANT or not any(np.ptp(array) for array in differences):
         won, lost = float(together.clip(min=0).sum()), float((-together).clip(min=0).sum())
         low, high = _adjusted_wald(won, lost, len(together))
-        # Seeds with different numbers of problems: the mean over seeds is not that over problems, which stands there.
+        # If seeds have different numbers of problems, the mean over seeds is not the mean over problems that this interval is for.
         return PairedDifference(difference, (min(low, difference), max(high, difference)), p_value)
     rng = np.random.default_rng(0)
     means = np.mean([_resampled_means(array, rng) for array in differences], axis=0)
@@ -134,7 +134,7 @@ class SeedSummary:
 def seed_summary(values: Sequence[float]) -> SeedSummary:
     """A measurement over seeds, with Student's t interval of its mean: 2.5 standard deviations to each side for 3 seeds.
 
-    It assumes that seeds vary normally, and is not cut off where shares end, at 0 and 1. Equal values give a point.
+    It assumes that values vary normally over seeds, and it is not cut off at 0 and 1, where shares end. Equal values give a point.
     """
     array = _array(values)
     mean = float(array.mean())
@@ -154,9 +154,9 @@ class Correlation:
 
 
 def pearson(x: Sequence[float], y: Sequence[float]) -> Correlation | None:
-    """Linear correlation with Fisher's interval (scipy); None for fewer than 3 pairs and for values without spread.
+    """Linear correlation with Fisher's interval (scipy); None for fewer than 3 pairs or values without spread.
 
-    3 pairs have the interval -1 to 1: nothing is known. Interval and p assume pairs that are normal and independent;
+    For 3 pairs the interval is -1 to 1: nothing is known. Interval and p assume pairs that are normal and independent;
     models made from one another, such as the stages of a run, are not.
     """
     if len(x) != len(y):
@@ -172,9 +172,9 @@ def pearson(x: Sequence[float], y: Sequence[float]) -> Correlation | None:
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted for their number, in the order given (Holm 1979, Scandinavian Journal of Statistics 6).
 
-    To call those that are at most 0.05 real is wrong about even one of them in at most 5 % of such families of tests,
-    however the tests depend on each other. For screening many comparisons, where a share of accidents may pass, there is
-    `scipy.stats.false_discovery_control`. Raises ValueError for what is no p-value.
+    Calling those that are at most 0.05 real is wrong about even one of them in at most 5 % of such families of tests,
+    however the tests depend on each other. For screening many comparisons, where a share of false positives is acceptable,
+    there is `scipy.stats.false_discovery_control`. Raises ValueError for what is not a p-value.
     """
     for p in p_values:
         if not 0 <= p <= 1:

@@ -7,7 +7,7 @@ from statistics import fmean
 
 @dataclass(frozen=True)
 class TextQuality:
-    """Means over responses; `mean_tokens` is over the `num_with_tokens` responses whose tokens are known, None for 0."""
+    """Means over responses; `mean_tokens` is over the `num_with_tokens` responses whose number of tokens is known, None for 0."""
 
     num_responses: int
     repetition: float
@@ -17,7 +17,7 @@ class TextQuality:
 
 
 def repetition_rate(text: str, n: int = 4) -> float:
-    """Share of n-grams that stood in the text before: 1 - distinct n-grams / n-grams; 0 for fewer than n + 1 words.
+    """Share of n-grams that occurred earlier in the text: 1 - distinct n-grams / n-grams; 0 for fewer than n + 1 words.
 
     Words are what white space separates. This is seq-rep-n of Welleck et al. 2020 (arXiv 1908.04319), there over tokens.
     It is akin to 1 - distinct-n of Li et al. 2016 (arXiv 1510.03055), who divide by the number of words and count the
@@ -33,7 +33,7 @@ def repetition_rate(text: str, n: int = 4) -> float:
 def text_quality(texts: Sequence[str], num_tokens: Sequence[int | None] | None = None) -> TextQuality:
     """Repetition (4-grams) and lengths of responses; `num_tokens[i]` belongs to `texts[i]`, None where it is not known.
 
-    Raises ValueError for no texts, and where the lists differ in length.
+    Raises ValueError if there are no texts, or if the lists differ in length.
     """
     if not texts:
         raise ValueError("no responses to describe; give at least one")

@@ -1,7 +1,7 @@
-"""What k sampled responses of one problem are worth together: votes over their answers, the best by score, and pass@k.
+"""What k sampled responses to one problem are worth together: votes over their answers, the best by score, and pass@k.
 
-Give every sampled response, equal ones included: a vote over de-duplicated candidates counts ways of writing, not samples.
-A response without a readable answer has no vote, but counts as a wrong sample of pass@k.
+Pass in every sampled response, equal ones included: a vote over de-duplicated candidates counts ways of writing, not samples.
+A response without a readable answer has no vote, but counts as a wrong sample in pass@k.
 """
 
 import math
@@ -39,48 +39,48 @@ AnswerKey = Callable[[str], Hashable]
 def answer_key(answer: str) -> Hashable:
     """What equal answers have in common: the value of a number (`3,000` and `3000.0`), else the words in lower case.
 
-    A number with a unit that multiplies is an answer of its own: 50% can mean 50 and 0.5, which are two answers.
+    A number with a unit that multiplies is an answer of its own: 50% can mean 50 or 0.5, which are two answers.
     """
     number = parse_whole(answer)
     return " ".join(answer.split()).casefold() if number is None else (number.face, number.scale)
 
 
 def majority_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sampled | None:
-    """The first response with the answer that most responses give; None where no answer can be read, which is wrong.
+    """The first response with the answer that most responses give; None if no answer can be read, which counts as wrong.
 
-    Self-consistency (Wang et al. 2022, arXiv 2203.11171). Of answers with equally many votes the one that appears first
+    Self-consistency (Wang et al. 2022, arXiv 2203.11171). Among answers with equally many votes the one that appears first
     wins. Samples are drawn independently, so each of the tied answers is equally likely to be the first: in their order
-    of sampling, the accuracy expected is that of random tie-breaking. Answers of equal key of which only one is right
-    (a comparison timed out, or the key is coarse) do not vote together. Raises ValueError for no samples at all.
+    of sampling, the expected accuracy is that of random tie-breaking. Answers with equal keys but different verdicts
+    (a comparison timed out, or the key is coarse) do not vote together. Raises ValueError if there are no samples.
     """
     return _vote(samples, [1.0] * len(samples), key)
 
 
 def weighted_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sampled | None:
-    """As `majority_vote`, each vote weighted by exp(score), the geometric mean of the response's token probabilities.
+    """Like `majority_vote`, but each vote is weighted by exp(score), the geometric mean of the response's token probabilities.
 
-    The "weighted sum (normalized)" of arXiv 2203.11171, table 1. Raises ValueError for no samples at all.
+    The "weighted sum (normalized)" of arXiv 2203.11171, table 1. Raises ValueError if there are no samples.
     """
     highest = max((sample.score for sample in samples), default=0.0)
-    # Divided by the largest weight, which changes no comparison: very low scores do not all become 0.
+    # Divided by the largest weight, which changes no comparison, so that very low scores do not all become 0.
     return _vote(samples, [math.exp(sample.score - highest) for sample in samples], key)
 
 
 def best_of_k(samples: Sequence[Sampled]) -> Sampled:
-    """The response with the highest score, the first of several; it may be one without a readable answer, which is wrong.
+    """The response with the highest score, the first of several; it may be one without a readable answer, which counts as wrong.
 
-    Raises ValueError for no samples.
+    Raises ValueError if there are no samples.
     """
     _check_not_empty(samples)
     return max(samples, key=lambda sample: sample.score)
 
 
 def pass_at_k(num_right: Sequence[int], num_samples: Sequence[int], ks: Sequence[int]) -> dict[int, NDArray[np.float64]]:
-    """For each k, the chance of every problem [P] that k of its n samples, c of them right, hold a right one.
+    """For each k, the chance for every problem [P] that k of its n samples, c of which are right, include a right one.
 
     Unbiased: 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, arXiv 2107.03374, eq. 1), here as the product of
     (n - c - j) / (n - j) over j < k, so that no large number arises. Their mean over problems is the pass@k of a model.
-    Raises ValueError for no problems, for k outside 1 to the least n, and for c outside 0 to n.
+    Raises ValueError for no problems, for k outside 1 to the smallest n, and for c outside 0 to n.
     """
     right_P, samples_P = np.asarray(num_right), np.asarray(num_samples)
     if right_P.shape != samples_P.shape or right_P.ndim != 1 or not right_P.size or not len(ks):
@@ -91,7 +91,7 @@ def pass_at_k(num_right: Sequence[int], num_samples: Sequence[int], ks: Sequence
         raise ValueError(f"k is {min(ks)} to {max(ks)}, expected 1 to {samples_P.min()}, the fewest samples of a problem")
     drawn = np.arange(max(ks))
     wrong_P_1, samples_P_1 = (samples_P - right_P)[:, None], samples_P[:, None]
-    # Where no wrong one is left a factor is 0, so that the negative ones after it do no harm.
+    # Once no wrong sample is left a factor is 0, so that the negative ones after it do no harm.
     all_wrong_P_K = np.cumprod((wrong_P_1 - drawn) / (samples_P_1 - drawn), axis=1)
     return {k: 1.0 - all_wrong_P_K[:, k - 1] for k in ks}
 
@@ -106,7 +106,7 @@ def _vote(samples: Sequence[Sampled], weights: Sequence[float], key: AnswerKey) 
         name = (key(sample.answer), sample.right)
         first.setdefault(name, sample)
         votes[name].append(weight)
-    # fsum rounds once, so that the order of the samples changes nothing but ties. Of equal sums, max takes the first.
+    # fsum rounds once, so that the order of the samples changes nothing but ties. Among equal sums, max takes the first.
     return first[max(votes, key=lambda name: math.fsum(votes[name]))] if votes else None
 
 

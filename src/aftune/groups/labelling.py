@@ -13,18 +13,18 @@ from aftune.records import PUBLISHED_VERDICT, UNDECIDED, Candidate, Feedback, Gr
 from aftune.records.large_files import CandidateFile
 from aftune.tasks import Task
 
-# A stage stops where so many comparisons timed out, and more than this share of them: the rest would be the easy answers only.
+# A stage stops where this many comparisons timed out, and more than this share of them: only the easy answers would be left.
 MANY_TIMED_OUT, SHARE_TIMED_OUT = 5, 0.1
 _LOOK_AFTER = 200  # comparisons, and again at the end
 
-# For a problem, whether a candidate of it fits into the model's context.
+# Gives, for a problem, a function that says whether a candidate fits the model's context.
 ContextCheck = Callable[[Problem], Callable[[Candidate], bool]]
 
 
 @dataclass(frozen=True)
 class Labelled:
     """What became of a problem's candidates. group: None for candidates of an unknown problem. left_out: every dropped
-    candidate with its reason. disagreements: those whose published verdict is another than ours. counts: for the summary."""
+    candidate with its reason. disagreements: those whose published verdict differs from ours. counts: for the summary."""
 
     group: Group | None
     left_out: list[dict[str, object]] = field(default_factory=list)
@@ -40,11 +40,11 @@ def label_files(
     reading: Reading,
     fits: ContextCheck = lambda problem: lambda candidate: True,
 ) -> dict[str, int]:
-    """Writes `groups.jsonl`, a group for each problem in their order, `left_out.jsonl` and, where verdicts were published
-    with the candidates, `disagreements.jsonl`, and gives the counts; holds one problem at a time.
+    """Writes `groups.jsonl` (a group for each problem, in order), `left_out.jsonl` and, where verdicts were published with
+    the candidates, `disagreements.jsonl`, and gives the counts; holds one problem in memory at a time.
 
-    Raises DataError for a file of candidates that is missing, empty or has a bad line, StageError where a large share of the
-    comparisons timed out; nothing is written then.
+    Raises DataError for a file of candidates that is missing, is empty or has a bad line, and StageError where a large share
+    of the comparisons timed out; nothing is written then.
     """
     of_problems = CandidateFile(candidates)
     counts: Counter[str] = Counter(candidates=len(of_problems))
@@ -68,13 +68,13 @@ def label_files(
 
 
 def _check_timed_out(counts: Counter[str], at_least: int = 0) -> None:
-    """Raises StageError where too many of the answers that were compared timed out; looks at `at_least` so many answers."""
+    """Raises StageError where too many of the answers that were compared timed out; does nothing below `at_least` answers."""
     timed_out = counts["timed_out"]
     compared = counts["right"] + counts["wrong"] + timed_out
     if compared >= at_least and timed_out >= MANY_TIMED_OUT and timed_out > SHARE_TIMED_OUT * compared:
         raise StageError(
             f"{timed_out} of {compared} comparisons of answers timed out, each twice; expected a tenth at most, since labels would "
-            "be missing for the hard answers only. Look for gold answers that cannot be compared (kind math), and for free memory"
+            "be missing for the hard answers only. Look for gold answers that cannot be compared (kind math), and for low memory"
         )
 
 
@@ -91,20 +91,20 @@ def _label_all(
 def label_candidates(
     task: Task, problem: Problem, candidates: Iterable[Candidate], reading: Reading, fits: Callable[[Candidate], bool]
 ) -> Labelled:
-    """Judges a problem's candidates, and ranks them where the task knows a ranking; those that were cut off, are empty,
-    repeat another one or do not fit the model's context leave the group, and so do those whose verdict is no evidence: an
+    """Judges a problem's candidates, and ranks them where the task has a ranking. Left out of the group are those that were
+    cut off, are empty, repeat another one or do not fit the model's context, and those whose verdict is no evidence: an
     ambiguous answer, or one that took too long to compare. A response without an answer is wrong.
 
-    Our verdict is the label, whatever was published. Counted are, of all candidates that are neither cut off nor empty, also
-    those that each of the two readings finds right (`right_strict`, `right_flexible`) and those on which they differ
-    (`readings_differ`). Candidates of the same text keep the first one's; where the published
-    verdicts of two contradict each other (or ours do, as lines break at other places), the later one is a `contradiction`
-    instead of a `duplicate`, and its row in `left_out` says what is known of both.
+    Our verdict is the label, whatever was published. Of all candidates that are neither cut off nor empty, the counts also
+    include those that each of the two readings finds right (`right_strict`, `right_flexible`) and those on which they differ
+    (`readings_differ`). Of candidates with the same text (white space aside) the first is kept. A later one is a `duplicate`;
+    where the published verdicts of the two contradict each other (or ours do, because lines break at other places), it is a
+    `contradiction`, and its row in `left_out` says what is known of both.
     """
     group = Group(problem=problem, candidates=[], feedback=[])
     labelled = Labelled(group)
     counts = labelled.counts
-    labels: dict[str, _Label] = {}  # by text, of the candidates that did not leave for another reason
+    labels: dict[str, _Label] = {}  # by text, of the candidates that were kept
     for candidate in candidates:
         feedback = task.verdict(problem, candidate.text, reading)
         place = {"problem_id": problem.id, "index": candidate.index}
@@ -146,7 +146,7 @@ def label_candidates(
 
 @dataclass(frozen=True)
 class _Label:
-    """What is known of a text from the candidate of that index: our quality, and the verdict that was published, if any."""
+    """What is known of a text from the candidate with that index: our quality, and the published verdict, if any."""
 
     index: int
     quality: float

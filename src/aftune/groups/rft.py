@@ -1,7 +1,7 @@
-"""Which sampled responses fine-tuning imitates beside the reference.
+"""Which sampled responses fine-tuning imitates besides the reference.
 
-RFT, rejection sampling fine-tuning (Yuan et al. 2023, arXiv 2308.01825): the right ones, but of those that reason alike only
-one. The paper takes two responses for alike when their lists of equations are the same; its code evaluates them with Python,
+RFT, rejection sampling fine-tuning (Yuan et al. 2023, arXiv 2308.01825): the right ones, but only one of those that reason
+alike. In the paper two responses reason alike when their lists of equations are the same; its code evaluates them with Python,
 ours only reads them (aftune.answers.equations).
 """
 
@@ -11,11 +11,11 @@ from aftune.records import Group
 
 
 def rft_choice(group: Group, max_positives: int | None = None) -> list[int]:
-    """The places in `group.candidates` of those that RFT imitates, in their order, at most `max_positives`.
+    """The indices in `group.candidates` of those that RFT imitates, in order, at most `max_positives`.
 
-    Right is the best quality of the group, if it is above 0. Of candidates with the same text (white space aside) or the same
-    list of equations the first one stays, and none that repeats the reference, which is trained on anyway. A candidate
-    without any equation is compared by its text only. Raises UsageError for a negative `max_positives`.
+    Candidates of the group's best quality count as right, if that is above 0. Of those with the same text (white space aside)
+    or the same list of equations only the first is chosen, and none that repeats the reference, which is trained on anyway. A
+    candidate without any equation is compared by its text only. Raises UsageError for a negative `max_positives`.
     """
     if max_positives is not None and max_positives < 0:
         raise UsageError(f"max_positives is {max_positives}, expected 0 or more, or None for all")

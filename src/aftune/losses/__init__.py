@@ -15,9 +15,9 @@ LOSSES: dict[str, Callable[..., Loss]] = {"aft": AftLoss, "rrhf": RrhfLoss, "pro
 
 
 def option_names(name: str) -> list[str]:
-    """The options of the loss of that name; raises UsageError for an unknown name."""
+    """The names of a loss's options; raises UsageError for an unknown loss."""
     if name not in LOSSES:
-        raise UsageError(f"there is no loss {name!r}; {_hint(name, list(LOSSES))}there are {', '.join(LOSSES)}")
+        raise UsageError(f"there is no loss {name!r}; {_hint(name, list(LOSSES))}choose from {', '.join(LOSSES)}")
     return list(inspect.signature(LOSSES[name]).parameters)
 
 
@@ -26,7 +26,7 @@ def build(name: str, **options: object) -> Loss:
     allowed = option_names(name)
     for option in options:
         if option not in allowed:
-            raise UsageError(f"loss {name} has no option {option!r}; {_hint(option, allowed)}it has {', '.join(allowed)}")
+            raise UsageError(f"loss {name} has no option {option!r}; {_hint(option, allowed)}its options are {', '.join(allowed)}")
     try:
         return LOSSES[name](**options)
     except ValueError as error:

@@ -5,9 +5,9 @@
     boundary  L = log(1 + sum [exp(s_j - s_i) + exp(T_ij - s_j)])               section 4.3.2
               T_ij = 2 B_j - s_i,  B_j = min over the candidates l better than j of s_l, minus beta
 
-The sums run over all pairs of a candidate i that is better than a candidate j. With two levels of quality these are the
+The sums run over all pairs in which candidate i is better than candidate j. With two levels of quality these are the
 positives and negatives of the paper; for more levels "positive and negative" becomes "better and worse", which is our
-derivation. With the boundary, a worse candidate above B_j is pushed down, one below is pulled up.
+derivation. With the boundary, a worse candidate above B_j is pushed down, and one below it is pulled up.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
 
 @dataclass(frozen=True)
 class AftLoss(ConstrainedLoss):
-    """beta: nats per token. detach_boundary: whether T is a constant for the gradient."""
+    """beta: nats per token. detach_boundary: whether the gradient treats T as a constant."""
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
         scores = inputs.filled(inputs.scores)

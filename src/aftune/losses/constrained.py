@@ -10,13 +10,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ConstrainedLoss:
-    """constraint: what holds a worse candidate up. `none`: nothing; `detached`: it has no gradient; `boundary`: it is pushed
-    down to its boundary and back up to it from below.
-    beta: how far the boundary lies below the worst better candidate, in the loss's unit (nats per token but for DPO).
-    detach_boundary: whether what the boundary adds is a constant for the gradient. This is our derivation: without it, the
+    """constraint: what holds a worse candidate up. `none`: nothing; `detached`: it gets no gradient; `boundary`: it is pushed
+    down to its boundary, and from below back up to it.
+    beta: how far the boundary lies below the lowest-scoring better candidate, in the loss's unit (nats per token, except for DPO).
+    detach_boundary: whether the gradient treats what the boundary adds as a constant. This is our derivation: without it, the
     constraint pushes better candidates down.
 
-    Raises ValueError for a value that none of this allows.
+    Raises ValueError for an invalid value.
     """
 
     constraint: Literal["none", "detached", "boundary"] = "boundary"
@@ -30,7 +30,7 @@ class ConstrainedLoss:
             raise ValueError(f"detach_boundary is {self.detach_boundary!r}, expected true or false")
 
     def needs_gradient(self, pairs_P_G_G: Tensor) -> Tensor:
-        """[P, G] bool: the candidates whose scores the loss has a gradient to, whatever the scores are."""
+        """[P, G] bool: the candidates whose scores get a gradient from the loss, whatever the scores are."""
         better_P_G, worse_P_G = pairs_P_G_G.any(2), pairs_P_G_G.any(1)
         return better_P_G if self.constraint == "detached" else better_P_G | worse_P_G
 
@@ -61,5 +61,5 @@ def boundaries(scores_P_G: Tensor, pairs_P_G_G: Tensor, beta: float) -> Tensor:
 
 
 def log_one_plus_sum_exp(exponents: Tensor) -> Tensor:
-    """log(1 + sum exp(x)) over the last dimension; -inf stands for what is not there."""
+    """log(1 + sum exp(x)) over the last dimension; -inf marks absent terms."""
     return torch.nn.functional.pad(exponents, (0, 1)).logsumexp(-1)

@@ -1,12 +1,12 @@
-"""DPO (Rafailov et al. 2023, arXiv 2305.18290) on all pairs of a better response w and a worse response l of a question.
+"""DPO (Rafailov et al. 2023, arXiv 2305.18290) on all pairs of a better response w and a worse response l to a question.
 
     none      L = log(1 + exp(b (h_l - h_w))),  h = log pi - log pi_ref, summed over the tokens of the response, b = dpo_beta
     detached  L = log(1 + exp(b (D(h_l) - h_w))), D stops the gradient
     boundary  L = log(1 + exp(b (h_l - h_w)) + exp(b (D(2B - h_w) - h_l))),  B = h_w - beta
 
-The loss of a group is the mean over its pairs, which is our choice: so the loss of every group starts at ln 2 where there is no
-boundary. The constrained versions are our derivation, after AFT's; each pair has its own boundary, in h: above it the worse
-response is pushed down, below it is pulled up.
+The loss of a group is the mean over its pairs, which is our choice: the loss of every group then starts at ln 2 where there is
+no boundary. The constrained versions are our derivation, after AFT's; each pair has its own boundary, in h: above it the worse
+response is pushed down, below it, pulled up.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
 
 @dataclass(frozen=True)
 class DpoLoss(ConstrainedLoss):
-    """dpo_beta: b, what DPO's paper calls beta. beta: how far h of the worse response may fall below that of the better one,
-    nats (of whole responses, not a token)."""
+    """dpo_beta: b, called beta in DPO's paper. beta: how far h of the worse response may fall below that of the better one,
+    in nats (per response, not per token)."""
 
     dpo_beta: float = 0.1
 

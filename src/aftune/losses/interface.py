@@ -19,8 +19,8 @@ class LossInputs:
     """Padded groups.
 
     scores: [P, G], nats per token. logprob_sums: [P, G], nats. qualities: [P, G], larger is better. mask: [P, G] bool,
-    False where there is no candidate; what stands there has no influence. reference_logprob_sums: [P, G], nats, of the
-    frozen reference policy (DPO). padded_lengths: [P], tokens of the longest prompt and response of each group (RRHF's
+    False where there is no candidate; values there have no influence. reference_logprob_sums: [P, G], nats, under the
+    frozen reference policy (DPO). padded_lengths: [P], tokens of each group's prompt plus its longest response (RRHF's
     official length normalisation).
 
     Raises ValueError for shapes that do not agree, a mask that is not bool, a quality that is not finite, and a padded length
@@ -37,32 +37,34 @@ class LossInputs:
     def __post_init__(self) -> None:
         shape = self.mask.shape
         if len(shape) != 2 or not shape[1] or self.mask.dtype != torch.bool:
-            raise ValueError(f"mask is {_described(self.mask)}, expected [problems, candidates] bool, True where a candidate is")
+            raise ValueError(f"mask is {_described(self.mask)}, expected [problems, candidates] bool, True for each candidate")
         for name in ("scores", "logprob_sums", "qualities", "reference_logprob_sums"):
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
                 raise ValueError(f"{name} is {_described(tensor)}, expected the shape of mask, {list(shape)}")
         if self.padded_lengths is not None:
             if self.padded_lengths.shape != shape[:1]:
-                raise ValueError(f"padded_lengths is {_described(self.padded_lengths)}, expected one number a group, [{shape[0]}]")
+                raise ValueError(
+                    f"padded_lengths is {_described(self.padded_lengths)}, expected one number per group, [{shape[0]}]"
+                )
             if not (self.padded_lengths[self.mask.any(1)] >= 1).all():
                 raise ValueError("padded_lengths holds a value below 1 for a group with candidates; count prompt and response")
-        assert self.pairs_P_G_G is not None  # refuses bad qualities at once
+        _ = self.pairs_P_G_G  # refuses bad qualities at once
 
     @cached_property
     def pairs_P_G_G(self) -> Tensor:
         return ordered_pairs(self.qualities, self.mask)
 
     def filled(self, values_P_G: Tensor) -> Tensor:
-        """Float32 or better, with 0 where there is no candidate, so that nothing that stands there gets into arithmetic."""
+        """The values in float32 or float64, with 0 where there is no candidate, so that padding never enters the arithmetic."""
         values_P_G = values_P_G if values_P_G.dtype == torch.float64 else values_P_G.float()
         return values_P_G.masked_fill(~self.mask, 0.0)
 
 
 @dataclass(frozen=True)
 class LossOutputs:
-    """losses_P: one value a group, 0 for a group without pairs. metrics: detached scalars, means by the names in `METRICS`;
-    NaN for a mean over nothing. counts: how many candidates or pairs each of them is a mean over."""
+    """losses_P: one value per group, 0 for a group without pairs. metrics: detached scalars, means named as in `METRICS`;
+    NaN for a mean over nothing. counts: how many candidates or pairs each is a mean over."""
 
     losses_P: Tensor
     metrics: dict[str, Tensor] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class Loss(Protocol):
         ...
 
     def needs_gradient(self, pairs_P_G_G: Tensor) -> Tensor:
-        """[P, G] bool: the candidates whose scores the loss has a gradient to, whatever the scores are."""
+        """[P, G] bool: the candidates whose scores get a gradient from the loss, whatever the scores are."""
         ...
 
 
@@ -102,8 +104,8 @@ def outputs_of(inputs: LossInputs, losses_P: Tensor, below: Tensor, where: Tenso
     """The losses with the metrics that all methods have in common.
 
     score_better, score_worse: mean score of the candidates that are better and of those that are worse than some other (nats
-    per token; one between two others is in both). pairs_in_order: share of pairs whose better candidate has the higher score.
-    below_boundary: share of the places `where` that are `below` (worse candidates, for DPO pairs).
+    per token; one between two others counts in both). pairs_in_order: share of pairs whose better candidate has the higher
+    score. below_boundary: share of the places in `where` that are `below` (worse candidates; for DPO, pairs).
     """
     pairs = inputs.pairs_P_G_G
     scores = inputs.filled(inputs.scores)

@@ -1,13 +1,13 @@
-"""PRO (Song et al. 2023, arXiv 2306.17492): each candidate against all that are worse, the temperature from the rewards.
+"""PRO (Song et al. 2023, arXiv 2306.17492): each candidate against all worse ones, with temperatures from the rewards.
 
     none      L = - sum_i log[ exp(s_i / t_ii) / (exp(s_i / t_ii) + sum_j exp(s_j / t_ij)) ]
     detached  exp(D(s_j) / t_ij) in the denominator, D stops the gradient
     boundary  also exp((D(2 B_j) - s_j) / t_ij) in it,  B_j = min over the candidates l better than j of s_l, minus beta
 
 i runs over the candidates that have worse ones, j over those that are worse than i; t_ij = 1 / (r_i - r_j) from the qualities
-r, and t_ii = min_j t_ij. Pairs of equal quality are skipped. The constrained versions are our derivation, after AFT's: as one
-of the worse, a candidate above B_j is pushed down, one below is pulled up. PRO's maximum likelihood of the best response is
-not part of this.
+r, and t_ii = min_j t_ij. Pairs of equal quality are skipped. The constrained versions are our derivation, after AFT's: as a
+worse one, a candidate above B_j is pushed down, and one below it is pulled up. PRO's maximum-likelihood term for the best
+response is not included here.
 """
 
 import math
@@ -23,8 +23,8 @@ from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
 class ProLoss(ConstrainedLoss):
     """beta: nats per token.
 
-    eps: is added to the denominator inside the logarithm. 0 is the formula; the official code (AlibabaResearch/DAMO-ConvAI,
-    PRO/train/utils/process_manager.py) has 1e-10.
+    eps: added to the denominator inside the logarithm. 0 gives the formula; the official code (AlibabaResearch/DAMO-ConvAI,
+    PRO/train/utils/process_manager.py) uses 1e-10.
     """
 
     eps: float = 0.0
@@ -42,7 +42,7 @@ class ProLoss(ConstrainedLoss):
         own = (scores * sharpness.amax(2))[:, :, None]
         worse = scores[:, None, :]
         boundary_P_G = boundaries(scores, pairs, self.beta)
-        # The denominator divided by the numerator, so that the numerator becomes a 1.
+        # The denominator divided by the numerator, so that the numerator becomes 1.
         exponents = [self._pushed(worse) * sharpness - own]
         if self.constraint == "boundary":
             exponents.append((self._target(2 * boundary_P_G[:, None, :]) - worse) * sharpness - own)

@@ -4,10 +4,10 @@
     detached  L = sum max(0, D(s_j) - s_i), D stops the gradient
     boundary  L = sum [max(0, s_j - s_i) + max(0, D(B_j) - s_j)],  B_j = min over the candidates l better than j of s_l, minus beta
 
-The sums run over all pairs of a candidate i that is better than a candidate j. The constrained versions are our derivation,
-after AFT's. With the boundary, the push on a worse candidate is the number of better ones that it outscores; it is 0 from the
-lowest better score down to B_j, and below B_j the candidate is pulled up with the number of better ones. RRHF's maximum
-likelihood of the best response is not part of this.
+The sums run over all pairs in which candidate i is better than candidate j. The constrained versions are our derivation,
+after AFT's. With the boundary, the push on a worse candidate equals the number of better ones that it outscores; it is 0 from
+the lowest better score down to B_j, and below B_j the pull upwards equals the number of better ones. RRHF's maximum-likelihood
+term for the best response is not included here.
 """
 
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
 class RrhfLoss(ConstrainedLoss):
     """beta: nats per token.
 
-    length_normalisation: what the summed log-probability is divided by. `response`: the response's own length, as the paper
-    says. `padded`: the length of the padded row, longest prompt plus response of the group, as the official code does, which
-    overwrites its label mask before it counts; needs `padded_lengths`. Scores, and with them beta, then have that unit; the
-    metrics but for below_boundary stay those of the scores a token.
+    length_normalisation: what the summed log-probability is divided by. `response`: the response's own length, as in the
+    paper. `padded`: the length of the padded row (the group's prompt plus its longest response), as in the official code, which
+    overwrites its label mask before it counts; needs `padded_lengths`. Scores, and with them beta, are then in that unit; all
+    metrics except below_boundary still use the scores per token.
     """
 
     length_normalisation: Literal["response", "padded"] = "response"
@@ -36,7 +36,7 @@ class RrhfLoss(ConstrainedLoss):
         check_choice("length_normalisation", self.length_normalisation, ("response", "padded"))
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
-        """Raises ValueError where `padded` lacks the lengths."""
+        """Raises ValueError for `padded` without the lengths."""
         scores = self._scores(inputs)
         pairs = inputs.pairs_P_G_G
         better, worse = scores[:, :, None], scores[:, None, :]
@@ -51,7 +51,7 @@ class RrhfLoss(ConstrainedLoss):
             return inputs.filled(inputs.scores)
         if inputs.padded_lengths is None:
             raise ValueError(
-                "length_normalisation is 'padded', but LossInputs has no padded_lengths: give the tokens of the longest prompt and "
-                "response of each group, or use 'response'"
+                "length_normalisation is 'padded', but LossInputs has no padded_lengths: give the number of tokens in each "
+                "group's prompt plus its longest response, or use 'response'"
             )
         return inputs.filled(inputs.logprob_sums) / inputs.padded_lengths.clamp(min=1)[:, None]

@@ -1,4 +1,4 @@
-"""Language models: loading and saving, devices, precision, and which short cuts a model allows.
+"""Language models: loading and saving, devices, precision, and which shortcuts a model allows.
 
-Adapters go here too, kernels into `kernels/`. May import recipe and common.
+Adapters belong here too, kernels in `kernels/`. May import recipe and common.
 """

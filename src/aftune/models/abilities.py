@@ -13,16 +13,16 @@ from aftune.models.kernels.shared_prefix import Segment, row_arguments, shared_p
 from aftune.models.probe import distance, float32_weights, ordinary_probe
 
 _SUPPORTED_LAYERS = {"full_attention", "sliding_attention"}
-# What sums in another order may change in float32, as a share of the logits: measured 2e-7 to 1e-6.
+# How far summing in another order may move the logits in float32, as a share of them: measured 2e-7 to 1e-6.
 _ROUNDING = 1e-4
-# How many times the model's own rounding error a row with a shared prompt may have in bfloat16 or float16; measured 0.9 to 1.8.
+# Error of a row with a shared prompt in bfloat16 or float16, at most this many times the model's own; measured 0.9 to 1.8.
 _TIMES_OWN_ERROR = 3.0
 
 
 @dataclass(frozen=True)
 class Abilities:
     """shared_prefix: takes rows in which responses share their prompt. chunked_head: its logits are a linear function of
-    its last hidden states, so that they can be computed in chunks."""
+    its last hidden states, so they can be computed in chunks."""
 
     shared_prefix: bool
     chunked_head: bool
@@ -32,7 +32,7 @@ _known: WeakKeyDictionary[Any, Abilities] = WeakKeyDictionary()
 
 
 def abilities(model: Any) -> Abilities:
-    """Compares both short cuts with the model's own logits, once a model; warns of what is missing and slower for it."""
+    """Compares both shortcuts with the model's own logits, once per model; warns of each one that the model does not allow."""
     if model not in _known:
         training = model.training
         model.eval()
@@ -51,15 +51,15 @@ def abilities(model: Any) -> Abilities:
 
 
 class _Trial:
-    """Both short cuts in float32 with the model's weights, where they have to give the same numbers; and the shared prefix in the
-    weights' own type, where its error must not be much larger than the model's own."""
+    """Tries both shortcuts in float32 with the model's weights, where they must give the same numbers, and the shared prefix also
+    in the weights' own type, where its error must not be much larger than the model's own."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.probe = ordinary_probe(model.config)
 
     def obstacle_to_sharing(self) -> str:
-        """In words; '' where there is none."""
+        """Why prompts cannot be shared, in words; '' where they can."""
         if layers := set(getattr(self.model.config, "layer_types", None) or ()) - _SUPPORTED_LAYERS:
             return f"it has layers of {' and '.join(sorted(layers))}"
         if not getattr(self.model, "_supports_attention_backend", False):
@@ -68,16 +68,16 @@ class _Trial:
             with float32_weights(self.model):
                 truth_M_V, shared_M_V = self._own(), self._shared()
             if not torch.isfinite(truth_M_V).any():
-                return ""  # whoever asks for scores is told
+                return ""  # scoring raises an error for it
             if not (error := distance(shared_M_V, truth_M_V)) <= _ROUNDING:
                 return f"its logits change by {error:.1%}"
             if self.model.dtype in (torch.float32, torch.float64):
                 return ""
             own, error = distance(self._own(), truth_M_V), distance(self._shared(), truth_M_V)
         except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as failure:
-            return f"it takes no rows of segments: {str(failure).partition(chr(10))[0][:100]}"
+            return f"it does not take rows of segments: {str(failure).partition(chr(10))[0][:100]}"
         if not error <= _TIMES_OWN_ERROR * own + _ROUNDING:
-            return f"in {self.model.dtype} its logits are wrong by {error:.1%}, without it by {own:.1%}"
+            return f"in {self.model.dtype} its logits are off by {error:.1%}, without sharing by {own:.1%}"
         return ""
 
     def chunked_head(self) -> bool:
@@ -99,13 +99,13 @@ class _Trial:
         return distance(ours_M, logits_M_V.float().log_softmax(-1).gather(1, targets_M[:, None])[:, 0]) <= _ROUNDING
 
     def _own(self) -> Tensor:
-        """[M, V], the logits at all responses, each computed as one text with the prompt."""
+        """[M, V], the logits of all response tokens, each response computed as one text with the prompt."""
         texts = [torch.tensor([self.probe.prompt + ids], device=self.model.device) for ids in self.probe.responses]
         logits = [self.model(input_ids=ids, use_cache=False).logits[0, len(self.probe.prompt) :] for ids in texts]
         return torch.cat(logits)
 
     def _shared(self) -> Tensor:
-        """The same from one row."""
+        """The same logits, from one shared row."""
         prompt, responses, device = self.probe.prompt, self.probe.responses, self.model.device
         lengths = tuple(map(len, responses))
         ids = prompt + [token for response in responses for token in response]

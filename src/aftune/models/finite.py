@@ -1,4 +1,4 @@
-"""Numbers that are not finite, and what to say of a model that gives them."""
+"""Numbers that are not finite, and what to say about a model that gives them."""
 
 from typing import Any
 
@@ -20,4 +20,4 @@ def why_not_finite(model: Any) -> str:
     """The rest of a sentence that begins with what a model gave: the cause and what to do."""
     if damage := damaged_weight(model):
         return f"{damage}: use an undamaged copy, or train it again with a lower learning_rate"
-    return f"its weights are finite, but too large for {model.dtype}: its training has diverged, lower learning_rate"
+    return f"its weights are finite, but too large for {model.dtype}: its training has diverged; lower learning_rate"

@@ -22,7 +22,7 @@ _DOCUMENT = re.compile(r"\.|readme|licen[cs]e|notice|changelog", re.IGNORECASE)
 
 
 def resolve(name: str) -> str:
-    """The folder or Hub name behind a recipe's `model.name`; raises DataError for a local path that is no folder."""
+    """The folder or Hub name behind a recipe's `model.name`; raises DataError for a local path that holds no model."""
     if name == BUNDLED:
         return str(resources.files("aftune") / "assets" / "base")
     if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or Path(name).exists():
@@ -34,7 +34,7 @@ def resolve(name: str) -> str:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a model folder that loading a model or its tokenizer may read: not what describes it or belongs to others."""
+    """The files of a model folder that loading the model or its tokenizer may read, without documents and other programs' files."""
     return sorted(
         path
         for path in (*folder.iterdir(), *folder.glob("additional_chat_templates/*"))
@@ -43,7 +43,7 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model; raises DataError when the folder has none or it has no end-of-sequence token."""
+    """The tokenizer of a model; raises DataError where there is none or it has no end-of-sequence token."""
     source = resolve(name)
     folder = Path(source)
     if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
@@ -61,10 +61,10 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
 
 
 def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
-    """A causal language model on the wanted device, in evaluation mode.
+    """A causal language model on the requested device, in evaluation mode.
 
-    Its weights have the section's precision (auto: what is fast on the device), or with `float32` that: small updates are lost in
-    bfloat16.
+    Its weights have the section's precision (auto: what is fast on the device); with `float32` they are float32, as small updates
+    are lost in bfloat16. Raises DataError for one that cannot be loaded, UsageError for a device that is not here.
     """
     device = pick_device(section.device)
     precision = faster_precision(device) if section.precision == "auto" else section.precision
@@ -94,7 +94,7 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
 
 
 def count_parameters(config: Any) -> int:
-    """Parameters of the model that a configuration describes; no memory is taken for them."""
+    """Number of parameters of the model that a configuration describes; no memory is allocated for them."""
     with torch.device("meta"):
         return int(AutoModelForCausalLM.from_config(config).num_parameters())
 
@@ -110,7 +110,7 @@ def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 
 
 def configured_stop_ids(name: str, *, trust_remote_code: bool = False) -> list[int]:
-    """Those of a model's generation configuration, or of its configuration where it has none; nothing is loaded."""
+    """The stop ids of a model's generation configuration, or of its configuration where it has none; the model is not loaded."""
     source = resolve(name)
     try:
         with hub.loading(source):

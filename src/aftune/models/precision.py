@@ -1,4 +1,4 @@
-"""Types of numbers: what products are computed in, what log-probabilities are summed in, and which type is fast on a device."""
+"""Number types: for products, for sums of log-probabilities, and which one is fast on a device."""
 
 import time
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-SHORT = (torch.bfloat16, torch.float16)  # types of 16 bits
+SHORT = (torch.bfloat16, torch.float16)  # 16-bit types
 
 _SMALL, _LARGE = 128, 640  # sides of the square matrices that are multiplied
 _LARGE_GPU = 4096
-_CLEARLY = 1.2  # times as fast at least; the machines that have the instructions reach 2 and more, the others 0.05
+_CLEARLY = 1.2  # at least this many times as fast; machines that have the instructions reach 2 or more, the others 0.05
 
 
 def compute_dtype(values: Tensor) -> torch.dtype:
-    """That of autocast where it is on, else that of the values."""
+    """The type that products are computed in: autocast's where it is on, else that of the values."""
     device = values.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else values.dtype
 
 
 def score_dtype(dtype: torch.dtype) -> torch.dtype:
-    """float32, or float64 for logits of that."""
+    """The type that log-probabilities are summed in: float32, or float64 for float64 logits."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 @dataclass(frozen=True)
 class ProductRates:
-    """Operations a second of a matrix product, in 10^12; bfloat16 is 0 where the device has none."""
+    """Speed of a matrix product, in 10^12 operations per second; bfloat16 is 0 where the device has none."""
 
     float32: float
     bfloat16: float
@@ -40,15 +40,15 @@ class ProductRates:
 
     def __str__(self) -> str:
         if not self.bfloat16:
-            return "this device multiplies no bfloat16 matrices"
+            return "this device cannot multiply bfloat16 matrices"
         return f"a bfloat16 matrix product is measured to be {self.ratio:.2g} times as fast as a float32 one"
 
 
 @cache
 def product_rates(device: str) -> ProductRates:
-    """Measured in a fraction of a second, once a process: the fastest of a few products of each type, in turn.
+    """Measured in a fraction of a second, once per process: the fastest of a few products of each type, in turn.
 
-    Small matrices come first: where bfloat16 is not in the processor's instructions, large ones would take many seconds.
+    Small matrices come first: where the processor has no bfloat16 instructions, large ones would take many seconds.
     """
     rates = _measure(device, _SMALL)
     if device != "cpu" or rates.ratio > 0.5:
@@ -57,7 +57,7 @@ def product_rates(device: str) -> ProductRates:
 
 
 def faster_precision(device: str) -> Literal["float32", "bfloat16"]:
-    """What to compute in on a device: bfloat16 where its products are clearly faster."""
+    """The type to compute in on a device: bfloat16 where its products are clearly faster."""
     return "bfloat16" if product_rates(device).ratio >= _CLEARLY else "float32"
 
 
@@ -69,7 +69,7 @@ def _measure(device: str, size: int, rounds: int = 5) -> ProductRates:
                 factor = torch.ones(size, size, device=device, dtype=getattr(torch, name))
                 started = time.perf_counter()
                 (factor @ factor)[0, 0].item()
-            except RuntimeError:  # a type that the device does not know
+            except RuntimeError:  # a type that the device does not support
                 continue
             seconds[name] = min(seconds[name], time.perf_counter() - started)
     return ProductRates(**{name: 2 * size**3 / best / 1e12 for name, best in seconds.items()})

@@ -1,4 +1,4 @@
-"""A few tokens that a model is tried on, and the same forward pass in float32."""
+"""A few tokens to try a model on, and a way to run its forward pass in float32."""
 
 import math
 from collections.abc import Iterator
@@ -24,25 +24,25 @@ class Probe:
 
 
 def ordinary_probe(config: Any) -> Probe:
-    """Tokens from the middle half of the vocabulary, far from each other.
+    """Tokens from the middle half of the vocabulary, far apart in it.
 
-    Special tokens and bytes stand at either end of a vocabulary; many of them no text ever trained, and their activations are
-    larger than all others, and so are their rounding errors.
+    Special tokens and bytes are at either end of a vocabulary; many of them never occurred in training, and their activations
+    are larger than all others, as are their rounding errors.
     """
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     special = {i for key in ("bos", "eos", "pad") for i in token_ids(getattr(text, f"{key}_token_id", None))}
     number, size = _PROMPT + sum(_RESPONSES), int(text.vocab_size)
     middle = [i for i in range(size // 4, size - size // 4) if i not in special] or [0]
     ids = [middle[i * len(middle) // number] for i in range(number)]
-    ids = ids[::5] + ids[1::5] + ids[2::5] + ids[3::5] + ids[4::5]  # neighbours in the vocabulary are none in the text
+    ids = ids[::5] + ids[1::5] + ids[2::5] + ids[3::5] + ids[4::5]  # neighbours in the vocabulary are not neighbours in the text
     first = _PROMPT + _RESPONSES[0]
     return Probe(ids[:_PROMPT], (ids[_PROMPT:first], ids[first:]))
 
 
 @contextmanager
 def float32_weights(model: Any) -> Iterator[None]:
-    """Within it the model computes in float32 with its own weights. Each module's are float32 only while it runs, so that no
-    second copy of the model is needed."""
+    """Within the block, the model computes in float32 with its own weights. Each module's weights are float32 only while it
+    runs, so no second copy of the model is needed."""
     short: dict[Any, list[tuple[Any, Tensor]]] = {}
 
     def lengthen(module: Any, args: Any) -> None:
@@ -66,13 +66,13 @@ def float32_weights(model: Any) -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
         for hook in hooks:
             hook.remove()
-        for module in list(short):  # a forward pass that was broken off
+        for module in list(short):  # a forward pass that was interrupted
             restore(module, None, None)
 
 
 def distance(ours: Tensor, truth: Tensor) -> float:
-    """|ours - truth| / |truth| over what is finite in both; infinite where that is not the same, or nothing (of some models the
-    logits of unused words are minus infinity)."""
+    """|ours - truth| / |truth| over the finite entries; infinite where the finite entries differ, or there are none (in some
+    models the logits of unused words are minus infinity)."""
     finite = torch.isfinite(truth)
     if not finite.any() or not torch.equal(finite, torch.isfinite(ours)):
         return math.inf

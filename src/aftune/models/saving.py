@@ -1,4 +1,4 @@
-"""Model folders that any transformers program loads: in which type they are written, and whole or not at all."""
+"""Model folders that any transformers program can load: the type of their weights, and writing them whole or not at all."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from aftune.recipe import ModelSection
 
 
 def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Writes safetensors and the tokenizer to a folder that any transformers program loads."""
+    """Writes safetensors and the tokenizer to a folder that any transformers program can load."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
@@ -24,7 +24,7 @@ def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) ->
 
 
 def saved_dtype(section: ModelSection) -> torch.dtype:
-    """The type of the weights that a run saves: the recipe's, or that of the base model (float32 for one in another type)."""
+    """The type of the weights that a run saves: the recipe's, or that of the base model (float32 unless it is a 16-bit type)."""
     if section.save_dtype != "auto":
         return cast(torch.dtype, getattr(torch, section.save_dtype))
     config = load_config(section.name, trust_remote_code=section.trust_remote_code)
@@ -33,7 +33,7 @@ def saved_dtype(section: ModelSection) -> torch.dtype:
 
 
 def _dtype_of_files(folder: Path) -> torch.dtype | None:
-    """Of the first weight in a local folder."""
+    """The type of the first weight in a local folder; None where there is none."""
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as weights:
             for name in weights.keys():  # noqa: SIM118 - a file, not a dictionary

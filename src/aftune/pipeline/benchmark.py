@@ -25,17 +25,17 @@ from aftune.recipe import Recipe, recipe_from
 from aftune.records import Problem, write_records
 from aftune.tasks.few_shot import choose_examples
 
-_LETTER_TOKENS = 4  # what a letter may take after a prompt
+_LETTER_TOKENS = 4  # the most that a letter takes after a prompt
 
 
 def benchmark(
     model: str, task: str, out: Path, overrides: Sequence[str] = (), *, split: str = "test", letters: bool = False
 ) -> dict[str, Any]:
-    """Metrics of a model on a split or a slice of it; writes `metrics.json` and `verdicts.jsonl` (with letters `letters.jsonl`)
-    into a folder of its own, where an interrupted run goes on.
+    """Gives the metrics of a model on a split or a slice of it; writes `metrics.json` and `verdicts.jsonl` (for letters
+    `letters.jsonl`) into a folder of its own, where an interrupted run continues.
 
     overrides: settings as in a recipe (`data=FOLDER`, `prompt.style=chat`, `evaluate.max_new_tokens=512`). Raises UsageError for a
-    folder that holds another benchmark and for letters of a task without options, DataError for a question that does not fit
+    folder that holds another benchmark and for letters on a task without options, DataError for a question that does not fit
     the model's context, unless task.skip_too_long is set.
     """
     out = out.expanduser()
@@ -48,8 +48,8 @@ def benchmark(
     recipe = _settled(recipe, out)
     context = Context(recipe, RunDirectory(out))
     if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
-        raise UsageError(f"--letters: task {task} has no options; leave it out")
-    _ = context.tokenizer, next(context.task.stream(split))  # what is not there shows before the folder is taken
+        raise UsageError(f"--letters: task {task} has no options; leave --letters out")
+    _ = context.tokenizer, next(context.task.stream(split))  # whatever is missing shows before the folder is claimed
     made = missing_folders(out)
     _claim(recipe, out, letters=letters)
     try:
@@ -71,7 +71,7 @@ def _measured(context: Context, out: Path, *, letters: bool) -> dict[str, Any]:
 
 
 def _settled(recipe: Recipe, out: Path) -> Recipe:
-    """With the precision that an interrupted benchmark in this folder began with."""
+    """The recipe with the precision of an interrupted benchmark in this folder, else settled for this machine."""
     path = out / "benchmark.json"
     if recipe.model.precision == "auto" and path.exists():
         begun = json.loads(path.read_text(encoding="utf-8"))["recipe"]["model"]["precision"]
@@ -80,7 +80,7 @@ def _settled(recipe: Recipe, out: Path) -> Recipe:
 
 
 def _claim(recipe: Recipe, out: Path, *, letters: bool) -> None:
-    """Notes what the folder is for; raises UsageError where it is for something else."""
+    """Records what the folder is for; raises UsageError where it holds something else."""
     path = out / "benchmark.json"
     version, settings = tasks.TASKS[recipe.task.name].version, recipe.model_dump(mode="json", exclude={"run_dir"})
     wanted: dict[str, Any] = {"letters": letters, "version": version, "recipe": settings, "inputs": problem_inputs(recipe)}
@@ -103,14 +103,14 @@ def _fitting(context: Context, prompter: Prompter, room: int) -> list[Problem]:
         if reason is None:
             kept.append(problem)
         elif not context.recipe.task.skip_too_long:
-            raise DataError(f"{reason}; use fewer examples, a longer context, or task.skip_too_long=true")
+            raise DataError(f"{reason}; use fewer examples, a model with a longer context, or task.skip_too_long=true")
     if not kept:
-        raise DataError(f"no question of {context.recipe.task.test} fits the model's context, {context.context_length:,} tokens")
+        raise DataError(f"no question of {context.recipe.task.test} fits the model's context of {context.context_length:,} tokens")
     return kept
 
 
 def _examples(context: Context) -> list[Problem]:
-    """Training problems to show, none of which is measured."""
+    """Training problems to show as examples; none of them is measured."""
     task, recipe = context.task, context.recipe
     return choose_examples(task, task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.stream(recipe.task.test))
 

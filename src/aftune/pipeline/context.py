@@ -28,9 +28,9 @@ transformers_logging.set_verbosity_error()
 
 @dataclass
 class Context:
-    """Built once for a run; loading is lazy. A run that builds on the finished stages of another one has that as `shared`.
+    """Built once for a run; loading is lazy.
 
-    round: the one that `folder` means where a stage is done in several.
+    shared: the run whose finished stages this one builds on, if any. round: the one that `folder` means, for repeated stages.
     """
 
     recipe: Recipe
@@ -49,7 +49,7 @@ class Context:
 
     @cached_property
     def prompter(self) -> Prompter:
-        """How this run asks; the examples are those that `prepare` chose."""
+        """Makes the prompts of this run, with the examples that `prepare` chose."""
         num_examples = self.recipe.prompt.few_shot
         examples = read_records(self.folder("prepare") / "examples.jsonl", Problem) if num_examples else []
         return make_prompter(self.tokenizer, self.task, self.recipe.prompt, examples)
@@ -62,17 +62,17 @@ class Context:
 
     @cached_property
     def context_length(self) -> int:
-        """Of the base model, in tokens."""
+        """The context length of the base model, in tokens."""
         section = self.recipe.model
         config = loading.load_config(section.name, trust_remote_code=section.trust_remote_code)
         return loading.context_length(config if config is not None else self.load_policy("base").config)
 
     def folder(self, stage: str) -> Path:
-        """A stage's folder, that of the round where it has several."""
+        """A stage's folder; for a repeated stage, that of the current round."""
         return self._place(in_round(stage, self.round))
 
     def _place(self, stage: str) -> Path:
-        """In this run, or in the one that it builds on where this run has none."""
+        """The folder in this run, or if there is none, in the run that it builds on."""
         own = self.run.folder(stage)
         return own if self.shared is None or self.run.entry(stage) else self.shared.folder(stage)
 
@@ -94,14 +94,14 @@ class Context:
         return loading.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
 
     def engine(self, stage: str, section: SamplingSection) -> Engine:
-        """What samples from a stage's model."""
+        """The engine that samples from a stage's model."""
         return TransformersEngine(self.load_policy(stage), self.tokenizer, section.batch_size)
 
     def problems(self, split: str) -> Sequence[Problem]:
         return RecordFile(self.folder("prepare") / f"{split}.jsonl", Problem)
 
     def settings(self, section: SamplingSection, problems: Iterable[Problem], *, greedy: bool = False) -> SamplingSettings:
-        """For responses to these problems: how they are asked says what else ends a response."""
+        """Settings for sampling responses to these problems; how they are asked decides what else ends a response."""
         return SamplingSettings(
             max_new_tokens=section.max_new_tokens,
             temperature=0.0 if greedy else section.temperature,
@@ -114,7 +114,7 @@ class Context:
 def make_prompter(
     tokenizer: PreTrainedTokenizerBase, task: tasks.Task, section: PromptSection, examples: Sequence[Problem]
 ) -> Prompter:
-    """A recipe's prompts of a task."""
+    """What makes the prompts of a task, as a recipe's section `prompt` says."""
     form = PromptFormat(section.style, section.system, section.instruction)
     return Prompter(
         tokenizer,

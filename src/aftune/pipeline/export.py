@@ -18,17 +18,18 @@ from aftune.records.large_files import RecordFile
 def export(
     source: Path, target: str, out: Path, *, pairs: str = "all", ranks: bool = False, model: str = "aligned", form: str = "groups"
 ) -> dict[str, int]:
-    """Writes the groups of a file or of a run's stage `label` (of its last round), or as `samples` the verdicts of a run's model.
+    """Writes the groups of a file or of a run's stage `label` (of its last round), or as `samples` the verdicts on the responses of
+    a run's model.
 
     form: `groups`, or another format of a file that holds groups (`voted_explanations`).
-    Raises UsageError for a target that the source cannot give, StageError where the run has not come so far.
+    Raises UsageError for a target that the source cannot give, StageError where the run has not got that far.
     """
     source, out = source.expanduser(), out.expanduser()
     if target not in TARGETS:
-        raise UsageError(f"--to is {target!r}, expected {', '.join(TARGETS)}")
+        raise UsageError(f"--to is {target!r}, expected one of {', '.join(TARGETS)}")
     if not source.is_dir():
         if target == "samples":
-            raise UsageError(f"--to samples needs a run directory, {source} is none")
+            raise UsageError(f"--to samples needs a run directory, and {source} is not one")
         groups: Sequence[Group] = RecordFile(source, Group) if form == "groups" else import_groups(form, source)
         return export_groups(target, groups, plain_prompt, out, pairs=pairs, use_ranks=ranks)
     context = _context(source)
@@ -36,7 +37,7 @@ def export(
     if target == "samples":
         known = policies(context.recipe)
         if model not in known:
-            raise UsageError(f"--model is {model!r}, expected {', '.join(known)}")
+            raise UsageError(f"--model is {model!r}, expected one of {', '.join(known)}")
         verdicts = RecordFile(_existing(source / "evaluate" / model / "verdicts.jsonl", "evaluate"), JudgedResponse)
         return samples.write(out, context.problems("test"), verdicts, ask)
     label = in_round("label", context.recipe.rounds)
@@ -47,7 +48,7 @@ def export(
 def _context(folder: Path) -> Context:
     recipe = folder / "recipe.yaml"
     if not recipe.exists():
-        raise UsageError(f"{folder} is no run directory (recipe.yaml is missing); give one, or a groups.jsonl")
+        raise UsageError(f"{folder} is not a run directory (recipe.yaml is missing); give one, or a groups.jsonl")
     return Context(load_recipe(recipe).model_copy(update={"run_dir": folder}), RunDirectory(folder))
 
 

@@ -1,4 +1,4 @@
-"""Settling `model.precision: auto`: once for a run, which keeps what was chosen wherever it goes on."""
+"""Settles `model.precision: auto`, once for a run: it keeps the choice wherever it continues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from aftune.recipe import Recipe
 
 @dataclass(frozen=True)
 class Settled:
-    """A recipe whose precision is float32 or bfloat16, and why; `is_slow`: it was asked for, and costs time on this machine."""
+    """A recipe whose precision is float32 or bfloat16, and why; `is_slow`: it was asked for although it is slow here."""
 
     recipe: Recipe
     why: str
     is_slow: bool = False
 
     def lines(self) -> list[str]:
-        """What a user should know of it, in rich's markup."""
+        """What a user should know about it, in rich's markup."""
         if self.is_slow:
             return [f"precision [yellow]{self.recipe.model.precision}: {self.why}[/yellow]"]
         return [f"precision {self.recipe.model.precision}: {self.why}"] if self.why else []
 
 
 def settle(recipe: Recipe, runs: Sequence[RunDirectory]) -> Settled:
-    """The precision that the first of the runs with one has, else one that is fast here; one that was asked for stays."""
+    """Takes the precision of the first run that has one, else one that is fast here; one that the recipe asks for stays."""
     asked = recipe.model.precision
     device = pick_device(recipe.model.device)
     if asked == "float32":
@@ -36,6 +36,6 @@ def settle(recipe: Recipe, runs: Sequence[RunDirectory]) -> Settled:
         why = f"slow on this machine, {rates}; model.precision=auto takes float32" if slow else ""
         return Settled(recipe, why, is_slow=slow)
     kept = next((chosen for run in runs if (chosen := run.precision()) is not None), None)
-    chosen, why = (faster_precision(device), str(product_rates(device))) if kept is None else (kept, "as this run began")
+    chosen, why = (faster_precision(device), str(product_rates(device))) if kept is None else (kept, "as when this run began")
     model = recipe.model.model_copy(update={"precision": chosen})
     return Settled(recipe.model_copy(update={"model": model}), why)

@@ -11,7 +11,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def used(recipe: Recipe) -> dict[str, PartSection]:
-    """The tasks of a recipe with what is used of them, by the key in the recipe: its one task, or the parts of a mixture."""
+    """The tasks of a recipe with what is used of each, by their key in the recipe: its one task, or the parts of a mixture."""
     section = recipe.task
     if section.name == Mixture.name:
         return {f"task.parts.{place}": part for place, part in enumerate(section.parts)}
@@ -19,7 +19,7 @@ def used(recipe: Recipe) -> dict[str, PartSection]:
 
 
 def build(recipe: Recipe) -> Task:
-    """The task, ready to be read; raises UsageError where something does not fit, DataError for a folder that is none."""
+    """The task, ready to be read; raises UsageError where something does not fit, DataError for a path that is not a folder."""
     if recipe.task.name != Mixture.name:
         return tasks.build(recipe.task.name, recipe.data, recipe.seed, recipe.task.options)
     return Mixture([Part(key, build_one(recipe, key, part), slices(part)) for key, part in used(recipe).items()])
@@ -33,17 +33,17 @@ def build_one(recipe: Recipe, key: str, part: PartSection) -> Task:
 
 
 def slices(part: PartSection) -> dict[str, str]:
-    """By split of the run, what is used for it."""
+    """What is used for each split of the run."""
     return {split: getattr(part, split) for split in SPLITS}
 
 
 def default_feedback(recipe: Recipe) -> FeedbackKind:
-    """What alignment compares candidates by where the recipe leaves it to the task."""
+    """What alignment compares candidates by, where the recipe leaves that to the task."""
     return shared_feedback([tasks.find(part.name) for part in used(recipe).values()])
 
 
 def check(recipe: Recipe) -> None:
-    """Raises UsageError for a task or a split that does not exist, for parts that make no mixture, and for a task without a
+    """Raises UsageError for a task or a split that does not exist, for parts that cannot be mixed, and for a task without a
     ranking in a run that asks for one. Reads no data."""
     classes = {key: _find(key, part.name) for key, part in used(recipe).items()}
     if recipe.task.name == Mixture.name:
@@ -60,7 +60,9 @@ def check(recipe: Recipe) -> None:
     if (default_feedback(recipe) if feedback == "task" else feedback) == "ranking":
         for key, task in classes.items():
             if not task.ranks():
-                raise UsageError(f"{key}.name: task {task.name} knows no ranking; set align.feedback=binary, or use one that does")
+                raise UsageError(
+                    f"{key}.name: task {task.name} has no ranking; set align.feedback=binary, or use a task that has one"
+                )
 
 
 def _find(key: str, name: str) -> type[Task]:

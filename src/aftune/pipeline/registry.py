@@ -1,11 +1,8 @@
-"""The stages in order: what each reads, which settings it depends on, and the function that runs it.
-
-The functions import what they call when they are called: the list of stages is there without torch.
-"""
+"""The stages in order: what each reads, and which settings it depends on. What they do: `aftune.pipeline.stage_functions`."""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aftune import tasks
 from aftune.pipeline.directory.inputs import Inputs, import_inputs, problem_inputs
@@ -13,28 +10,29 @@ from aftune.pipeline.recipe_task import used
 from aftune.recipe import Recipe, SamplingSection, TrainingSection
 from aftune.recipe.names import CONTROLS
 
-if TYPE_CHECKING:
-    from aftune.pipeline.context import Context, Summary
-
 Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """version: changes when a stage would make other files from the same settings; nothing else of a new aftune redoes it.
-    reads: earlier stages. run: does the work and gives a summary. leaves: what it writes last, in the run directory.
-    settings: everything of the recipe that it reads, the harmless included. inputs: what it reads from outside the run directory.
-    enabled: whether a recipe has it. round: the one it belongs to, for those that are repeated."""
+    """kind: what it does (`aftune.pipeline.stage_functions`). version: changes when it would make other files from the same
+    settings; nothing else in a new aftune redoes it. reads: earlier stages. leaves: what it writes last, in the run directory.
+    settings: all that it reads of the recipe, harmless settings included. inputs: what it reads from outside the run directory.
+    enabled: whether a recipe has it. round: the one that a repeated stage belongs to."""
 
-    name: str
+    kind: str
     version: int
     reads: tuple[str, ...]
-    run: "Callable[[Context], Summary]"
     leaves: str
     settings: Callable[[Recipe], Settings]
     inputs: Callable[[Recipe], Inputs] = lambda recipe: {}
     enabled: Callable[[Recipe], bool] = lambda recipe: True
     round: int = 1
+
+    @property
+    def name(self) -> str:
+        """In the manifest, and of its folder: `align`, in a later round `align-2`."""
+        return in_round(self.kind, self.round)
 
 
 def _section(*names: str) -> Callable[[Recipe], Settings]:
@@ -46,7 +44,7 @@ def _section(*names: str) -> Callable[[Recipe], Settings]:
 
 
 def _prepare_settings(recipe: Recipe) -> Settings:
-    """With the versions of the tasks: other prompts or verdicts redo a run."""
+    """Includes the versions of the tasks: changed prompts or verdicts redo a run."""
     versions = {part.name: tasks.find(part.name).version for part in used(recipe).values()}
     return _section("seed", "data", "task", "prompt", "model")(recipe) | {"task_versions": versions}
 
@@ -82,150 +80,87 @@ def _validation_settings(recipe: Recipe) -> Settings:
     return {"evaluate": {name: getattr(recipe.evaluate, name) for name in ("max_new_tokens", "batch_size", "stop")}}
 
 
-def _prepare(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.prepare import prepare
-
-    return prepare(context)
-
-
 PREPARE = Stage(
-    name="prepare",
+    kind="prepare",
     version=3,
     reads=(),
-    run=_prepare,
     leaves="prepare/left_out.json",
     settings=_prepare_settings,
     inputs=problem_inputs,
 )
 
 
-def _sft(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.train import sft
-
-    return sft(context)
-
-
 SFT = Stage(
-    name="sft",
-    version=3,  # 3: of equal epochs the one with the lowest validation loss
+    kind="sft",
+    version=3,  # 3: among equal epochs, the one with the lowest validation loss
     reads=("prepare",),
-    run=_sft,
     leaves="sft/model",
     settings=lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
 )
 
 
-def _sample(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.sample import sample
-
-    return sample(context)
-
-
 SAMPLE = Stage(
-    name="sample",
+    kind="sample",
     version=2,
     reads=("prepare", "sft"),
-    run=_sample,
     leaves="sample/candidates.jsonl",
     settings=_sample_settings,
     inputs=import_inputs,
 )
 
 
-def _label(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.label import label
-
-    return label(context)
-
-
 LABEL = Stage(
-    name="label",
+    kind="label",
     version=4,  # 4: answers are found in more forms
     reads=("prepare", "sample"),
-    run=_label,
     leaves="label/groups.jsonl",
     settings=_section("label"),
 )
 
 
-def _reference(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.reference import reference
-
-    return reference(context)
-
-
 REFERENCE = Stage(
-    name="reference",
+    kind="reference",
     version=2,  # 2: log-probabilities name their candidates
     reads=("prepare", "sft", "label"),
-    run=_reference,
     leaves="reference/logprobs.jsonl",
     settings=_reference_settings,
     enabled=needs_reference,
 )
 
 
-def _align(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.train import align
-
-    return align(context)
-
-
 ALIGN = Stage(
-    name="align",
+    kind="align",
     version=3,
     reads=("prepare", "sft", "label", "reference"),
-    run=_align,
     leaves="align/model",
     settings=_section("align", "seed", "model"),
 )
 
 
-def _control(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.train import control
-
-    return control(context)
-
-
 CONTROL = Stage(
-    name="control",
+    kind="control",
     version=3,
     reads=("prepare", "sft", "label"),
-    run=_control,
     leaves="control/model",
     settings=_control_settings,
     enabled=lambda recipe: recipe.control.enabled,
 )
 
 
-def _evaluate(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.evaluate import evaluate
-
-    return evaluate(context)
-
-
 EVALUATE = Stage(
-    name="evaluate",
+    kind="evaluate",
     version=5,
     reads=("prepare", "sft", "align", "control"),
-    run=_evaluate,
     leaves="evaluate/metrics.json",
     settings=_section("evaluate", "label", "seed", "control", "model", "candidates"),
     inputs=import_inputs,
 )
 
 
-def _report(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.report import report
-
-    return report(context)
-
-
 REPORT = Stage(
-    name="report",
+    kind="report",
     version=2,
     reads=("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
-    run=_report,
     leaves="report.html",
     settings=_section("report"),
 )
@@ -234,34 +169,20 @@ REPORT = Stage(
 # In a comparison two stages stand in for `evaluate`: what all methods share, and what each of them does.
 
 
-def _held_out(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.held_out import held_out
-
-    return held_out(context)
-
-
 HELD_OUT = Stage(
-    name="held_out",
+    kind="held_out",
     version=3,
     reads=("prepare", "sft"),
-    run=_held_out,
     leaves="held_out/groups.jsonl",
     settings=lambda recipe: _section("label", "seed", "model", "candidates")(recipe) | {"evaluate": _sampling(recipe.evaluate)},
     inputs=import_inputs,
 )
 
 
-def _measure(context: "Context") -> "Summary":
-    from aftune.pipeline.stages.measure import measure
-
-    return measure(context)
-
-
 MEASURE = Stage(
-    name="measure",
+    kind="measure",
     version=3,
     reads=("prepare", "sft", "held_out", "align", "control"),
-    run=_measure,
     leaves="measure/metrics.json",
     settings=_section("evaluate", "label", "seed", "model"),
 )
@@ -272,12 +193,12 @@ ROUND = (SAMPLE, LABEL, REFERENCE, ALIGN)
 
 
 def in_round(name: str, number: int) -> str:
-    """The name of a stage in a round, counted from 1: `sample`, `sample-2`; stages outside of rounds keep theirs."""
-    return f"{name}-{number}" if number > 1 and name in {stage.name for stage in ROUND} else name
+    """The name of a stage in a round, counted from 1: `sample`, `sample-2`; stages outside the rounds keep theirs."""
+    return f"{name}-{number}" if number > 1 and name in {stage.kind for stage in ROUND} else name
 
 
 def round_stages(recipe: Recipe, number: int) -> list[Stage]:
-    """The enabled stages of a round. From the second on, what read the VFT model reads the model of the round before."""
+    """The enabled stages of a round. From the second on, stages read the model of the round before instead of the VFT model."""
     chosen = [stage for stage in ROUND if stage.enabled(recipe)]
     if number == 1:
         return chosen
@@ -285,11 +206,10 @@ def round_stages(recipe: Recipe, number: int) -> list[Stage]:
     return [
         replace(
             stage,
-            name=in_round(stage.name, number),
             reads=tuple(latest if name == "sft" else in_round(name, number) for name in stage.reads),
             leaves=stage.leaves.replace(stage.name, in_round(stage.name, number), 1),
             settings=_section("sample", "seed", "model") if stage is SAMPLE else stage.settings,
-            inputs=lambda recipe: {},  # what is imported is the first round's
+            inputs=lambda recipe: {},  # imported candidates are the first round's
             round=number,
         )
         for stage in chosen
@@ -299,7 +219,7 @@ def round_stages(recipe: Recipe, number: int) -> list[Stage]:
 def enabled_stages(recipe: Recipe) -> list[Stage]:
     """All stages of a run, in order."""
     rounds = [stage for number in range(1, recipe.rounds + 1) for stage in round_stages(recipe, number)]
-    models = tuple(stage.name for stage in rounds if stage.run == ALIGN.run and stage.round > 1)
+    models = tuple(stage.name for stage in rounds if stage.kind == ALIGN.kind and stage.round > 1)
     last = [replace(stage, reads=(*stage.reads, *models)) for stage in (EVALUATE, REPORT)]
     return [stage for stage in (PREPARE, SFT, *rounds, CONTROL, *last) if stage.enabled(recipe)]
 
@@ -315,7 +235,7 @@ def policies(recipe: Recipe) -> dict[str, str]:
 
 def reads(stage: Stage, recipe: Recipe, known: Container[str]) -> list[str]:
     """The known stages that a stage reads. Imported candidates need no VFT model; only a control for the same compute has to
-    know the groups; in a comparison there may be a reference that other methods need."""
+    know the groups; in a comparison there may be a stage `reference` that only other methods need."""
     unneeded = set() if needs_reference(recipe) else {"reference"}
     if stage.name == "sample" and recipe.candidates is not None:
         unneeded.add("sft")

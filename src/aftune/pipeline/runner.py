@@ -1,99 +1,29 @@
-"""Runs stages in order: skips what is finished, goes on where a run stopped, redoes what depends on a changed setting."""
+"""Runs stages in order: skips what is finished, continues where a run stopped, redoes what depends on a changed setting."""
 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import replace
+from typing import Any
 
 from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
 from aftune.models.devices import pick_device
-from aftune.pipeline import recipe_task, registry
+from aftune.pipeline import recipe_task
 from aftune.pipeline.directory import claim
-from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.directory.inputs import Inputs
-from aftune.pipeline.directory.run_directory import RunDirectory, fingerprint
+from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import Stage
 from aftune.recipe import Recipe
-
-Status = Literal["finished", "resume", "redo", "new"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What would happen to a stage, and why. fingerprint: the name of what it makes, which stays while nothing that matters has
-    changed."""
-
-    stage: Stage
-    fingerprint: str
-    settings: dict[str, Any]
-    inputs: Inputs
-    upstream: "Sequence[Plan]"
-    status: Status
-    reason: str
-
-
-def plan(recipe: Recipe, run: RunDirectory, stages: Sequence[Stage] | None = None, earlier: Sequence[Plan] = ()) -> list[Plan]:
-    """The state of every stage of a recipe (or of other `stages`) in its run directory; changes nothing.
-
-    earlier: the plan of another run that these stages build on.
-    """
-    known = {item.stage.name: item for item in earlier}
-    plans = []
-    for stage in registry.enabled_stages(recipe) if stages is None else stages:
-        upstream = [known[name] for name in registry.reads(stage, recipe, known)]
-        known[stage.name] = _plan(recipe, run, stage, upstream)
-        plans.append(known[stage.name])
-    return plans
-
-
-def _plan(recipe: Recipe, run: RunDirectory, stage: Stage, upstream: Sequence[Plan]) -> Plan:
-    entry = run.entry(stage.name)
-    settings, inputs = stage.settings(recipe), stage.inputs(recipe)
-    reads = {item.stage.name: item.fingerprint for item in upstream}
-    made = Plan(stage, "", settings, inputs, upstream, "new", "")
-    reasons = _reasons(entry, made, reads) if entry else []
-    if entry and not reasons:
-        finished = entry["status"] == "finished"
-        if finished and not (run.path / stage.leaves).exists():
-            status, reason = ("redo", f"{stage.leaves} is gone")
-        else:
-            status, reason = ("finished", "") if finished else ("resume", "was interrupted")
-        return replace(made, fingerprint=entry["fingerprint"], status=cast(Status, status), reason=reason)
-    mark = fingerprint([stage.name, stage.version, what_matters(settings), inputs, reads])
-    return replace(made, fingerprint=mark, status="redo" if entry else "new", reason=", ".join(reasons))
-
-
-def _reasons(entry: dict[str, Any], wanted: Plan, reads: dict[str, str]) -> list[str]:
-    """Why what a stage left, or began, is no longer what is wanted; none where it is."""
-    version = entry.get("version")
-    if version != wanted.stage.version:
-        return [f"aftune itself changed (version {version or 'unknown'} of this stage -> {wanted.stage.version})"]
-    settings = what_matters(entry["settings"]), what_matters(wanted.settings)
-    changes = setting_changes(*settings) + input_changes(entry["inputs"], wanted.inputs)
-    moved = [name for name, mark in reads.items() if entry["reads"].get(name) != mark]
-    gone = [name for name in entry["reads"] if name not in reads]
-    return changes or ([f"depends on {', '.join(moved + gone)}"] if moved or gone else [])
 
 
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
     recipe_task.check(recipe)
     pick_device(recipe.model.device)
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A run whose finished stages another run builds on."""
-
-    recipe: Recipe
-    stages: Sequence[Stage]
-
-    def plan(self) -> list[Plan]:
-        return plan(self.recipe, RunDirectory(self.recipe.run_dir), self.stages)
 
 
 def run_stages(
@@ -151,7 +81,7 @@ def _wanted(plans: Sequence[Plan], only: str | None) -> list[Plan]:
         return list(plans)
     wanted = [item for item in plans if item.stage.name == only]
     if not wanted:
-        raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists those that it has")
+        raise StageError(f"{only}: this recipe has no such stage; `aftune run --dry-run` lists its stages")
     _check_inputs(*wanted)
     return wanted
 
@@ -172,13 +102,16 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         _report_warnings(stage.name, context.run.entry(stage.name).get("warnings", []), report)
         return
     if item.status in ("redo", "resume"):
-        report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'goes on'}[/yellow]: {escape(item.reason)}")
+        report(f"{stage.name:<9} [yellow]{'again' if item.status == 'redo' else 'continues'}[/yellow]: {escape(item.reason)}")
+    from aftune.pipeline.stage_functions import FUNCTIONS  # with all that stages need
+
+    function = FUNCTIONS[stage.kind]
     context.run.begin(stage.name, made_by(item, context.recipe.seed), keep=item.status == "resume")
     if context.round != stage.round:
         context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
-        summary = stage.run(context)
+        summary = function(context)
     except BaseException as error:
         with contextlib.suppress(OSError):
             context.run.interrupted(stage.name, time.monotonic() - started)
@@ -197,7 +130,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
 
 
 def made_by(item: Plan, seed: int) -> dict[str, Any]:
-    """What the manifest keeps of what decides a stage's files; settings with their actual values, the harmless too."""
+    """What decides a stage's files, for the manifest; settings with their actual values, harmless ones included."""
     return {
         "fingerprint": item.fingerprint,
         "version": item.stage.version,
@@ -214,7 +147,7 @@ def _report_warnings(stage: str, found: Sequence[str], report: Callable[[str], N
 
 
 def inputs_by_now(recipe: Recipe, item: Plan) -> Inputs:
-    """With the commits of what the stage itself has got from the Hub."""
+    """The inputs, with the commits of what the stage itself has downloaded from the Hub."""
     if None not in item.inputs.values():
         return item.inputs
     now = item.stage.inputs(recipe)

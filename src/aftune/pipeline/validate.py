@@ -39,12 +39,12 @@ class Validated:
 
 
 def validate(what: str, overrides: Sequence[str], out: Path | None = None) -> Validated:
-    """Validates the data of a task, or of all tasks of a recipe file, and writes the findings, a line for each; without `out` into
-    a file of this folder, and only if there are any.
+    """Validates the data of a task, or of all tasks of a recipe file, and writes the findings, a line for each; without `out` to a
+    file in the current folder, and only if there are any.
 
-    A task takes settings as in a recipe (`data=FOLDER`, `task.options.shots=0`, `model.name=...`), a recipe those that replace its
-    own. Lengths are checked where a model is named, in a recipe always. Raises UsageError for a task or a setting that does not
-    exist.
+    overrides: for a task, settings as in a recipe (`data=FOLDER`, `task.options.shots=0`, `model.name=...`); for a recipe, those
+    that replace its own. Lengths are checked if a model is named, for a recipe always. Raises UsageError for a task or a setting
+    that does not exist.
     """
     recipe, has_model = _wanted(what, overrides)
     by_task: dict[str, Validation] = {}
@@ -59,7 +59,7 @@ def validate(what: str, overrides: Sequence[str], out: Path | None = None) -> Va
 
 
 def _wanted(what: str, overrides: Sequence[str]) -> tuple[Recipe, bool]:
-    """The recipe of a task's name or of a file, and whether its model is one that somebody named."""
+    """The recipe for a task's name or from a file, and whether its model was named by the user."""
     if what not in tasks.TASKS and (Path(what).suffix in _RECIPE_ENDINGS or Path(what).exists()):
         recipe = load_recipe(Path(what), overrides)
         recipe_task.check(recipe)
@@ -76,7 +76,7 @@ def _length_check(task: tasks.Task, recipe: Recipe) -> TooLong:
     tokenizer = load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
     config = load_config(section.name, trust_remote_code=section.trust_remote_code)
     if config is None:
-        raise UsageError(f"model.name: the settings of {section.name!r} are not here; give a local folder")
+        raise UsageError(f"model.name: the configuration of {section.name!r} is not here; give a local folder")
     context = context_length(config)
 
     examples = choose_examples(task, _readable(task), recipe.prompt.few_shot, recipe.seed)

@@ -1,11 +1,12 @@
-"""Signs that a stage did its work in vain, or less than it seems: each as a sentence that says what to change.
+"""Signs that a stage did its work in vain, or did less than it seems to: each is a text that says what to change.
 
-A stage puts them into its summary as `warnings`; the runner prints them and keeps them in the manifest, pages show them.
+A stage puts them into its summary as `warnings`; the runner prints them and keeps them in the manifest, and pages show them.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aftune.common.wording import counted
 from aftune.evaluation.best_epoch import KEY
 from aftune.recipe import Recipe
 from aftune.recipe.names import model_names
@@ -15,18 +16,18 @@ from aftune.reporting.formatting import percent, score
 LogEntry = Mapping[str, float]
 
 _MANY = 0.5  # share of responses that are cut off
-_GAP = 0.1  # of what the flexible reading finds right over what the strict one does
+_GAP = 0.1  # share that the flexible reading finds right beyond what the strict one does
 
 
 def of_vft(log: Sequence[LogEntry], recipe: Recipe) -> list[str]:
-    """Validation accuracy 0 in every epoch, or still rising at the last one."""
+    """Signs in VFT's log: validation accuracy 0 in every epoch, or still rising at the last one."""
     accuracy, choice = curve(log, "eval_accuracy"), curve(log, f"eval_{KEY}", "eval_accuracy")
     if accuracy is None or choice is None:
         return []
     step, number = kept_step(choice), len(accuracy.steps)
     if max(accuracy.values) == 0:
         kept = accuracy.steps.index(step) + 1
-        why = "the lowest validation loss" if curve(log, "eval_loss") else "no reason: there are no references to compare losses of"
+        why = "the lowest validation loss" if curve(log, "eval_loss") else "no reason: there are no references to compute a loss on"
         return [
             f"Validation accuracy is 0 in {'the only epoch' if number == 1 else f'all {number} epochs'}; epoch {kept} was kept for "
             f"{why}. Raise evaluate.max_new_tokens ({recipe.evaluate.max_new_tokens}) if responses are cut off, sft.num_epochs or "
@@ -41,15 +42,16 @@ def of_vft(log: Sequence[LogEntry], recipe: Recipe) -> list[str]:
 
 
 def of_labelling(counts: Mapping[str, int], recipe: Recipe, section: str, *, by_rank: bool = False) -> list[str]:
-    """Of candidates that the settings in `section` made: no group to learn from, most of them cut off, answers that only the
-    flexible reading finds. counts: what labelling counted; by_rank: whether ranks decide which candidate is better."""
+    """Signs in the candidates that the settings in `section` made: no group to learn from, most of them cut off, answers that only
+    the flexible reading finds. counts: what labelling counted; by_rank: whether ranks decide which candidate is better."""
     imported = recipe.candidates is not None
     total, num_cut_off = counts.get("candidates", 0), counts.get("truncated", 0)
     found = []
     if num_cut_off and num_cut_off >= _MANY * total:
         limit = getattr(recipe, section).max_new_tokens
-        remedy = "Import whole responses." if imported else f"{_longer(section, limit)}"
-        found.append(f"{num_cut_off:,} of {total:,} candidates were cut off and left out. {remedy}")
+        remedy = "Import complete responses." if imported else f"{_longer(section, limit)}"
+        were = "was" if num_cut_off == 1 else "were"
+        found.append(f"{num_cut_off:,} of {counted(total, 'candidate')} {were} cut off and left out. {remedy}")
     num_whole = total - num_cut_off - counts.get("empty", 0) - counts.get("unknown_problem", 0)
     if num_whole > 0:
         shares = {reading: counts.get(f"right_{reading}", 0) / num_whole for reading in ("strict", "flexible")}
@@ -67,20 +69,20 @@ def _without_pairs(counts: Mapping[str, int], section: str, *, imported: bool) -
     else:
         remedy = "Train VFT longer (sft.num_epochs, sft.learning_rate), take easier problems, or try label.reading=flexible"
     return (
-        f"No group has right and wrong candidates ({right:,} all right, {wrong:,} all wrong, {empty:,} without any): {use}. "
+        f"No group has both right and wrong candidates ({right:,} all right, {wrong:,} all wrong, {empty:,} empty): {use}. "
         f"{remedy}{', or import other candidates' if imported else ''}."
     )
 
 
 def of_alignment(log: Sequence[LogEntry], *, aligned: bool) -> list[str]:
-    """No pair in the whole training, or scores that fall together: how an alignment without a working constraint starts to ruin a
-    model (AFT, section 3)."""
+    """Signs in alignment's log: no pair in the whole training, or scores that fall together, which is how an alignment without a
+    working constraint starts to ruin a model (AFT, section 3)."""
     if not aligned or not log:
         return []
     better, worse = curve(log, "score_better"), curve(log, "score_worse")
     if better is None or worse is None:
         return [
-            "No group in training had a better and a worse candidate: the alignment loss was 0 throughout, and this is VFT alone. "
+            "No group in training had both a better and a worse candidate: the alignment loss was always 0, so this is VFT alone. "
             "Look at the groups of stage label, and at align.num_candidates, align.feedback and align.reference_is_candidate."
         ]
     if min(len(better.values), len(worse.values)) < 2:
@@ -97,8 +99,8 @@ def of_alignment(log: Sequence[LogEntry], *, aligned: bool) -> list[str]:
 
 
 def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list[str]:
-    """Of the models' greedy responses, by the models' keys: most of them cut off, answers that only the flexible reading finds,
-    none right at all."""
+    """Signs in the models' greedy responses, by the models' keys: most of them cut off, answers that only the flexible reading
+    finds, none right at all."""
     labels = {name.key: name.label for name in model_names(results, recipe)}
     found = []
     cut_off = {labels[key]: result["num_truncated"] / result["num_problems"] for key, result in results.items()}
@@ -110,14 +112,14 @@ def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list
     found += _readings(by_reading, recipe)
     if not any(result["accuracy"] for result in results.values()):
         found.append(
-            "Not one response is right, of any model: these figures say nothing. Read evaluate/*/verdicts.jsonl; a longer VFT "
+            "No model has a single right response: these figures say nothing. Read evaluate/*/verdicts.jsonl; a longer VFT "
             "(sft.num_epochs), easier problems, or label.reading=flexible may help."
         )
     return found
 
 
 def _readings(shares: Mapping[str, Mapping[str, float]], recipe: Recipe) -> list[str]:
-    """shares: of what is right by each reading, by what they are of."""
+    """shares: for each thing measured, the share that is right by each reading."""
     if recipe.label.reading == "flexible":
         return []
     apart = {what: by for what, by in shares.items() if by["flexible"] - by["strict"] >= _GAP}
@@ -126,7 +128,7 @@ def _readings(shares: Mapping[str, Mapping[str, float]], recipe: Recipe) -> list
     listed = "; ".join(f"{what}: strict {percent(by['strict'])}, flexible {percent(by['flexible'])}" for what, by in apart.items())
     return [
         f"The flexible reading finds right answers that the strict one does not ({listed}): they are not stated in the format "
-        "asked for and count as wrong. Set label.reading=flexible, or ask for the format with prompt.instruction, prompt.few_shot."
+        "asked for and count as wrong. Set label.reading=flexible, or ask for the format (prompt.instruction, prompt.few_shot)."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Processes that work beside each other and share the cores."""
+"""Processes that run in parallel and share the cores."""
 
 import multiprocessing
 import os
@@ -22,7 +22,7 @@ _WORTH_A_START = 1000  # problems, over all pieces
 
 @contextmanager
 def executor(jobs: int) -> Iterator[Executor]:
-    """Processes that share the cores, or for one job this process."""
+    """Processes that share the cores; for one job, this process."""
     if jobs == 1:
         yield _Serial()
         return
@@ -36,7 +36,7 @@ def executor(jobs: int) -> Iterator[Executor]:
 
 
 def jobs_for(recipe: Recipe, num_pieces: int, num_problems: int) -> int:
-    """How many processes shall share pieces of work with so many problems each.
+    """How many processes should share the pieces of work, each of `num_problems` problems.
 
     On a CPU a small model is bound by the overhead of its operations, which threads do not share: two processes with a thread
     each do nearly twice the work of one with two. Starting them takes seconds, which a few problems do not make up for.

@@ -1,8 +1,8 @@
 """From texts to token ids: the one place where prompts and responses are tokenised and joined.
 
-Prompt and response are tokenised apart and joined as ids, so that the boundary between them never depends on the text.
+Prompt and response are tokenised separately and joined as ids, so that the boundary between them never depends on the text.
 A complete response ends in one end-of-sequence token, a truncated one in none. Only the tokenizer and a template put special
-tokens in: `</s>` in a question or a response is four letters.
+tokens in: `</s>` in a question or a response is four characters.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ class EncodedGroup:
     """A prompt with its responses as token ids.
 
     `in_sft[i]`: response i belongs to the VFT loss. `qualities[i]` is None for a response outside the alignment loss.
-    reference_logprobs: summed log-probabilities of the responses under a frozen reference policy, nats. indices: which candidate
-    each response is, by its index; None for the reference. Only what a caller has tokenised himself may lack them.
+    reference_logprobs: summed log-probabilities of the responses under a frozen reference policy, nats. indices: the index of
+    the candidate that each response is; None for the reference. Only a group that a caller has tokenised may lack them.
     """
 
     problem_id: str
@@ -34,20 +34,20 @@ class EncodedGroup:
 
     @property
     def num_tokens(self) -> int:
-        """With the prompt counted once."""
+        """Tokens of prompt and responses, the prompt counted once."""
         return len(self.prompt_ids) + sum(map(len, self.response_ids))
 
     @property
     def num_trained_tokens(self) -> int:
-        """As `num_tokens`, of what a loss can use: without pairs only the responses of the VFT loss."""
+        """As `num_tokens`, but only of what a loss can use: without pairs, the responses of the VFT loss."""
         if len({quality for quality in self.qualities if quality is not None}) > 1:
             return self.num_tokens
         return len(self.prompt_ids) + sum(len(ids) for ids, used in zip(self.response_ids, self.in_sft, strict=True) if used)
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, *, add_special_tokens: bool = True) -> list[int]:
-    """A prompt's ids, with the beginning-of-sequence token that the tokenizer itself adds, once, and no end-of-sequence token that
-    it adds.
+    """A prompt's ids. The beginning-of-sequence token that the tokenizer adds is there once, an end-of-sequence token that it adds
+    is removed.
 
     Special tokens in the text are taken as such: a text from elsewhere goes through a `Prompter`.
     """
@@ -60,7 +60,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, *, add_specia
 
 
 def single_start(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[int]:
-    """A template may begin with the beginning-of-sequence token that the tokenizer adds too."""
+    """The ids with one beginning-of-sequence token at the start: a template may begin with the one that the tokenizer adds too."""
     doubled = tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2
     return ids[1:] if doubled else ids
 
@@ -68,12 +68,12 @@ def single_start(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[int
 def encode_response(
     tokenizer: PreTrainedTokenizerBase, text: str, *, complete: bool = True, end_id: int | None = None
 ) -> list[int]:
-    """A response's ids, ended where it is complete by `end_id`, or by the tokenizer's end-of-sequence token."""
+    """A response's ids; a complete one ends in `end_id`, or by default in the tokenizer's end-of-sequence token."""
     return _ended(tokenizer, letters(tokenizer, text), complete, end_id)
 
 
 def encode_candidate(tokenizer: PreTrainedTokenizerBase, candidate: Candidate, *, end_id: int | None = None) -> list[int]:
-    """The ids that the engine made where they are known, else those of the text."""
+    """A candidate's ids: those that the engine made where they are known, else those of its text."""
     ids = letters(tokenizer, candidate.text) if candidate.token_ids is None else candidate.token_ids
     return _ended(tokenizer, ids, candidate.finish_reason == "stop", end_id)
 
@@ -91,8 +91,8 @@ class Roles:
     """What the responses of a group are used for.
 
     reference_is_candidate: the reference has the best quality of the group (at least 1) in the alignment loss, unless a candidate
-    of the same text is there already. imitated: places in `group.candidates` of those that join the VFT loss (RFT).
-    use_ranks: the group's ranks stand for its qualities, and the reference has at least the rank of a right response: it ties with
+    with the same text is there already. imitated: places in `group.candidates` of those that join the VFT loss (RFT).
+    use_ranks: the group's ranks are used as qualities, and the reference ranks at least as high as a right response: it ties with
     the best.
     """
 
@@ -112,8 +112,7 @@ def encode_group(
 ) -> EncodedGroup:
     """A group with its reference response first. prompt: its text or its ids; end_id: as in `encode_response`.
 
-    Raises DataError for an empty response and for a rank that is missing,
-    UsageError for a place where there is no candidate.
+    Raises DataError for an empty response or a missing rank, UsageError for a place that has no candidate.
     """
     responses = [encode_candidate(tokenizer, candidate, end_id=end_id) for candidate in group.candidates]
     values = group.ranks if roles.use_ranks else group.qualities
@@ -121,7 +120,7 @@ def encode_group(
     in_sft = [False] * len(responses)
     for place in roles.imitated:
         if not 0 <= place < len(responses):
-            raise UsageError(f"{group.problem.id}: imitated has {place}, expected a place among {len(responses)} candidates")
+            raise UsageError(f"{group.problem.id}: imitated has {place}, expected 0 <= place < {len(responses)}")
         in_sft[place] = True
     if reference is not None:
         reference_ids = encode_response(tokenizer, reference, end_id=end_id)
@@ -136,7 +135,7 @@ def encode_group(
 
 
 def response_indices(group: Group, reference: str | None) -> list[int | None]:
-    """Which response stands where in an encoded group: the candidates' indices, before them None for the reference."""
+    """The index of each response in an encoded group: None for the reference, where it has one, then the candidates' indices."""
     return [*([] if reference is None else [None]), *(candidate.index for candidate in group.candidates)]
 
 
@@ -147,7 +146,7 @@ def check_lengths(group: EncodedGroup, context: int) -> None:
     length = len(group.prompt_ids) + max((len(ids) for ids in group.response_ids), default=0)
     if length > context:
         raise DataError(
-            f"{group.problem_id}: prompt and response are {length:,} tokens, the model's context is {context:,}; "
+            f"{group.problem_id}: prompt and response have {length:,} tokens, the model's context is {context:,}; "
             "remove the problem, set task.skip_too_long=true, or use a model with a longer context"
         )
 
@@ -155,11 +154,13 @@ def check_lengths(group: EncodedGroup, context: int) -> None:
 def too_long(
     tokenizer: PreTrainedTokenizerBase, problem: Problem, prompt: str | Sequence[int], reference: str | None, context: int
 ) -> str | None:
-    """Why a problem does not fit the context, or None: a prompt leaves room for a token, a reference fits whole."""
+    """Why a problem does not fit the context, or None: its prompt leaves room for a token, and its reference fits whole."""
     num_prompt = len(_prompt_ids(tokenizer, prompt))
     if num_prompt >= context:
-        return f"{problem.id}: the question is {num_prompt:,} tokens, the model's context is {context:,}"
+        return f"{problem.id}: the question has {num_prompt:,} tokens, the model's context is {context:,}"
     num_reference = len(encode_response(tokenizer, reference)) if reference else 0
     if num_prompt + num_reference > context:
-        return f"{problem.id}: question and reference are {num_prompt + num_reference:,} tokens, the model's context is {context:,}"
+        return (
+            f"{problem.id}: question and reference have {num_prompt + num_reference:,} tokens, the model's context is {context:,}"
+        )
     return None

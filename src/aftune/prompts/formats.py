@@ -1,6 +1,6 @@
 """How a question is asked: plain, as Alpaca does, or as the model's chat template does; with or without examples first.
 
-Texts only; `aftune.prompts.encoding.Prompter` makes token ids of them.
+Texts only; `aftune.prompts.prompter.Prompter` turns them into token ids.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,9 +28,9 @@ STYLES: tuple[Style, ...] = ("plain", "alpaca", "chat")
 class PromptFormat:
     """The settings of a prompt.
 
-    system: the first paragraph; in the style alpaca instead of Alpaca's own, in the style chat the system message.
-    instruction: what to do with the question, a paragraph before it; in the style alpaca it is the instruction, and the
-    question its input.
+    system: the first paragraph; in alpaca style it replaces Alpaca's own, in chat style it is the system message.
+    instruction: what to do with the question, a paragraph before it; in alpaca style it is the instruction, and the question
+    its input.
     """
 
     style: Style = "plain"
@@ -40,14 +40,14 @@ class PromptFormat:
 
 @dataclass(frozen=True)
 class Turn:
-    """An example: a question and the response to it. In the style plain the question has the task's own words around it."""
+    """An example: a question and the response to it. In plain style the question has the task's own words around it."""
 
     question: str
     response: str
 
 
 def question_text(problem: Problem) -> str:
-    """What is asked, with the options one a line."""
+    """What is asked, with one option per line."""
     if not problem.options:
         return problem.question
     options = (f"({letter}) {option}" for letter, option in zip(LETTERS, problem.options, strict=False))
@@ -55,13 +55,13 @@ def question_text(problem: Problem) -> str:
 
 
 def plain_prompt(problem: Problem) -> str:
-    """What the style plain asks where no task or setting says otherwise."""
+    """The prompt in plain style where no task or setting says otherwise."""
     return PLAIN_PROMPT.format(question=question_text(problem))
 
 
 def render_text(form: PromptFormat, examples: Sequence[Turn], question: str, heading: str | None = None) -> str:
-    """The text that a response follows, in the styles plain and alpaca; questions as in a `Turn`. heading: a paragraph of the
-    task's own before the examples."""
+    """The text before a response, in plain and alpaca style; questions are as in a `Turn`. heading: a paragraph that the task puts
+    before the examples."""
     if form.style == "alpaca":
         opening = [form.system or ALPACA_PREAMBLE[form.instruction is not None]]
     else:
@@ -81,19 +81,19 @@ def _asked(form: PromptFormat, question: str) -> str:
 
 
 def stop_strings(form: PromptFormat, ask: Callable[[str], str]) -> tuple[str, ...]:
-    """What a response goes on with where it makes up the next example: the first words of a question, `Question:`, on a line of
-    their own. ask: the words around a question. Empty in the style chat, and where a question begins with itself.
+    """What a response continues with where it makes up the next example: the words before a question, such as `Question:`, at the
+    start of a line. ask: puts the task's words around a question. Empty in chat style, and where no words come before a question.
     """
     if form.style == "chat":
         return ()
-    mark = "\ue000"  # a character without a meaning
+    mark = "\ue000"  # a character without meaning
     heading = _asked(form, ask(mark)).partition(mark)[0].split("\n")[0].strip()
-    # Anything else, such as a hyphen or a number, begins lines of responses too.
+    # Anything else, such as a hyphen or a number, may begin lines of responses too.
     return (f"\n\n{heading}", f"\n{heading}") if any(map(str.isalpha, heading)) else ()
 
 
 def render_messages(form: PromptFormat, examples: Sequence[Turn], question: str, heading: str | None = None) -> Messages:
-    """The conversation that a response follows, in the style chat; a heading begins the first message of the user."""
+    """The conversation before a response, in chat style; a heading begins the user's first message."""
 
     def user(text: str) -> dict[str, str]:
         return {"role": "user", "content": f"{form.instruction}\n\n{text}" if form.instruction else text}

@@ -26,13 +26,13 @@ from aftune.records.questions import question_key
 
 @dataclass(frozen=True)
 class Prompter:
-    """Asks the questions of a run: `prompter(problem)` are a prompt's ids, for training, sampling, scoring and evaluation alike.
+    """Asks the questions of a run: `prompter(problem)` gives a prompt's ids, in training, sampling, scoring and evaluation alike.
 
-    plain: a problem's prompt in the style plain, without examples; question: its question, options included, for the other
-    styles; response: what it shows as an example. examples: one more than `num_examples` of each task, since a problem is never
-    asked with its own solution before it; those of its task are shown. own_examples: what its task shows before it instead, and
-    heading: what its task says before all.
-    Raises UsageError for the style chat where the tokenizer has no chat template.
+    plain: a problem's prompt in plain style, without examples; question: its question, options included, for the other styles;
+    response: the response to show where it is an example. examples: one more than `num_examples` per task, since a problem is
+    never asked with its own solution before it; those of its task are shown. own_examples: the examples that its task shows
+    instead; heading: what its task says before everything else.
+    Raises UsageError for chat style where the tokenizer has no chat template.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -50,7 +50,7 @@ class Prompter:
             raise UsageError("prompt.style: the tokenizer of this model has no chat template; use plain or alpaca")
 
     def __call__(self, problem: Problem) -> list[int]:
-        """Raises UsageError where the chat template refuses the conversation, as some do with a system message."""
+        """A prompt's ids. Raises UsageError where the chat template refuses the conversation, as some do with a system message."""
         shown = self._shown(problem)
         mark = self._special.choose_mark([text for one in (*shown, problem) for text in _texts(one)])
         if mark:
@@ -61,11 +61,11 @@ class Prompter:
         return self._encode(self._chat(prompt, prompt=True), mark, add_special_tokens=False)
 
     def conversation(self, problem: Problem) -> str | Messages:
-        """The same prompt before it is token ids: a text, in the style chat messages."""
+        """The same prompt before it is tokenised: a text, or messages in chat style."""
         return self._render(self._shown(problem), problem)
 
     def stop_strings(self, problems: Iterable[Problem]) -> tuple[str, ...]:
-        """What ends a response to one of the problems where examples are shown before them: the beginning of the next example."""
+        """The texts that end a response to one of the problems that come after examples: the beginning of the next example."""
         found: dict[str, tuple[str, ...]] = {}
         for problem in problems:
             if problem.task not in found and self._shown(problem):
@@ -73,7 +73,7 @@ class Prompter:
         return tuple(dict.fromkeys(text for texts in found.values() for text in texts))
 
     def end_id(self, stop_ids: Sequence[int] = ()) -> int:
-        """What ends a complete response: in the style chat the template's own end of a turn, where the model stops there."""
+        """The id that ends a complete response: the tokenizer's, or the chat template's own end of a turn if `stop_ids` has it."""
         if self.form.style == "chat":
             probe = "answer"
             messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": probe}]
@@ -100,7 +100,7 @@ class Prompter:
         return self.plain(problem) if self.form.style == "plain" else self.question(problem)
 
     def _ask_as(self, problem: Problem, question: str) -> str:
-        """As a problem is asked, another question."""
+        """Another question, asked as the problem is."""
         return self._ask(problem.model_copy(update={"question": question}))
 
     @cached_property
@@ -108,7 +108,7 @@ class Prompter:
         return special_tokens(self.tokenizer)
 
     def _marked(self, problem: Problem, mark: str) -> Problem:
-        """With a mark inside whatever reads like a special token."""
+        """The problem with a mark inside whatever reads like a special token."""
         question, gold, rationale, *options = (self._special.mark(text, mark) for text in _texts(problem))
         changes = {
             "question": question,

@@ -1,4 +1,4 @@
-"""Special tokens (`</s>`, `<|im_start|>`) are what templates and tokenizers put in; the same letters in a text stay letters."""
+"""Special tokens (`</s>`, `<|im_start|>`) are put in by templates and tokenizers; the same letters in a text stay letters."""
 
 import re
 from collections.abc import Sequence
@@ -7,24 +7,24 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-_PRIVATE = range(0xE000, 0xF900)  # characters without a meaning
+_PRIVATE = range(0xE000, 0xF900)  # characters without meaning
 
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Those of a tokenizer: `by_text` has id and definition of each."""
+    """The special tokens of a tokenizer: `by_text` has the id and definition of each."""
 
     tokenizer: PreTrainedTokenizerBase
     by_text: dict[str, tuple[int, Any]]
     pattern: re.Pattern[str]
 
     def first_in(self, text: str) -> int | None:
-        """The id of the first one in a text, read as the tokenizer's own."""
+        """The id of the first special token in a text; None where there is none."""
         found = self.pattern.search(text)
         return self.by_text[found[0]][0] if found else None
 
     def choose_mark(self, texts: Sequence[str]) -> str:
-        """A character that the texts do not have; empty where nothing in them reads like a special token."""
+        """A character that is in none of the texts; empty where nothing in them reads like a special token."""
         if not any(self.pattern.search(text) for text in texts):
             return ""
         used = set().union(*texts)
@@ -35,7 +35,7 @@ class SpecialTokens:
         return re.sub(f"(?={self.pattern.pattern})(.)", rf"\1{mark}", text, flags=re.DOTALL)
 
     def encode(self, text: str, mark: str) -> list[int]:
-        """Ids of a text into which marked texts were put: its unmarked special tokens are ids, what is marked is letters."""
+        """Ids of a text into which marked texts were put: unmarked special tokens become their ids, marked ones letters."""
         ids: list[int] = []
         start = 0
         for found in self.pattern.finditer(text):
@@ -54,7 +54,7 @@ class SpecialTokens:
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> SpecialTokens:
-    """Those that the tokenizer knows as special."""
+    """The tokens that the tokenizer treats as special."""
     added = {number: token for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     by_text = {token.content: (number, token) for number, token in added.items()}
     longest_first = sorted(by_text, key=lambda text: -len(text))
@@ -63,5 +63,5 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> SpecialTokens:
 
 
 def letters(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Ids of a text alone, in which nothing is a special token."""
+    """Ids of a text by itself, in which nothing is a special token."""
     return list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])

@@ -1,4 +1,4 @@
-"""The recipe: one strict, typed section a stage; loading it, and what its models and methods are called. May import common."""
+"""The recipe: one strict, typed section per stage; loading it, and what its models and methods are called. May import common."""
 
 from aftune.recipe.loading import bundled_recipe, load_recipe, recipe_from, with_settings
 from aftune.recipe.sections import (

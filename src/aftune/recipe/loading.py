@@ -14,7 +14,7 @@ from aftune.recipe.sections import Recipe
 
 
 def bundled_recipe(name: str) -> Path:
-    """A recipe that came with the package; in a source checkout, that of the top-level folder."""
+    """A recipe that came with the package; in a source checkout, the one in the top-level folder."""
     installed = Path(__file__).parents[1] / "recipes" / name
     return installed if installed.exists() else Path(__file__).parents[3] / "recipes" / name
 
@@ -22,7 +22,7 @@ def bundled_recipe(name: str) -> Path:
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe file with `section.key=value` overrides applied.
 
-    Raises UsageError that names the file or the override, the key, what is allowed, and the nearest valid key.
+    Raises a UsageError that names the file or the override, the key, what is allowed, and the nearest valid key.
     """
     path = path.expanduser()
     try:
@@ -41,7 +41,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) -> Recipe:
-    """A recipe of these values (which it changes) with `section.key=value` overrides applied; raises UsageError, its message
+    """A recipe from these values (changed in place) with `section.key=value` overrides applied; raises UsageError, its message
     starting with `place` or the override."""
     sources = {override.partition("=")[0]: f"override {override!r}" for override in overrides}
     for override in overrides:
@@ -53,7 +53,7 @@ def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) ->
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any], place: str) -> Recipe:
-    """A copy with `section.key` set to other values; raises UsageError that starts with `place` for one that does not fit."""
+    """A copy with `section.key` set to other values; raises a UsageError that starts with `place` if a value does not fit."""
     values = recipe.model_dump(mode="json")
     for key, value in settings.items():
         _set(values, key.split("."), value, key)
@@ -79,6 +79,6 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _set(values: dict[str, Any], parts: Sequence[str], value: Any, override: str) -> None:
     for part in parts[:-1]:
         if not isinstance(values.setdefault(part, {}), dict):
-            raise UsageError(f"{override!r}: {part} is a single value, it has no keys below it")
+            raise UsageError(f"{override!r}: {part} is a single value and has no keys below it")
         values = values[part]
     values[parts[-1]] = value

@@ -11,8 +11,8 @@ _SUFFIXES = {"none": "", "detached": "-DC", "boundary": "-BC"}
 
 @dataclass(frozen=True)
 class ControlName:
-    """VFT that goes on. `key` is its name in metrics.json; `label` stands in tables, `phrase` in sentences, `short` and `meaning`
-    explain it below a table (`{method}` is the aligned model)."""
+    """The control: VFT, continued. `key` is its name in metrics.json; `label` is for tables, `phrase` for sentences, `short` and
+    `meaning` explain it below a table (`{method}` is the aligned model)."""
 
     key: str
     label: str
@@ -25,31 +25,31 @@ CONTROLS = {
     "steps": ControlName(
         "vft_same_steps",
         "VFT, same steps",
-        "VFT for the same number of optimizer steps",
+        "“VFT, same steps”",
         "same steps",
         "VFT continued for as many optimizer steps as {method} takes",
     ),
     "compute": ControlName(
         "vft_same_compute",
         "VFT, same compute",
-        "VFT for the same compute",
+        "“VFT, same compute”",
         "same compute",
         "VFT continued for as many trained tokens as {method} takes",
     ),
 }
 
 
-# The methods that all others of a comparison are compared with, where they are part of it; the words are for sentences.
+# The methods that all others in a comparison are compared with, if they are part of it; the words are for sentences.
 BASELINES = {
     "vft": VFT,
-    "vft-steps": "VFT trained for the same number of steps",
-    "vft-compute": "VFT trained with the same compute",
+    "vft-steps": CONTROLS["steps"].phrase,
+    "vft-compute": CONTROLS["compute"].phrase,
 }
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """A model of a run: `key` in metrics.json, `label` in tables and plots, `phrase` in sentences; `look` chooses its colour."""
+    """A model of a run: `key` is for metrics.json, `label` for tables and plots, `phrase` for sentences; `look` is its colour."""
 
     key: str
     label: str
@@ -58,14 +58,14 @@ class ModelName:
 
 
 def method_name(align: AlignSection) -> str:
-    """What `align` does, by what it does: `AFT-BC`, `DPO`; `RFT` and continued VFT have no alignment loss."""
+    """What `align` is called, by what it does: `AFT-BC`, `DPO`; `RFT` and continued VFT have no alignment loss."""
     if align.alignment_weight:
         return align.loss.upper() + _SUFFIXES[align.constraint]
     return "RFT" if align.sft_on == "positives" else f"{VFT}, continued"
 
 
 def model_names(keys: Iterable[str], recipe: Recipe) -> list[ModelName]:
-    """The names of some models of a run, in the order of training; what is unknown comes last under its own name."""
+    """The names of some models of a run, in the order of training; unknown ones come last, under their keys."""
     wanted = list(keys)
     known = _known(recipe)
     order = {name.key: place for place, name in enumerate(known)}
@@ -82,7 +82,7 @@ def _known(recipe: Recipe) -> list[ModelName]:
         ModelName("base", "base", "the base model", "base"),
         ModelName("vft", VFT, VFT, "vft"),
         ModelName(control.key, control.label, control.phrase, "control"),
-        *(ModelName(f"aligned_round_{n}", f"{method}, round {n}", f"{method} of round {n}", "round") for n in rounds),
+        *(ModelName(f"aligned_round_{n}", f"{method}, round {n}", f"“{method}, round {n}”", "round") for n in rounds),
         ModelName("aligned", method, method, "aligned"),
     ]
 
@@ -99,7 +99,7 @@ def start_name(recipe: Recipe) -> str:
 
 
 def beta_unit(loss: str, rrhf_length_normalisation: str = "response") -> str:
-    """The unit of the boundary's beta: that of what the loss compares."""
+    """The unit of the boundary's beta: the unit of what the loss compares."""
     if loss == "dpo":
         return "nats"
     return "nats per token of the padded row" if loss == "rrhf" and rrhf_length_normalisation == "padded" else "nats per token"

@@ -16,7 +16,7 @@ StopString = Annotated[str, Field(min_length=1)]
 
 
 def _expanded(path: Path) -> Path:
-    """With a home folder in place of `~`."""
+    """The path with the home folder in place of `~`."""
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -28,7 +28,7 @@ FilePath = Annotated[Path, Field(strict=False), AfterValidator(_expanded)]  # wr
 
 class Harmless:
     """Marks a setting whose change redoes no stage: it decides how fast something is computed, where, or in how much memory, and
-    changes results in their rounding at most; or it says where files are, whose content is compared instead."""
+    changes results by rounding at most; or it says where files are, and their content is compared instead."""
 
 
 HARMLESS = Harmless()
@@ -44,12 +44,13 @@ class ModelSection(Section):
     """The base model: `bundled`, a local folder in Hugging Face format, or a Hub name.
 
     With `precision` bfloat16, training computes in bfloat16 (weights stay float32) and sampling has bfloat16 weights; scores
-    of `evaluate` are always computed in float32. `auto` is bfloat16 where a short measured product says that it is faster, else
-    float32; a run keeps what it began with. `attention` is the implementation in transformers; auto leaves it to them.
-    save_dtype: the type of the weights in `model/` folders, from which later stages go on; auto is that of the base model.
+    in `evaluate` are always computed in float32. `auto` is bfloat16 if a short timing of matrix products shows that it is faster,
+    else float32; a run keeps what it began with. `attention` is the implementation in transformers; auto leaves the choice to
+    transformers. save_dtype: the type of the weights in `model/` folders, from which later stages continue; auto is that of the
+    base model.
     """
 
-    name: Annotated[str, HARMLESS] = "bundled"  # its files, or the commit of the Hub, are compared
+    name: Annotated[str, HARMLESS] = "bundled"  # its files, or its commit on the Hub, are compared instead
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"], HARMLESS] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], HARMLESS] = "auto"
@@ -58,7 +59,7 @@ class ModelSection(Section):
 
 
 class Slices(Section):
-    """What of a task is used for what: splits or slices of them (`train[:1000]`, `test[50%:]`). options: what the task itself takes
+    """What is used from a task: splits, or slices of them (`train[:1000]`, `test[50%:]`). options: the task's own settings
     (docs/tasks.md)."""
 
     name: str = "arithmetic"
@@ -69,15 +70,15 @@ class Slices(Section):
 
 
 class PartSection(Slices):
-    """A task of a mixture; without `data` it reads the folder of the recipe."""
+    """A task in a mixture; without its own `data` it reads from that of the recipe."""
 
     name: str
     data: Annotated[FilePath | None, HARMLESS] = None
 
 
 class TaskSection(Slices):
-    """The questions. With `name: mixture` those of all `parts`; its own splits are then train, validation and test of all parts,
-    whole unless they are sliced here."""
+    """The questions; with `name: mixture`, those of all `parts`. Its own splits are then train, validation and test of all
+    parts, whole unless they are sliced here."""
 
     skip_too_long: bool = False
     parts: list[PartSection] = []
@@ -91,15 +92,16 @@ class TaskSection(Slices):
 
     @property
     def title(self) -> str:
-        """What is asked, for headings."""
+        """The task's name, or those of its parts, for headings."""
         return " + ".join(part.name for part in self.parts) if self.parts else self.name
 
 
 class PromptSection(Section):
     """How a question is asked: plain, in the form of Alpaca, or with the model's chat template.
 
-    system: the first paragraph, or the system message of a chat. instruction: what to do with the question. few_shot: so many
-    training problems with their references come first, fixed by the seed; they stay in training, where none shows itself.
+    system: the first paragraph, or the system message of a chat. instruction: what to do with the question. few_shot: this many
+    training problems with their references come first, fixed by the seed; they stay in training, where none is shown in its own
+    prompt.
     """
 
     style: Literal["plain", "alpaca", "chat"] = "plain"
@@ -110,7 +112,7 @@ class PromptSection(Section):
 
 class TrainingSection(Section):
     """What every training stage shares. `batch_size` is problems per optimizer step; `token_budget` is tokens in one forward and
-    backward pass: it sets the memory and changes no result."""
+    backward pass: it determines the memory needed and changes no result."""
 
     learning_rate: Positive = 2e-5
     lr_schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
@@ -131,9 +133,10 @@ class SftSection(TrainingSection):
 
 
 class SamplingSection(Section):
-    """How responses are drawn. `batch_size` is sequences generated at once; files grow by eight times as many.
+    """How responses are drawn. `batch_size` is sequences generated at once; files grow by four times as many.
 
-    stop: texts that a response is cut before, beside the stop tokens; auto: what begins the next example of a prompt with examples.
+    stop: texts before which a response is cut, in addition to the stop tokens; auto: what begins the next example, if the prompt
+    has examples.
     """
 
     num_candidates: Count = 6
@@ -146,7 +149,7 @@ class SamplingSection(Section):
 
 
 class ColumnsSection(Section):
-    """What an imported file calls things; formats that have no such thing do not look at it."""
+    """The names that an imported file uses; a format without such a field ignores its name."""
 
     problem_id: str = "problem_id"
     question: str = "question"
@@ -172,11 +175,12 @@ class LabelSection(Section):
 class AlignSection(TrainingSection):
     """Alignment fine-tuning: the VFT loss plus an alignment loss, AFT's or another method's, with or without constraint.
 
-    beta: nats per token, or auto: the quantile `auto_beta_quantile` of what negatives lie below their boundary's start under the
-    model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the task's own.
-    num_candidates: at most the first so many samples of a problem. sft_on: what the VFT loss is taken on: the reference, or also
-    the right candidates as RFT selects them, at most `max_positives` a problem. rrhf_length_normalisation, pro_eps and
-    sft_reduction: what the official codes of RRHF (`padded`) and PRO (1.0e-10, `token_sum`) do otherwise than their papers.
+    beta: nats per token, or auto: the quantile `auto_beta_quantile` of how far worse candidates lie below the lowest better one
+    under the model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the
+    task's own choice. num_candidates: at most this many samples of a problem, the first ones. sft_on: what the VFT loss is taken
+    on: the reference, or also the right candidates as RFT selects them, at most `max_positives` a problem.
+    rrhf_length_normalisation, pro_eps and sft_reduction: where the official code of RRHF (`padded`) and PRO (1.0e-10,
+    `token_sum`) differs from the papers.
     """
 
     loss: Literal["aft", "rrhf", "pro", "dpo"] = "aft"
@@ -200,12 +204,12 @@ class AlignSection(TrainingSection):
     @model_validator(mode="after")
     def _auto_beta_is_of_scores(self) -> "AlignSection":
         if self.beta == "auto" and self.loss == "dpo" and self.constraint == "boundary":
-            raise ValueError("beta: auto is in nats per token, and dpo's boundary is in nats of whole responses; give a number")
+            raise ValueError("beta: auto is in nats per token, but dpo's boundary is in nats of whole responses; give a number")
         return self
 
 
 class ControlSection(Section):
-    """The control: VFT goes on from where `align` starts, on the same problems; for as many optimizer steps as `align` takes,
+    """The control: VFT continued from where `align` starts, on the same problems, for as many optimizer steps as `align` takes
     or for as many trained tokens."""
 
     enabled: bool = True
@@ -213,7 +217,7 @@ class ControlSection(Section):
 
 
 class EvaluateSection(SamplingSection):
-    """Greedy task accuracy, and assessment accuracy on `num_candidates` a problem sampled from the VFT model.
+    """Greedy task accuracy, and assessment accuracy on `num_candidates` responses a problem sampled from the VFT model.
 
     num_votes: responses a problem sampled from each model itself, for voting and pass@k; 0 for none.
     """
@@ -224,7 +228,7 @@ class EvaluateSection(SamplingSection):
 
 class CompareSection(Section):
     """What `aftune compare` compares: methods by name, with settings of `align` after colons (`aft-bc:beta=0.3`), each over
-    `num_seeds` seeds from `seed` on. jobs: runs at a time, each with its share of the cores."""
+    `num_seeds` seeds, starting with `seed`. jobs: runs at a time, each with its share of the cores."""
 
     methods: list[str] = ["vft", "vft-steps", "rft", "rrhf", "pro", "dpo", "aft", "aft-dc", "aft-bc"]
     num_seeds: Count = 1
@@ -238,7 +242,7 @@ class ReportSection(Section):
 
 
 class Recipe(Section):
-    """Everything that a run depends on. rounds: how often sample, label and align are done, each from the latest model."""
+    """Everything that a run depends on. rounds: how many times sample, label and align are done, each from the latest model."""
 
     run_dir: FilePath
     seed: Annotated[int, Field(ge=0)] = 0

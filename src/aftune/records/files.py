@@ -1,4 +1,4 @@
-"""JSON Lines files of records, one a line. A line that does not fit is an error that names `file:line`, never a skipped line."""
+"""JSON Lines files of records, one per line. A line that does not fit is an error that names `file:line`; it is never skipped."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,14 @@ def read_records(path: Path, record_type: type[AnyRecord]) -> list[AnyRecord]:
 def iter_records(path: Path, record_type: type[AnyRecord]) -> Iterator[AnyRecord]:
     """The records of a JSON Lines file, one at a time.
 
-    Raises DataError with `file:line` for a line that is no JSON or does not fit, and for a missing or empty file.
+    Raises DataError with `file:line` for a line that is not JSON or does not fit, and DataError for a missing or empty file.
     """
     empty = True
     for number, _, text in text_lines(path):
         yield parse_line(path, number, text, record_type)
         empty = False
     if empty:
-        raise DataError(f"{path}: the file is empty, expected one {record_type.__name__} a line; write it again")
+        raise DataError(f"{path}: the file is empty, expected one {record_type.__name__} per line; write it again")
 
 
 def parse_line(path: Path, number: int, text: str, record_type: type[AnyRecord]) -> AnyRecord:
@@ -37,7 +37,7 @@ def parse_line(path: Path, number: int, text: str, record_type: type[AnyRecord])
     try:
         return record_type.model_validate_json(text)
     except ValidationError:
-        # Once more with the parser of all other files: it says in which column a line breaks off, and takes deeper nesting.
+        # Again with the parser of all other files: it says in which column a line breaks off, and takes deeper nesting.
         return parse_record(parse_json(text, f"{path}:{number}"), record_type, f"{path}:{number}")
 
 

@@ -1,4 +1,4 @@
-"""Large files of records, read a record at a time: in memory are only places in the file."""
+"""Large files of records, read one record at a time: only their places in the file are kept in memory."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -17,18 +17,18 @@ from aftune.records.types import AnyRecord, Candidate
 
 
 class RecordFile(Sequence[AnyRecord], Generic[AnyRecord]):
-    """The records of a JSON Lines file as a sequence; each is parsed whenever it is asked for.
+    """The records of a JSON Lines file as a sequence; each is parsed every time it is accessed.
 
-    The file is opened for every access, so that copies in other processes do not share a place in it; it must stay as it
-    is. Raises DataError for a missing or empty file and for bytes that are not UTF-8 at once, and with `file:line` for a
-    line that does not fit when that is asked for.
+    The file is opened for every access, so that copies in other processes do not share a place in it; it must not change.
+    Raises DataError at once for a missing or empty file and for bytes that are not UTF-8, and with `file:line` when a
+    line that does not fit is accessed.
     """
 
     def __init__(self, path: Path, record_type: type[AnyRecord]) -> None:
         self.path, self.record_type = path, record_type
         self._offsets = np.fromiter((offset for _, offset, _ in text_lines(path)), np.int64)
         if not len(self._offsets):
-            raise DataError(f"{path}: the file is empty, expected one {record_type.__name__} a line; write it again")
+            raise DataError(f"{path}: the file is empty, expected one {record_type.__name__} per line; write it again")
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -48,16 +48,16 @@ class RecordFile(Sequence[AnyRecord], Generic[AnyRecord]):
 
 
 class CandidateFile:
-    """The candidates of a file by their problem, wherever they stand in it.
+    """The candidates of a file by their problem, wherever they are in it.
 
-    Kept in memory: 33 bytes for each run of neighbouring candidates of one problem. Raises DataError with `file:line` for
+    Keeps in memory 33 bytes for each run of neighbouring candidates of one problem. Raises DataError with `file:line` for
     a line without a problem's id, and what RecordFile raises.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._num_candidates = 0
-        hashes, offsets, lengths = array("q"), array("q"), array("q")  # of a run: of the problem's id, bytes, candidates
+        hashes, offsets, lengths = array("q"), array("q"), array("q")  # of each run: of its problem's id; in bytes; in candidates
         previous: str | None = None
         for number, offset, text in text_lines(path):
             problem_id = _problem_id(path, number, text)
@@ -69,9 +69,9 @@ class CandidateFile:
             lengths[-1] += 1
             self._num_candidates += 1
         if not self._num_candidates:
-            raise DataError(f"{path}: the file is empty, expected one Candidate a line; write it again")
+            raise DataError(f"{path}: the file is empty, expected one Candidate per line; write it again")
         self._offsets, self._lengths = offsets, lengths
-        self._order = np.argsort(np.asarray(hashes), kind="stable")  # runs by hash, those of one hash as in the file
+        self._order = np.argsort(np.asarray(hashes), kind="stable")  # runs by hash, those with the same hash as in the file
         self._hashes = np.asarray(hashes)[self._order]
         self._taken = np.zeros(len(offsets), dtype=bool)
 
@@ -85,7 +85,7 @@ class CandidateFile:
         candidates: list[Candidate] = []
         for run in self._order[first:last]:
             found = self._run(run)
-            if found[0].problem_id != problem_id:  # two ids can have one hash
+            if found[0].problem_id != problem_id:  # two ids can have the same hash
                 continue
             if self._taken[run]:
                 raise RepeatedIdError(f"{self.path}: two problems have the id {problem_id!r}; give each an id of its own")
@@ -118,12 +118,12 @@ def _problem_id(path: Path, number: int, text: str) -> str:
 
 
 def _read(path: Path, offset: int, count: int, record_type: type[AnyRecord]) -> list[AnyRecord]:
-    """`count` records from a place in a file on."""
+    """`count` records of a file, from a byte offset on."""
     with open(path, "rb") as file:
         file.seek(offset)
         texts = list(islice((text for line in file if not (text := line.decode("utf-8")).isspace()), count))
     with suppress(DataError):
         return [parse_line(path, 0, text, record_type) for text in texts]
-    # One of them does not fit: again from the start of the file, for the line's number in the message.
+    # One of them does not fit: read again from the start of the file, for the line number in the message.
     lines = ((number, text) for number, at, text in text_lines(path) if at >= offset)
     return [parse_line(path, number, text, record_type) for number, text in islice(lines, count)]

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aftune.common.errors import DataError, RepeatedIdError
+from aftune.common.wording import counted
 
 
 class Record(BaseModel):
@@ -19,10 +20,10 @@ class Record(BaseModel):
 # Where an importer puts the verdict that was published with a candidate.
 PUBLISHED_VERDICT = "published_is_correct"
 
-# The rank of a right response by the rule of aftune.tasks.ranking, and the least that a reference has among ranks.
+# The rank of a right response by the rule of aftune.tasks.ranking, and the lowest that a reference has among ranks.
 BEST_RANK = 2.0
 
-# Reasons of a verdict (aftune.answers) that says neither right nor wrong.
+# The reasons of verdicts (aftune.answers) that say neither right nor wrong.
 UNDECIDED = ("ambiguous", "timed out")
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -52,9 +53,9 @@ class Candidate(Record):
 
 
 class Feedback(Record):
-    """What is known of a candidate's quality: 1 right and 0 wrong, or any finite number of which larger is better.
+    """What is known of a candidate's quality: 1 for right and 0 for wrong, or any finite number, where larger is better.
 
-    reason: of a verdict `matched`, `different`, `no answer`, `ambiguous` or `timed out`; detail: more of it for a person.
+    reason: for a verdict `matched`, `different`, `no answer`, `ambiguous` or `timed out`; detail: more about it, for people.
     rank: a finer number of the same kind, for ranking feedback; None where none is known.
     """
 
@@ -66,7 +67,7 @@ class Feedback(Record):
 
     @property
     def undecided(self) -> bool:
-        """Whether the verdict is no evidence that the response is wrong: its answer has several readings, or took too long."""
+        """Whether the verdict is no evidence that the response is wrong: its answer is ambiguous, or took too long to compare."""
         return self.reason in UNDECIDED
 
     @model_validator(mode="after")
@@ -87,7 +88,7 @@ class Group(Record):
     @model_validator(mode="after")
     def _one_feedback_each(self) -> "Group":
         if len(self.candidates) != len(self.feedback):
-            raise ValueError(f"{len(self.candidates)} candidates but {len(self.feedback)} feedback entries")
+            raise ValueError(f"{counted(len(self.candidates), 'candidate')}, but feedback for {len(self.feedback)}")
         return self
 
     @property
@@ -96,7 +97,7 @@ class Group(Record):
 
     @property
     def ranks(self) -> list[float]:
-        """Raises DataError where a candidate has none."""
+        """The candidates' ranks; raises DataError where one has none."""
         ranks = [feedback.rank for feedback in self.feedback if feedback.rank is not None]
         if len(ranks) < len(self.feedback):
             first = next(i for i, feedback in enumerate(self.feedback) if feedback.rank is None)
@@ -113,8 +114,8 @@ class Group(Record):
 
 
 class GroupScores(Record):
-    """Scores of a group's candidates, nats per token, in the order of the group. Of the reference response, where there is one:
-    its summed log-probability (nats) and its tokens."""
+    """Scores of a group's candidates, nats per token, in the order of the group; and, where there is a reference response, its
+    summed log-probability (nats) and number of tokens."""
 
     problem_id: str
     scores: list[float] = Field(default_factory=list)
@@ -123,7 +124,7 @@ class GroupScores(Record):
 
 
 class JudgedResponse(Record):
-    """A greedy response to a held-out problem and what became of it. answer_by_reading, right_by_reading: by each way to read it;
+    """A greedy response to a held-out problem and its verdict. answer_by_reading, right_by_reading: the same for each reading;
     older files lack them.
     """
 
@@ -148,9 +149,9 @@ class Votes(Record):
 
 
 class GroupLogprobs(Record):
-    """Summed log-probabilities (nats) and tokens of a group's reference response, if it has one, and its candidates.
+    """Summed log-probabilities (nats) and numbers of tokens of a group's reference response, if it has one, and its candidates.
 
-    indices: whose each of them is, by the candidate's index, None for the reference; without them the order is all that tells.
+    indices: the index of each one's candidate, None for the reference; without them only the order tells which is which.
     """
 
     problem_id: str
@@ -160,8 +161,8 @@ class GroupLogprobs(Record):
 
 
 def with_unique_ids(problems: Iterable[Problem], place: str) -> Iterator[Problem]:
-    """The problems, one at a time; raises RepeatedIdError, which starts with `place`, at the second of an id: candidates and
-    verdicts find their problem by it."""
+    """The problems, one at a time; raises RepeatedIdError, which starts with `place`, where an id is repeated: candidates and
+    verdicts are matched to their problem by it."""
     numbers: dict[str, int] = {}
     for number, problem in enumerate(problems, 1):
         first = numbers.setdefault(problem.id, number)

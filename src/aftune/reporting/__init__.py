@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page from what the stages of a run wrote. Knows data, no models and no folders."""
+"""The report: one self-contained HTML page made from what the stages of a run wrote. It knows data, but no models or folders."""
 
 from aftune.reporting.curves import LogEntry
 from aftune.reporting.run.data import ReportData

@@ -18,7 +18,7 @@ class Curve:
 
 
 def curve(log: Sequence[LogEntry], *keys: str) -> Curve | None:
-    """The first of `keys` that the log knows; None where it knows none of them."""
+    """The curve of the first of `keys` that the log has; None if it has none of them."""
     for key in keys:
         entries = [entry for entry in log if key in entry and "step" in entry]
         if entries:
@@ -27,14 +27,14 @@ def curve(log: Sequence[LogEntry], *keys: str) -> Curve | None:
 
 
 def curves(log: Sequence[LogEntry], labels: Mapping[str, str]) -> dict[str, Curve]:
-    """The curves that there are, by label; `labels` maps keys of the log to them."""
+    """The curves that the log has, by label; `labels` maps its keys to labels."""
     found = {label: curve(log, key) for key, label in labels.items()}
     return {label: value for label, value in found.items() if value is not None}
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve | None:
-    """The mean of curves over the steps that all of them reach, with straight lines between their own steps; None where they
-    have no steps in common, or there are none."""
+    """The mean of curves over the steps that all of them cover, each interpolated linearly between its own steps; None if they
+    share no steps, or if there are no curves."""
     if not curves:
         return None
     first, last = max(curve.steps[0] for curve in curves), min(curve.steps[-1] for curve in curves)
@@ -46,7 +46,7 @@ def mean_curve(curves: Sequence[Curve]) -> Curve | None:
 
 
 def kept_step(choice: Curve) -> float:
-    """The step whose weights were kept: the first with the highest value of what the choice is by."""
+    """The step whose weights were kept: the first with the highest value of the criterion, `choice`."""
     return choice.steps[choice.values.index(max(choice.values))]
 
 

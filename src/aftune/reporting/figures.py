@@ -1,4 +1,4 @@
-"""What the figures of all pages are made of."""
+"""What the figures on all pages share."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PER_CENT_AXIS = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
 
 @dataclass(frozen=True)
 class Figure:
-    """An SVG element and what it says below it."""
+    """An SVG element and the caption below it."""
 
     svg: Markup
     caption: str
@@ -25,7 +25,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Marker:
-    """What stands for a value: a marker of matplotlib, filled or open."""
+    """The mark for a value: a matplotlib marker, filled or open."""
 
     colour: str
     shape: str = "o"
@@ -35,7 +35,7 @@ class Marker:
 def interval_mark(
     axes: Axes, value: float, interval: Iterable[float] | None, place: float, marker: Marker, *, upright: bool = False
 ) -> None:
-    """A value with its interval as a broad line, at a place on the other axis; `upright` where the values are on the y axis."""
+    """Draws a value with its interval as a thick line, at a place on the other axis; `upright` if values are on the y axis."""
     face = COLOURS["paper"] if marker.is_open else marker.colour
     drawn: list[tuple[list[float], dict[str, Any]]] = [
         ([*(interval or ())], {"linewidth": 3, "solid_capstyle": "round", "alpha": 0.45}),
@@ -53,14 +53,14 @@ def values_axis(axes: Axes) -> None:
 
 
 def share_axis(axes: Axes) -> None:
-    """Per cent upwards, without room for shares that cannot be."""
+    """Per cent on the y axis, without room for impossible shares."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.02), min(high, 1.02))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
 
 
 def step_axis(axes: Axes, most: int = 6) -> None:
-    """Optimizer steps, at most so many numbers less one."""
+    """Optimizer steps on the x axis; `most` is one less than the largest number of ticks."""
     axes.set_xlabel("optimizer step")
     axes.xaxis.set_major_locator(MaxNLocator(most, integer=True, steps=STEPS))
 
@@ -73,7 +73,7 @@ def decades(axis: Axis) -> None:
 
 
 def legend_above(axes: Axes) -> None:
-    """Between title and axes, where it hides no data."""
+    """Puts the legend between title and axes, where it hides no data."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2, borderpad=0
     )

@@ -1,4 +1,4 @@
-"""Numbers and texts as the page shows them."""
+"""Numbers and texts as the pages show them."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of 1 in per cent."""
+    """A share, from 0 to 1, in per cent."""
     return MISSING if share is None else f"{number(100 * share, 1)}{PER_CENT}"
 
 
@@ -28,25 +28,25 @@ def percent_interval(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f"{number(100 * interval[0], 1)} to {number(100 * interval[1], 1)}"
 
 
-def points(difference: float) -> str:
-    """The size of a difference of shares, in percentage points."""
-    text = number(100 * abs(difference), 1)
-    return f"{text} point" if text == "1.0" else f"{text} points"
+def points(difference: float, *, sign: bool = False) -> str:
+    """A difference of shares in percentage points; only its size without `sign`."""
+    text = number(100 * (difference if sign else abs(difference)), 1, sign=sign)
+    return f"{text} point" if text.lstrip(f"+{_MINUS}") == "1.0" else f"{text} points"
 
 
 def p_value(value: float) -> str:
-    """A p-value, by itself: `= 0.012`, `< 0.001`."""
+    """A p-value with its relation sign: `= 0.012`, `< 0.001`."""
     text = "< 0.001" if value < 0.001 else f"= {value:.3f}" if value < 0.1 else f"= {value:.2f}"
     return text.replace(" ", NBSP)
 
 
 def evidence(interval: str, p: float) -> str:
-    """What speaks for a number: its interval and p-value."""
+    """The evidence for a number: its interval and p-value."""
     return f"95{PER_CENT} interval {interval}, p{NBSP}{p_value(p)}"
 
 
 def score(value: float | None, *, sign: bool = False) -> str:
-    """Nats per token. Scores of a tiny model differ in the third decimal."""
+    """A score in nats per token. Those of a tiny model differ in the third decimal."""
     return number(value, 4, sign=sign)
 
 
@@ -65,7 +65,7 @@ def duration(seconds: float) -> str:
 
 
 def setting(value: object) -> str:
-    """A value of the recipe: `0.0005` and `2e-05` as people write them, switches as yes and no."""
+    """A value of the recipe: numbers as people write them (`0.0005`, `2e-05`), switches as yes or no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

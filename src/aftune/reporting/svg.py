@@ -62,14 +62,14 @@ _STYLE: dict[Any, Any] = {
     "legend.labelcolor": COLOURS["ink"],
     "lines.linewidth": 1.8,
 }
-WIDTH = 4.6  # inches at 72 units: near the width of a phone, so that the text keeps its size there
+WIDTH = 4.6  # inches of 72 units: close to the width of a phone, so that the text keeps its size there
 
 
 def draw(name: str, description: str, paint: Callable[[Axes], None], height: float = 2.9, width: float = WIDTH) -> Markup:
-    """An SVG element with one pair of axes, sizes in inches. `name` is unique on the page, `description` is read to people who
-    cannot see it."""
+    """An SVG element with one pair of axes; sizes in inches. `name` is unique on the page, `description` is read to people who
+    cannot see the figure."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"aftune {name}"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing")  # the browser has them
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing")  # the browser has those glyphs
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.add_subplot())
         buffer = io.StringIO()
@@ -79,7 +79,7 @@ def draw(name: str, description: str, paint: Callable[[Axes], None], height: flo
 
 
 def _inline(svg: str, name: str, description: str) -> str:
-    """Only the element, scaled by the page; ids that nothing refers to would repeat from figure to figure."""
+    """Only the SVG element, scaled by the page, without ids that nothing refers to: they would repeat from figure to figure."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(description)}" data-plot="{escape(name)}"', 1)

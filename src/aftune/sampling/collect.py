@@ -1,4 +1,4 @@
-"""Candidates for many problems, written to disk block by block, and picked up where a killed run stopped."""
+"""Candidates for many problems, written to disk block by block, and continued where a killed run stopped."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ from aftune.common.text_files import drop_partial_line
 from aftune.records import Candidate, Problem, append_records, read_records, with_unique_ids
 from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings
 
-ROUNDS = 4  # a block is this many times what an engine works on at once: only at its end do places stay empty
+ROUNDS = 4  # a block is this many times what an engine works on at once: only at the end of a block do slots stay empty
 
 
 @dataclass(frozen=True)
 class Draw:
-    """How many candidates of a problem, how they are sampled, and the seed that all their random streams follow from."""
+    """How many candidates per problem, how they are sampled, and the seed that determines all their random streams."""
 
     settings: SamplingSettings
     num_candidates: int = 1
@@ -31,14 +31,14 @@ def collect_candidates(
     path: Path,
     title: str,
 ) -> list[Candidate]:
-    """`draw.num_candidates` for each problem, in the order of the problems; those with the longest prompts are made first.
+    """`draw.num_candidates` for each problem, in the order of the problems; those with the longest prompts are sampled first.
 
-    prompter: the ids of a problem's prompt. Raises RepeatedIdError for two problems of one id.
+    prompter: the ids of a problem's prompt. Raises RepeatedIdError for two problems with one id.
 
     Work is done in blocks of whole problems, each written when it is finished, in the order above. Blocks are the same however
-    often the run is broken off: a file that ends within one is cut back to its start. What a run holds together in a batch
-    touches the last bits of its numbers, so only whole blocks are sure to come out the same. With another batch size there are
-    other blocks, and what is whole in those stays.
+    often the run is interrupted: a file that ends within one is cut back to its start. What is computed together in a batch
+    affects the last bits of its numbers, so only whole blocks are sure to come out the same. Another batch size means other
+    blocks, and those of them that are whole are kept.
     """
     prompts = {problem.id: prompter(problem) for problem in with_unique_ids(problems, title)}
     by_length = sorted(problems, key=lambda problem: -len(prompts[problem.id]))
@@ -79,7 +79,7 @@ def _candidate(job: tuple[str, int], seed: int, settings: SamplingSettings, comp
 
 
 def _cut_to_whole_blocks(path: Path, block_size: int, num_jobs: int) -> int:
-    """Number of candidates that are on disk for good."""
+    """Number of candidates on disk that are kept; a partial block is cut off."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

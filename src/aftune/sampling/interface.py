@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 class SamplingSettings:
     """temperature 0 is greedy decoding; top_p 1 and top_k 0 change nothing. max_new_tokens counts the stop token.
 
-    stop: texts that end a response, which is cut before the first of them; the name of a special token stands for the token.
+    stop: texts that end a response, which is cut before the first of them; the name of a special token means that token.
     """
 
     max_new_tokens: int
@@ -23,7 +23,7 @@ class SamplingSettings:
 
 @dataclass(frozen=True)
 class Request:
-    """One completion that is wanted: the prompt's token ids and the seed of its random stream (greedy decoding uses none).
+    """One requested completion: the prompt's token ids and the seed of its random stream (greedy decoding uses none).
 
     name: what errors call it.
     """
@@ -53,6 +53,6 @@ class Engine(Protocol):
         """`(index of the request, completion)`, each as soon as it is finished.
 
         The same prompt, seed and settings give the same completion, whatever other requests there are (up to rounding).
-        Requests of the same prompt are cheapest next to each other. Raises DataError where the model gives no probabilities.
+        Requests with the same prompt are cheapest next to each other. Raises DataError where the model's logits are not finite.
         """
         ...

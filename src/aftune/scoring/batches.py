@@ -1,9 +1,9 @@
 """Groups as rows for the model.
 
 A batch of groups becomes passes. A pass holds whole groups and is computed and propagated back at once; its rows hold at
-most `token_budget` tokens each. In a row every prompt stands once, followed by its responses. What no gradient reaches has
-rows of its own, and a group too large for one row has several (its rows are then computed again in the backward pass,
-one at a time).
+most `token_budget` tokens each. In a row every prompt occurs once, followed by its responses. Responses that no gradient
+reaches have rows of their own, and a group too large for one row has several (its rows are then computed again in the
+backward pass, one at a time).
 
 Tensor suffixes: _P problems, _G responses of a problem, _T tokens of a row, _N responses of a row, _M response tokens of a
 row, _L tokens of a response. Dimension 0 of a pass's tensors is always problems, so that nothing that splits a batch splits a
@@ -22,15 +22,15 @@ from aftune.prompts.encoding import EncodedGroup
 
 
 class Row(TypedDict):
-    """Input of one forward pass: one sequence of segments, or without shared prefixes one padded sequence a response."""
+    """Input of one forward pass: one sequence of segments, or, without shared prefixes, one padded sequence per response."""
 
     input_ids: Tensor  # [1, T] or [N, T] int64
     position_ids: Tensor  # like input_ids
     attention_mask: Tensor | None  # [N, T] int64 of padded sequences
     segments: list[Segment] | None  # of a shared row
-    predictors_M: Tensor  # where, in the flattened row, the hidden state stands that predicts each response token
+    predictors_M: Tensor  # place, in the flattened row, of the hidden state that predicts each response token
     targets_M: Tensor  # [M] int64, the response tokens
-    places_N_L: Tensor  # [N, L] int64, where in M the tokens of each response stand; M where it has no more
+    places_N_L: Tensor  # [N, L] int64, places in M of each response's tokens; M where it has no more
     responses_N: Tensor  # [N] int64, p * G + g of each response
     num_tokens: int  # without padding
     needs_gradient: bool
@@ -49,14 +49,14 @@ class Pass(TypedDict):
 
 
 class Batch(TypedDict):
-    """What a batch of groups becomes. A group of which nothing has to be computed is in no pass; it counts all the same."""
+    """What a batch of groups becomes. A group for which nothing has to be computed is in no pass; it still counts."""
 
     problems: Tensor  # [P], the numbers of all groups
     passes: list[Pass]
-    groups: list[EncodedGroup]  # what it was made of
+    groups: list[EncodedGroup]  # what it was made from
 
 
-# Which responses the alignment loss uses, and to which of them it has gradients, from qualities and mask [P, G].
+# From qualities and mask [P, G]: which responses the alignment loss uses, and which of them get a gradient from it.
 Needs = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -127,7 +127,7 @@ class _Piece:
 
 
 def _pieces(groups: Sequence[EncodedGroup], wanted: list[list[bool]], token_budget: int) -> Iterator[_Piece]:
-    """Each group's wanted responses, in as many pieces as the budget asks for."""
+    """Each group's wanted responses, in as many pieces as the budget requires."""
     for p, group in enumerate(groups):
         piece = _Piece(p, group.prompt_ids)
         for g, response in enumerate(group.response_ids):
@@ -141,7 +141,7 @@ def _pieces(groups: Sequence[EncodedGroup], wanted: list[list[bool]], token_budg
 
 
 def _bins(sizes: Sequence[int], capacity: int) -> list[list[int]]:
-    """Indices of sizes in bins of at most `capacity`, by first fit, largest first; what is larger has a bin of its own."""
+    """Indices of sizes in bins of at most `capacity`, by first fit, largest first; anything larger gets a bin of its own."""
     bins: list[list[int]] = []
     room: list[int] = []
     for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
@@ -157,7 +157,7 @@ def _bins(sizes: Sequence[int], capacity: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the tokens of a row stand, as in `Row`: with segments, or padded with a mask."""
+    """Where the tokens of a row are, as in `Row`: with segments, or padded with a mask."""
 
     ids: list[list[int]]
     positions: list[list[int]]
@@ -191,7 +191,7 @@ def _padded_row(pieces: Sequence[_Piece], width: int, needs_gradient: bool) -> R
     for n, (prompt, response) in enumerate(sequences):
         joined = prompt + response
         predictors += range(n * longest + len(prompt) - 1, n * longest + len(joined) - 1)
-        ids.append(joined + [0] * (longest - len(joined)))  # masked: any id serves
+        ids.append(joined + [0] * (longest - len(joined)))  # masked, so any id will do
     mask = [[int(t < len(prompt) + len(response)) for t in range(longest)] for prompt, response in sequences]
     layout = _Layout(ids, [list(range(longest))] * len(ids), predictors, mask=mask)
     return _row(layout, pieces, width, needs_gradient)
@@ -215,7 +215,7 @@ def _row(layout: _Layout, pieces: Iterable[_Piece], width: int, needs_gradient: 
 
 
 def _places(lengths: Sequence[int]) -> Tensor:
-    """[N, L]: the numbers of each response's tokens among all of them, the number of all where it has no more."""
+    """[N, L]: the places of each response's tokens among all M of them; M where it has no more."""
     length_N1 = torch.tensor(lengths)[:, None]
     place_N_L = length_N1.cumsum(0) - length_N1 + torch.arange(max(lengths))
     return torch.where(torch.arange(max(lengths)) < length_N1, place_N_L, sum(lengths))

@@ -23,7 +23,7 @@ from aftune.scoring.batches import Pass, Row
 class ResponseLogprobs:
     """Summed log-probabilities (nats) and lengths (tokens, the end-of-sequence token included) of responses, [P, G].
 
-    router_loss: the load-balancing loss of the experts of each row with gradients, times the row's tokens, summed; None for a model
+    router_loss: the sum, over rows with gradients, of the experts' load-balancing loss times the row's tokens; None for a model
     that returns none.
     """
 
@@ -40,9 +40,9 @@ class ResponseLogprobs:
 def response_logprobs(model: Any, batch: Pass) -> ResponseLogprobs:
     """Log-probabilities of all responses of a pass; sums are float32 and carry gradients where a row needs them.
 
-    `model` is a `transformers` causal LM, or a wrapper of one. Of several rows with gradients none is kept for the backward
-    pass: each is computed again when its turn comes, so that memory is that of one row. Exact: the loss's gradient with
-    respect to a score does not depend on how the score came about.
+    `model` is a `transformers` causal LM, or a wrapper of one. If several rows have gradients, none is kept for the backward
+    pass: each is computed again when its turn comes, so that memory is that of one row. This is exact: the loss's gradient
+    with respect to a score does not depend on how the score was computed.
     """
     lengths_P_G = batch["response_lengths"]
     several = sum(row["needs_gradient"] for row in batch["rows"]) > 1
@@ -66,7 +66,7 @@ def response_logprobs(model: Any, batch: Pass) -> ResponseLogprobs:
 
 @contextmanager
 def rows_of_segments(model: Any) -> Iterator[None]:
-    """What a backward pass with gradient checkpointing has to run within; changes nothing for a model without the ability."""
+    """A backward pass with gradient checkpointing must run within this block; no effect on a model without shared prefixes."""
     inner = extract_model_from_parallel(model)
     if abilities(inner).shared_prefix:
         with shared_prefix_attention(inner):
@@ -76,7 +76,7 @@ def rows_of_segments(model: Any) -> Iterator[None]:
 
 
 def _one_of_several(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
-    """As `_row_sums`, for a row that shall need no memory beside that of another one."""
+    """As `_row_sums`, for a row that should need no memory on top of another's."""
     if row["input_ids"].device.type == "cpu":
         give_back_freed_memory()
     return _row_sums(model, row)
@@ -104,6 +104,6 @@ def _row_sums(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
             logits_M_V = outputs.logits.flatten(0, 1)[row["predictors_M"]]
             logits_M_V = logits_M_V.to(score_dtype(logits_M_V.dtype))
             logprobs_M = -torch.nn.functional.cross_entropy(logits_M_V, row["targets_M"], reduction="none")
-    # A sum in the same order everywhere, by what every device has (torch.segment_reduce is not on Apple's GPUs).
+    # A sum in the same order everywhere, with operations that every device has (Apple's GPUs lack torch.segment_reduce).
     sums_N = torch.nn.functional.pad(logprobs_M, (0, 1))[row["places_N_L"]].sum(1)
     return sums_N, getattr(outputs, "aux_loss", None)

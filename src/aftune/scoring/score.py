@@ -51,7 +51,7 @@ def group_logprobs(
     token_budget: int = 4096,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[ScoredGroup]:
-    """As `score_groups`: sums and lengths."""
+    """As `score_groups`, but sums and lengths."""
     num_done = 0
     for block in _blocks(groups, token_budget):
         yield from _scored(model, block, token_budget)
@@ -75,7 +75,7 @@ def _scored_group(model: Any, group: EncodedGroup, sums: list[float], lengths: l
 
 
 def _blocks(groups: Iterable[EncodedGroup], token_budget: int) -> Iterator[list[EncodedGroup]]:
-    """Groups that fill one row together; a larger group alone."""
+    """Groups that fit into one row together; a larger group alone."""
     block: list[EncodedGroup] = []
     num_tokens = 0
     for group in groups:

@@ -21,14 +21,14 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (Arithmetic, Sequenc
 
 
 def find(name: str, key: str = "task.name") -> type[Task]:
-    """The class of that name, which stands at `key`; raises UsageError for an unknown one."""
+    """The task class of that name; raises UsageError that names `key` for an unknown one."""
     if name not in TASKS:
         raise UsageError(f"{key}: there is no task {name!r}; there are {', '.join(TASKS)}, and mixture for several of them")
     return TASKS[name]
 
 
 def check_options(name: str, options: Mapping[str, Any], key: str = "task") -> TaskOptions:
-    """The options of the task of that name, which stand at `key`; raises UsageError for an unknown name, and for options that it
+    """The options of the task of that name; raises UsageError that names `key` for an unknown name, and for options that the task
     does not take."""
     return parse_options(name, find(name, f"{key}.name").options_model, options, f"{key}.options")
 

@@ -1,9 +1,9 @@
 """AQuA: algebra word problems with five options and rationales (Ling et al. 2017, arXiv 1705.04146).
 
 A rationale is a reference where it leads to its gold letter: where it ends in that letter, or where the flexible reading finds it
-(a letter, the text or the value of an option). Its own last line that only names the letter gives way to "The answer is (B).".
-A training problem whose rationale does not lead there is left out; one of validation and test stays, without the rationale.
-A training question that is in validation or test too is left out.
+(a letter, the text or the value of an option). A last line that only names the letter gives way to "The answer is (B).".
+A training problem whose rationale does not lead there is left out; one of validation or test stays, without the rationale.
+A training question that is also in validation or test is left out.
 """
 
 import re
@@ -23,7 +23,7 @@ from aftune.tasks.task_options import TaskOptions
 _HUB = "deepmind/aqua_rat"
 _FLAN = "flan_train.tsv"
 _FILES = {"train": ("train.json", _FLAN), "validation": ("dev.json",), "test": ("test.json",)}
-# How a rationale ends that names a letter: "Answer: B", "Correct answer - A", "ANSWER B", "D is the correct choice", "B".
+# How a rationale that names a letter ends: "Answer: B", "Correct answer - A", "ANSWER B", "D is the correct choice", "B".
 _FINAL_LETTER = re.compile(
     r"(?P<line>(?:^|\n)[^\w\n]*)?(?P<said>\b(?:(?:so|hence|thus|therefore|the|correct|right|final|best)\b[\W_]*)*"
     r"\b(?:answer|ans|option|choice)s?\b[\W_]*(?:(?:is|be|option|choice)\b[\W_]*)*)?"
@@ -33,7 +33,7 @@ _FINAL_LETTER = re.compile(
 
 
 class Aqua(ChoiceTask):
-    """Reads `train.json` (or FLAN's selection `flan_train.tsv`), `dev.json`, `test.json` of a folder, or `deepmind/aqua_rat`."""
+    """Reads `train.json` (or FLAN's selection `flan_train.tsv`), `dev.json` and `test.json` of a folder, or `deepmind/aqua_rat`."""
 
     name = "aqua"
     version = 1
@@ -80,7 +80,7 @@ class Aqua(ChoiceTask):
         return _flan_rows(path) if path.name == _FLAN else rows_of(path)
 
     def _held_out_questions(self) -> dict[str, str]:
-        """Questions of the other splits, as far as those are here; rows that cannot be read are errors of their own splits."""
+        """Questions of the other splits, if those are here; rows that cannot be read are errors of their own splits."""
         if self._held_out is None:
             self._held_out = {
                 _letters_only(entry.question): split
@@ -99,7 +99,7 @@ def parse_row(row: Any, place: str, problem_id: str) -> tuple[Problem, str]:
         raise DataError(f'{place}: expected an object with the texts "question", "rationale" and "correct"; correct this line')
     options = row.get("options")
     if not isinstance(options, list) or len(options) < 2 or not all(isinstance(option, str) for option in options):
-        raise DataError(f'{place}: "options" is no list of two texts or more; correct this line')
+        raise DataError(f'{place}: "options" is not a list of two or more texts; correct this line')
     gold = row["correct"].strip()
     if len(gold) != 1 or gold not in LETTERS[: len(options)]:
         raise DataError(f'{place}: "correct" is {row["correct"]!r}, expected a letter A to {LETTERS[len(options) - 1]}; correct it')
@@ -119,13 +119,13 @@ def leads_to(rationale: str, problem: Problem) -> str:
 
 
 def _final_letter(rationale: str) -> re.Match[str] | None:
-    """Only the end of the text is looked at; a bare letter counts on a line of its own."""
+    """Only the end of the text is looked at; a bare letter counts only on a line of its own."""
     match = _FINAL_LETTER.search(rationale[-120:])
     return match if match and (match["said"] or match["line"] is not None) else None
 
 
 def _without_final_letter(rationale: str) -> str:
-    """Without a last line or sentence that only names the letter; a rationale that is nothing else stays."""
+    """The rationale without a last line or sentence that only names the letter; one that is nothing else stays."""
     final = _final_letter(rationale)
     if final is None:
         return rationale
@@ -134,7 +134,7 @@ def _without_final_letter(rationale: str) -> str:
 
 
 def _letters_only(question: str) -> str:
-    """Copies of a question differ in white space and punctuation."""
+    """Letters and digits, since copies of a question differ in white space and punctuation."""
     return "".join(character for character in question.casefold() if character.isalnum())
 
 

@@ -2,8 +2,8 @@
 
 A story gives a person things and takes things away; each amount is a plain number, a product ("3 bags with 4 apples each")
 or a multiple of an earlier number. A last question may add one more operation. A story with `n` operations has several valid
-chains of thought: the running total in story order, all products first, or gains and losses summed apart; and each of them
-with one operation a line or with a whole sum on one line, as a third of GSM8K's training references do.
+chains of thought: the running total in story order, all products first, or gains and losses summed separately; and each of them
+with one operation per line or with a whole sum on one line, as in a third of GSM8K's training references.
 
 Everything follows from `(seed, split, index)`: a problem does not depend on how many others are made.
 """
@@ -50,7 +50,7 @@ PRODUCT_LOSSES = (
 )
 DISTRACTORS = ("{name} is {x} years old.", "It is {x} degrees outside.", "{friend} lives {x} miles away.")
 
-# One wording of a solution: how a product, a running total, a sum of gains, a sum of losses and a last step are said.
+# Each is one way to word a solution: a product, a running total, a sum of gains, a sum of losses and a last step.
 WORDINGS = (
     {
         "product": "That makes {e} {things}.",
@@ -112,7 +112,7 @@ class Story:
 
 
 class Arithmetic(GeneratedTask):
-    """Problems of three to five operations, as many as asked for; `seed` chooses them."""
+    """Problems with three to five operations; `seed` chooses them."""
 
     name = "arithmetic"
     version = 2  # 2: answers of kind number; 1 read the first number after the marker
@@ -242,7 +242,7 @@ def solve(story: Story, plan: str, wording: int, one_line: bool) -> str:
             step("product", "*".join(map(str, event.factors)), event.amount)
 
     def sum_up(kind: str, terms: list[tuple[int, int]]) -> int:
-        """Signed amounts to one total, an equation for each operation or one for all."""
+        """The total of signed amounts, with `one_line` written as one equation."""
         total = sum(sign * amount for sign, amount in terms)
         if one_line and len(terms) > 1:
             expression = "".join(("+" if sign > 0 else "-") + str(amount) for sign, amount in terms)

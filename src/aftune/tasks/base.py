@@ -18,7 +18,7 @@ from aftune.tasks.task_options import TaskOptions
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A record of the files that is no problem of its split, or a problem whose rationale is not used; and why."""
+    """A record of the files that is not a problem of its split, or a problem whose rationale is not used; and why."""
 
     id: str
     reason: str
@@ -48,7 +48,7 @@ class Task(ABC):
     published_sizes: ClassVar[dict[str, int]] = {}  # for estimates where the data is not here
     prompt_template: ClassVar[str] = PLAIN_PROMPT
     default_feedback: FeedbackKind = "binary"  # what alignment compares candidates by
-    problems_of: ClassVar[str | None] = None  # the task whose name its problems carry, where that is another one
+    problems_of: ClassVar[str | None] = None  # the task whose name its problems carry, if not its own
     answer_kind: AnswerKind = NUMBER
     source: ClassVar[str] = ""
     generated: ClassVar[bool] = False  # needs no data
@@ -66,7 +66,7 @@ class Task(ABC):
         """
 
     def has_split(self, split: str) -> bool:
-        """Whether the data of a split is here; of the Hub's it is always said to be."""
+        """Whether the data of a split is here; always True for data of the Hub."""
         return True
 
     def left_out(self, split: str) -> list[LeftOut]:
@@ -75,7 +75,7 @@ class Task(ABC):
 
     def survey(self, split: str) -> Iterator[Problem | LeftOut | DataError]:
         """All that a split holds: its problems in order, what is left out, and the error of each row that is neither. Raises no
-        DataError: a row that cannot be read ends nothing, where the task can go on after it."""
+        DataError: it goes on after a row that cannot be read, where the task can."""
         try:
             yield from self.problems(split, 0, self.split_size(split))
             yield from self.left_out(split)
@@ -84,8 +84,8 @@ class Task(ABC):
 
     @classmethod
     def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
-        """What it would read with this folder and these options; a change of it redoes a run. A task that does not say it reads
-        every file of its folder that is not hidden."""
+        """What the task would read with this folder and these options; a change of it redoes a run. By default that is every file
+        of the folder that is not hidden."""
         paths = [] if data is None else sorted(data.rglob("*"))
         return Sources({path.relative_to(data).as_posix(): path for path in paths if data and not path.name.startswith(".")})
 
@@ -96,12 +96,12 @@ class Task(ABC):
 
     @classmethod
     def ranks(cls) -> bool:
-        """Whether it knows a ranking."""
+        """Whether the task knows a ranking."""
         return cls.rank is not Task.rank
 
     @classmethod
     def parse_slice(cls, split_slice: str) -> splits.SplitSlice:
-        """Raises UsageError for what is no slice, and for a split that this task does not have."""
+        """The slice that a text names; raises UsageError for what is not a slice, and for a split that this task does not have."""
         wanted = splits.parse(split_slice)
         if wanted.split not in cls.split_names:
             raise UsageError(f"task {cls.name} has no split {wanted.split!r}; it has {', '.join(cls.split_names)}")
@@ -114,7 +114,7 @@ class Task(ABC):
     def stream(self, split_slice: str) -> Iterator[Problem]:
         """The problems of a slice such as `train[:1000]`, one at a time.
 
-        Raises UsageError for an unknown split and DataError for a slice without problems or a problem without answer.
+        Raises UsageError for an unknown split and DataError for a slice without problems or a problem without an answer.
         """
         wanted = self.parse_slice(split_slice)
         start, stop = wanted.bounds(self.split_size(wanted.split))
@@ -126,7 +126,7 @@ class Task(ABC):
             raise DataError(f"task {self.name}: {split_slice} holds no problems; choose a slice that does")
 
     def question_text(self, problem: Problem) -> str:
-        """What is asked, options included; a prompt of any style is built around it."""
+        """The question, options included; a prompt of any style is built around it."""
         return question_text(problem)
 
     def prompt(self, problem: Problem) -> str:
@@ -150,7 +150,7 @@ class Task(ABC):
         return problem.rationale
 
     def contradiction(self, problem: Problem) -> str | None:
-        """Why a problem's rationale and its gold answer cannot both be right, as a sentence; None where nothing says so."""
+        """Why a problem's rationale and its gold answer cannot both be right, as a sentence; None where nothing shows that."""
         return None if problem.rationale is None else contradiction(self.answer_kind, problem, problem.rationale)
 
     def sound_reference(self, problem: Problem) -> str | None:
@@ -172,7 +172,7 @@ class Task(ABC):
 
 
 def data_folder(task: str, data: Path | None) -> Path | None:
-    """The folder with a task's files, checked; None means: load from the Hub."""
+    """The folder with a task's files, checked; None means that they come from the Hub."""
     if data is None:
         return None
     if not data.is_dir():
@@ -181,7 +181,7 @@ def data_folder(task: str, data: Path | None) -> Path | None:
 
 
 def with_answer(kind: AnswerKind, problem: Problem, rationale: str) -> str:
-    """A rationale with a last line that states the gold answer, where it states none in the format that is asked for; as it is
+    """A rationale, with a last line that states the gold answer where it states none in the format that is asked for; unchanged
     where it comes to another answer."""
     if contradiction(kind, problem, rationale) or judge(kind, rationale, problem.gold_answer).reason != "no answer":
         return rationale

@@ -1,4 +1,4 @@
-"""`aftune validate`: every row of a task's data looked at before anything is trained on it."""
+"""`aftune validate`: every row of a task's data is checked before anything is trained on it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from aftune.tasks import LeftOut, Task
 
 # What makes data unusable; everything else is for a person to judge.
 FATAL = ("gold", "unreadable", "repeated_id")
-# The kinds of findings, in the order of the rows of the table.
+# The kinds of findings, in the order of the table's rows.
 FINDINGS = (
     "unreadable",
     "repeated_id",
@@ -27,7 +27,7 @@ FINDINGS = (
     "rationale_left_out",
 )
 
-# Split and id of the first problem with a question.
+# By question: split and id of the first problem that asks it.
 _Known = dict[str, tuple[str, str]]
 
 # Why a problem is longer than a model's context, or None.
@@ -36,7 +36,7 @@ TooLong = Callable[[Problem], str | None]
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """problems: those that the task gives; references: how many of them have one; findings: rows by kind."""
+    """problems: how many the task gives; references: how many of them have a sound one; findings: how many, by kind."""
 
     split: str
     problems: int = 0
@@ -62,7 +62,7 @@ def validate(task: Task, too_long: TooLong = lambda problem: None) -> Validation
     its verifier, rationales against their gold answers, lengths, questions that repeat within a split or between splits, and what
     the task leaves out.
 
-    A row that cannot be read is a finding too, and so are all after it. A question is the same with the same options.
+    A row that cannot be read is a finding too, and the check goes on after it. Questions are the same only if their options are.
     """
     known: _Known = {}
     splits: list[SplitSummary] = []
@@ -87,7 +87,7 @@ def validate(task: Task, too_long: TooLong = lambda problem: None) -> Validation
 
 
 def _shown(task: Task, split: str) -> Iterator[Problem | LeftOut | DataError]:
-    """What a split holds, with a bar."""
+    """What a split holds, with a progress bar."""
     total = task.split_size(split) if task.generated else sum(1 for _ in task.survey(split))
     with progress_bar(f"validate: {split}", total, "rows") as update:
         for number, entry in enumerate(task.survey(split), 1):
@@ -98,7 +98,7 @@ def _shown(task: Task, split: str) -> Iterator[Problem | LeftOut | DataError]:
 def _checked(task: Task, problem: Problem, too_long: TooLong, split: str, known: _Known) -> list[tuple[str, str]]:
     try:
         return list(_check(task, problem, too_long, split, known))
-    except DataError as error:  # of a grader, or of examples that a prompt shows
+    except DataError as error:  # from a grader, or from examples that a prompt shows
         return [("unreadable", str(error))]
 
 

@@ -1,8 +1,9 @@
-"""Whether a rationale itself comes to another answer than the gold one: "8 + 8 = 16" where the gold answer is 9999.
+"""Whether a rationale itself comes to an answer other than the gold one: "8 + 8 = 16" where the gold answer is 9999.
 
-Only what is sure counts. A rationale states its answer in a format that is asked for, in words ("the answer is 16"), or, where it
-calculates, in a last line that ends in a result. That line is no evidence where the gold value stands in it too, in digits or in
-words, or differs by rounding, in its sign or by a hundred (cents, percent): people write down only part of a last step.
+Only what is certain counts. A rationale states its answer in the format that is asked for, in words ("the answer is 16"), or,
+where it calculates, in a last line that ends in a result. That line is no evidence where it also holds the gold value, in digits
+or in words, or a value that differs from it only by rounding, in sign or by a factor of a hundred (cents, percent): people write
+down only part of a last step.
 """
 
 import re
@@ -13,8 +14,8 @@ from aftune.answers.number_words import words_to_number
 from aftune.answers.statements import any_format, asked_for
 from aftune.records import Problem
 
-# A line that ends in the result of a calculation, by kind of answer; in mathematics x = 3 may be a step, so that letters before the
-# sign are no calculation there.
+# A line that ends in the result of a calculation, by kind of answer; in mathematics x = 3 may be a step, so what has letters before
+# the sign is not a calculation there.
 _RESULTS = {
     "number": re.compile(r"=[^=\n]*\d[^=\n]*$"),
     "math": re.compile(r"(?:^|[\s$(])[^A-Za-z=\n]*\d[^A-Za-z=\n]*=\s*\$?-?\d[\d.,/]*\W*$"),
@@ -24,9 +25,9 @@ _NUMBER = re.compile(r"[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?")
 
 
 def contradiction(kind: AnswerKind, problem: Problem, rationale: str) -> str | None:
-    """What the rationale comes to instead of the gold answer, as a sentence; None where it does not, or that is not sure.
+    """What the rationale comes to instead of the gold answer, as a sentence; None where it does not, or that is not certain.
 
-    Below the working may stand a line `#### N`, as GSM8K has them; a statement in another format is part of the working.
+    A line `#### N` may follow the working, as in GSM8K; a statement in another format is part of the working.
     """
     verdict = judge(kind, rationale, problem.gold_answer, "strict", problem.options)
     if verdict.reason == "different":

@@ -1,7 +1,7 @@
 """ECQA: CommonsenseQA (Talmor et al. 2019, arXiv 1811.00937) with explanations of its answers (Aggarwal et al. 2021, ACL).
 
-ECQA gives ids of CommonsenseQA's questions for its own splits, and explanations. Its splits share ids: a question of test
-leaves validation and training, one of validation leaves training. A training question without an explanation is left out.
+ECQA gives ids of CommonsenseQA's questions for its own splits, and explanations. Its splits share ids: a question of test is
+left out of validation and training, one of validation out of training, and so is a training question without an explanation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ class Ecqa(ChoiceTask):
     def entries(self, split: str, index: int, place: str, row: str) -> Iterator[Problem | LeftOut]:
         questions = self._load_questions()
         if row not in questions:
-            raise DataError(f"{place}: {row} is no id of CommonsenseQA's train and dev questions; get the files again")
+            raise DataError(f"{place}: {row} is not an id of CommonsenseQA's train and dev questions; get the files again")
         problem = questions[row].model_copy(update={"id": f"ecqa/{split}/{row}"})
         other = next((name for name in _held_out_from(split) if row in self._ids_of(name)), None)
         if other is not None:
@@ -120,7 +120,7 @@ class Ecqa(ChoiceTask):
             yield from scan_rows(need_file(self.name, self._folder(), *_anywhere(name)))
 
     def _load_explanations(self) -> Mapping[str, str]:
-        """By id of the question."""
+        """Explanations by the id of their question."""
         if self._explanations is None:
             own = find_file(self._folder(), *_anywhere("ecqa.jsonl"))
             self._explanations = {}

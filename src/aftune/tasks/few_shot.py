@@ -1,4 +1,4 @@
-"""The examples that a prompt shows: chosen from the training problems, the same for all who ask with the same seed."""
+"""The examples that a prompt shows: chosen from the training problems, and the same wherever the seed is the same."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,8 @@ def choose_examples(
 ) -> list[Problem]:
     """`number` + 1 of the problems, or as many as there are; none for 0. They follow from the seed and do not depend on the order.
 
-    One more than are shown, so that a problem that is an example itself is not asked with its own solution. Not chosen are
-    problems without a sound reference, and those whose question is held out; of the same questions the first is eligible.
+    One more than is shown, so that a problem that is an example itself is not asked with its own solution. Problems without a
+    sound reference and those whose question is held out are not chosen; of those with the same question only the first is eligible.
     """
     if not number:
         return []

@@ -1,4 +1,4 @@
-"""What tasks have in common whose problems are made from a seed: no data, and splits of one size."""
+"""What tasks whose problems are made from a seed have in common: no data, and splits of the same sizes."""
 
 from pathlib import Path
 

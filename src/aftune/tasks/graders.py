@@ -1,4 +1,4 @@
-"""Graders: functions of the user's own that judge a response, `module:function` of Python's path or the working directory."""
+"""Graders: the user's own functions that judge a response, `module:function` from Python's path or the working directory."""
 
 import importlib
 import sys
@@ -31,8 +31,8 @@ def load_grader(name: str) -> Grader:
 
 
 def grader_files(name: str) -> dict[str, Path]:
-    """The Python files that a grader's verdicts come from, by name: its module's, and those beside it that this one imports. Of an
-    installed package all of its own. Nothing is run; none where the module cannot be found or read."""
+    """The Python files that a grader's verdicts come from, by name: its module's, and those beside it that it imports; of an
+    installed package, all files. Nothing is run; empty where the module cannot be found or read."""
     module_name = name.partition(":")[0]
     _look_here()
     spec = find_spec(module_name.partition(".")[0])
@@ -60,6 +60,6 @@ def _imported(module_name: str, root: Path) -> list[Path]:
 
 
 def _look_here() -> None:
-    """Lets modules of the working directory be found, after all others."""
+    """Lets Python find modules in the working directory, after all others."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))

@@ -59,7 +59,7 @@ class Gsm8k(FileTask):
 class Gsm8kRank(Gsm8k):
     """GSM8K with ranking feedback: the same problems and verdicts, candidates ranked by our rule (aftune.tasks.ranking).
 
-    It is no copy of the paper's GSM8K-RANK, which is not public.
+    It is not a copy of the paper's GSM8K-RANK, which is not public.
     """
 
     name = "gsm8k_rank"

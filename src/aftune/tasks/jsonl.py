@@ -6,7 +6,7 @@ their columns.
       options: {question: prompt, answer: target, rationale: solution, answer_kind: math}
 
 A grader is a function of your own, `module:function`, in place of the comparison with the gold answer. It is imported only when
-a recipe names it, from Python's path or the working directory, and takes the problem and the response. It gives a verdict of
+a recipe names it, from Python's path or the working directory, and takes the problem and the response. It returns a `Verdict` of
 aftune.answers, or True or False.
 """
 
@@ -29,8 +29,8 @@ _KINDS = {"number": NumberKind, "math": MathKind, "choice": ChoiceKind, "text": 
 
 
 class JsonlOptions(TaskOptions):
-    """question, answer, rationale, options, id: the columns; `rationale`, `options` and `id` may be missing in the file unless they
-    are named here. form: how a response states its answer; by default that of the kind."""
+    """question, answer, rationale, options, id: the columns; the last three may be missing from the file unless they are named
+    here. form: how a response states its answer; by default that of the kind."""
 
     question: str = "question"
     answer: str = "answer"
@@ -43,8 +43,8 @@ class JsonlOptions(TaskOptions):
 
 
 class Jsonl(FileTask):
-    """A rationale that states no answer in the asked format gets a last line that states the gold answer, unless it comes to
-    another one (see `contradiction`)."""
+    """A rationale that states no answer in the format that is asked for gets a last line that states the gold answer, unless it
+    comes to another one (see `contradiction`)."""
 
     name = "jsonl"
     version = 1
@@ -61,7 +61,7 @@ class Jsonl(FileTask):
 
     @classmethod
     def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
-        """With the code of the grader."""
+        """The files of the splits, and the code of the grader."""
         paths = [] if data is None else [find_file(data, *row_files(split)) for split in cls.split_names]
         files = {} if data is None else named_files(data, paths)
         grader = options.grader if isinstance(options, JsonlOptions) else None
@@ -86,7 +86,7 @@ class Jsonl(FileTask):
         if self._grader is None or problem.rationale is None:
             return super().contradiction(problem)
         refused = self.verdict(problem, problem.rationale).reason == "different"
-        return f"the grader {self.options.grader} refuses the rationale" if refused else None
+        return f"the grader {self.options.grader} rejects the rationale" if refused else None
 
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         if self._grader is None:
@@ -121,7 +121,7 @@ class Jsonl(FileTask):
             options = row.get(names.options)
             texts = isinstance(options, list) and 2 <= len(options) <= len(LETTERS)
             if not texts or not all(isinstance(option, str) for option in options or ()):
-                raise DataError(f'{place}: "{names.options}" is no list of 2 to {len(LETTERS)} texts; correct this line')
+                raise DataError(f'{place}: "{names.options}" is not a list of 2 to {len(LETTERS)} texts; correct this line')
         if self.options.answer_kind == "choice":
             gold = _letter(gold, options, place, names.answer)
         problem = Problem(id=problem_id, task=self.name, question=question, gold_answer=gold, options=options)
@@ -131,9 +131,9 @@ class Jsonl(FileTask):
 
 
 def _text(row: dict[str, Any], name: str, place: str) -> str:
-    """A column that is a text or a number, as text."""
+    """A column's text or number, as text."""
     if name not in row:
-        raise DataError(f'{place}: there is no column "{name}"; it has {", ".join(map(str, row))}; set task.options')
+        raise DataError(f'{place}: there is no column "{name}", only {", ".join(map(str, row))}; set task.options')
     value = row[name]
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)

@@ -1,7 +1,7 @@
 """Several tasks as one, for a training run over all of them that is evaluated on each.
 
-Every problem carries the name of its task, by which it is asked and its responses are judged: prompts, references, verdicts
-and ranks are those of the part alone.
+Every problem carries the name of its task, which asks it and judges its responses: prompts, references, verdicts and ranks
+are those of that task by itself.
 """
 
 import heapq
@@ -17,14 +17,14 @@ from aftune.tasks.base import FeedbackKind, LeftOut, Task
 
 @dataclass(frozen=True)
 class Part:
-    """A task, and by split of the mixture the slice that it gives; `key` is where that was asked for, for errors."""
+    """A task, and the slice that it gives to each split of the mixture; `key`: where the recipe names it, for errors."""
 
     key: str
     task: Task
     slices: Mapping[str, str]
 
     def bounds(self, split: str) -> tuple[int, int]:
-        """First and last-but-one index of its problems; raises DataError where there are none."""
+        """Start and stop (exclusive) of its problems; raises DataError where there are none."""
         wanted = self.task.parse_slice(self.slices[split])
         start, stop = wanted.bounds(self.task.split_size(wanted.split))
         if start == stop:
@@ -109,8 +109,8 @@ class Mixture(Task):
 
 
 def check_parts(classes: Mapping[str, type[Task]]) -> None:
-    """Of the tasks of a mixture, by the keys that name them: raises UsageError where there is none, where one is a mixture, and
-    where two have the same problems."""
+    """Checks the tasks of a mixture, by the keys that name them: raises UsageError where there are none, where one is a mixture,
+    and where two have the same problems."""
     if not classes:
         raise UsageError("task.parts: a mixture needs parts, and there are none; write for example [{name: arithmetic}]")
     keys: dict[str, str] = {}
@@ -119,7 +119,7 @@ def check_parts(classes: Mapping[str, type[Task]]) -> None:
             raise UsageError(f"{key}.name: a mixture cannot be part of a mixture; name the parts of both in one list")
         other = keys.setdefault(task.problem_task(), key)
         if other != key:
-            raise UsageError(f"{key}.name: {task.name} has the problems of {other}, {classes[other].name}; remove one of them")
+            raise UsageError(f"{key}.name: {task.name} has the same problems as {other}, {classes[other].name}; remove one of them")
 
 
 def shared_feedback(classes: Iterable[type[Task]]) -> FeedbackKind:
@@ -128,7 +128,7 @@ def shared_feedback(classes: Iterable[type[Task]]) -> FeedbackKind:
 
 
 def _turns(sizes: Sequence[int]) -> Iterator[int]:
-    """Whose problem comes next: number k of a part's n stands at (k + 1/2) / n of the way, at the same place the first part."""
+    """Whose problem comes next: number k of a part's n comes at (k + 1/2) / n of the way; in a tie the first part comes first."""
 
     def marks(place: int, size: int) -> Iterator[tuple[float, int]]:
         return (((number + 0.5) / size, place) for number in range(size))

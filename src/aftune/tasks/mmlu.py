@@ -1,8 +1,8 @@
 """MMLU: multiple choice in 57 subjects (Hendrycks et al. 2021, arXiv 2009.03300), with its dev examples in the prompt.
 
 Answers are generated here ("The answer is (B)."); `letter_question` is for the usual evaluation by likelihoods. A question of
-test leaves validation and dev, one of validation leaves dev: no example in a prompt is a question that is measured. Repetitions
-within a split stay.
+test is left out of validation and dev, one of validation out of dev: no example in a prompt is a question that is measured.
+Repetitions within a split stay.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from aftune.common.data_files import scan_table
 from aftune.common.errors import DataError
+from aftune.common.wording import counted
 from aftune.records import Problem
 from aftune.records.questions import LETTERS, question_key
 from aftune.tasks.base import LeftOut, Sources, data_folder
@@ -26,7 +27,7 @@ _HELD_OUT_FROM = {"dev": ("test", "validation"), "validation": ("test",), "test"
 
 
 class MmluOptions(TaskOptions):
-    """shots: how many dev examples of the subject stand before a question."""
+    """shots: how many dev examples of the subject come before a question."""
 
     shots: int = Field(default=5, ge=0, le=5)
 
@@ -44,7 +45,7 @@ class _Row(NamedTuple):
 
 
 class Mmlu(ChoiceTask):
-    """Reads `dev/`, `val/` and `test/` of a folder, a CSV file a subject without header, or `cais/mmlu`."""
+    """Reads `dev/`, `val/` and `test/` of a folder, with a CSV file without a header for each subject, or `cais/mmlu`."""
 
     name = "mmlu"
     version = 1
@@ -83,7 +84,7 @@ class Mmlu(ChoiceTask):
 
     def rows(self, split: str) -> Iterator[tuple[str, _Row | DataError]]:
         for name in _HELD_OUT_FROM[split]:
-            self._keys(name)  # a folder that is missing is said once, not for every row
+            self._keys(name)  # a folder that is missing is reported once, not for every row
         return iter(self._load(split))
 
     def heading(self, problem: Problem) -> str:
@@ -91,12 +92,12 @@ class Mmlu(ChoiceTask):
         return f"The following are multiple choice questions (with answers) about {subject}."
 
     def letter_question(self, problem: Problem) -> str:
-        """As Hendrycks et al. ask."""
+        """The question as Hendrycks et al. ask it."""
         options = "".join(f"{letter}. {option}\n" for letter, option in zip(LETTERS, problem.options or (), strict=False))
         return f"{problem.question}\n{options}Answer:"
 
     def examples(self, problem: Problem) -> list[Problem]:
-        """Those of the problem's subject."""
+        """The dev examples of the problem's subject."""
         if not self.options.shots:
             return []
         if self._examples is None:
@@ -137,7 +138,7 @@ def _read_subject(path: Path, subject: str) -> Iterator[tuple[str, _Row | DataEr
         if isinstance(fields, DataError):
             yield place, fields
         elif len(fields) != 6:
-            count = f"{len(fields)} fields, expected question, A, B, C, D and a letter"
+            count = f"{counted(len(fields), 'field')}, expected question, A, B, C, D and a letter"
             yield place, DataError(f"{place}: {count}; correct this row")
         else:
             yield place, _row(place, subject, index, fields[0], fields[1:5], fields[5])

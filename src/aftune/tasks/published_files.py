@@ -9,6 +9,7 @@ from typing import Any
 from aftune.common.data_files import ENDINGS, scan_rows
 from aftune.common.errors import AftuneError, DataError, RepeatedIdError
 from aftune.common.text_files import text_lines
+from aftune.common.wording import counted
 from aftune.records import Problem
 from aftune.tasks.base import LeftOut, Task
 
@@ -53,7 +54,7 @@ class FileTask(Task):
             if isinstance(entry, Problem) and places.setdefault(entry.id, place) != place:
                 yield RepeatedIdError(
                     f"{place}: the id {entry.id!r} is that of {places[entry.id]} too; give each question an id of its own, "
-                    "or use no column of ids"
+                    "or name no column of ids"
                 )
             else:
                 yield entry
@@ -80,7 +81,7 @@ class FileTask(Task):
 
 
 def hub_rows(task: str, name: str, config: str | None, split: str) -> list[tuple[str, Any]]:
-    """Places and rows of a data set of the Hub; raises AftuneError where that cannot be loaded."""
+    """Places and rows of a data set on the Hub; raises AftuneError where it cannot be loaded."""
     from aftune.common import hub
 
     try:
@@ -90,14 +91,14 @@ def hub_rows(task: str, name: str, config: str | None, split: str) -> list[tuple
             rows = datasets.load_dataset(name, config, split=split)
     except ImportError as error:
         raise AftuneError(
-            f"task {task}: {name} of the Hub needs the datasets package; "
+            f"task {task}: {name} on the Hub needs the datasets package; "
             "give data=FOLDER with all of the publishers' files, or pip install datasets"
         ) from error
     except (OSError, ValueError) as error:
         reason = hub.trouble() or " ".join(str(error).split())[:200]
         raise AftuneError(
-            f"task {task}: {name} of the Hub could not be loaded: {reason}; give data=FOLDER with all of the publishers' files, or "
-            "check the network"
+            f"task {task}: {name} could not be loaded from the Hub: {reason}; "
+            "give data=FOLDER with all of the publishers' files, or check the network"
         ) from error
     return [(f"{name}:{split}:{index}", row) for index, row in enumerate(rows)]
 
@@ -130,11 +131,12 @@ def rows_of(path: Path) -> Iterator[tuple[str, Any]]:
         yield place, row
         empty = False
     if empty:
-        raise DataError(f"{path}: the file is empty, expected one question a line; get or write it again")
+        raise DataError(f"{path}: the file is empty, expected one question per line; get or write it again")
 
 
 def flan_table(path: Path, last: str) -> Iterator[tuple[str, list[str] | DataError]]:
-    """Place and fields of a table of FLAN: question with options, answer, and what `last` names; a line break is `\\n` there."""
+    """Place and fields of the rows of a FLAN table: question with options, answer, and what `last` names; it writes `\\n` for a
+    line break."""
     empty = True
     for number, _, line in text_lines(path):
         place = f"{path}:{number}"
@@ -144,9 +146,9 @@ def flan_table(path: Path, last: str) -> Iterator[tuple[str, list[str] | DataErr
             yield place, fields
         else:
             expected = f"expected question, answer and {last} with tabs between"
-            yield place, DataError(f"{place}: {len(fields)} fields, {expected}; correct it")
+            yield place, DataError(f"{place}: {counted(len(fields), 'field')}, {expected}; correct it")
     if empty:
-        raise DataError(f"{path}: the file is empty, expected one question a line; get it again")
+        raise DataError(f"{path}: the file is empty, expected one question per line; get it again")
 
 
 def row_files(name: str) -> list[str]:

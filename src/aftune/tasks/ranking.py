@@ -1,7 +1,7 @@
 """The rank of a response to an arithmetic-style problem: a rule of ours, from what the reference shows.
 
-The paper trains on ranked responses too (GSM8K-RANK, arXiv 2309.02144, section 4.4), but neither its data nor how they were
-ranked is public. Better is, in this order:
+The paper trains on ranked responses too (GSM8K-RANK, arXiv 2309.02144, section 4.4), but neither its data nor its way of ranking
+is public. What makes a response better, in this order:
 
 1. the right final answer; all right responses tie, whatever their steps;
 2. a larger share of the reference's n intermediate results (the values after its equals signs) among the response's own;
@@ -12,7 +12,7 @@ As one number: 2 for right, else (k + c) / (n + 1) for k of the n results, with 
 max(1, |gold|)), 0 without an answer. c stays below 1, so that it never outweighs a result, and below 0.9 so that this holds in
 float32 too; the number of a wrong response is below 1.
 
-What it does not see: a wrong step whose result happens to be a right one, a right way that differs from the reference's, and
+What it does not see: a wrong step whose result happens to be a right one, a right solution that differs from the reference, and
 results that are rounded or written without an equals sign.
 """
 
@@ -42,7 +42,7 @@ def quality_of_rank(problem: Problem, text: str, reading: Reading, kind: AnswerK
 
 
 def closeness(answer: str | None, gold: str) -> float:
-    """From 0.9 for the gold value down to 0 for one infinitely far away, and for what is no number.
+    """From 0.9 for the gold value down to 0 for one infinitely far away, and for what is not a number.
 
     As for the verdict, a number with a unit that multiplies (50%) is 50 or 0.5, whichever is closer.
     """
@@ -57,5 +57,5 @@ def closeness(answer: str | None, gold: str) -> float:
 
 @lru_cache(maxsize=64)
 def _results_of_reference(rationale: str) -> frozenset[Fraction]:
-    """Candidates of a problem come one after the other, and share its reference."""
+    """Cached, since candidates of a problem come one after the other and share its reference."""
     return results(rationale)

@@ -3,10 +3,10 @@
     What comes next: 3, 7, 11, 15?        7-3=4, 11-7=4, 15-11=4, 15+4=19
 
 A sequence shows four or five whole numbers and follows one of four rules: equal steps, two steps in turn, steps that grow
-evenly, or each number the sum of the two before. Where several rules fit they say the same: there is one answer.
+evenly, or each number the sum of the two before. Where several rules fit, they agree: there is one answer.
 
 Everything follows from `(seed, split, index)`. The numbers of a sequence decide which split it belongs to, whatever the seed:
-no sequence stands in two splits. Within a split one may stand twice.
+no sequence is in two splits. Within a split one may occur twice.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ QUESTIONS = (
     "{name} counts {terms}. What number does {name} get next?",
 )
 NAMES = ("Mia", "Tom", "Ana", "Ben", "Zoe", "Sam", "Eva", "Max", "Lea", "Dan", "Ida", "Leo")
-# How a chain says what lies between two numbers, and what comes next.
+# How a chain words what lies between two numbers, and what comes next.
 WORDINGS = (("We compute {e}.", "So the answer is {e}."), ("{e}", "{e}"))
 LARGEST = 200
 _SHARES = {"train": range(2, 10), "validation": range(1, 2), "test": range(1)}  # of ten parts
@@ -93,7 +93,7 @@ class Sequences(GeneratedTask):
 
 
 def make_sequence(rng: random.Random, rule: str, split: str) -> list[int]:
-    """The shown numbers of a sequence of that split, all of them and the next one from 1 to 200."""
+    """The numbers that a sequence of that split shows; all of them and the next one are from 1 to 200."""
     while True:
         terms = _try_sequence(rng, rule)
         if min(terms) < 1 or split_of(terms) != split:

@@ -17,13 +17,13 @@ class SplitSlice:
     stop: str | None
 
     def bounds(self, size: int) -> tuple[int, int]:
-        """First and last-but-one index in a split of `size` records; percentages round down."""
+        """Start and stop (exclusive) in a split of `size` records; percentages round down."""
         start, stop = (_resolve(bound, size, default) for bound, default in ((self.start, 0), (self.stop, size)))
         return start, max(start, stop)
 
 
 def parse(text: str) -> SplitSlice:
-    """Raises UsageError when the text is not a split or a slice of one."""
+    """The slice that a text names; raises UsageError when the text is not a split or a slice of one."""
     match = _SLICE.fullmatch(text.strip())
     if not match:
         raise UsageError(f"{text!r} is not a split; write for example train, train[:1000], train[-200:] or test[50%:]")

@@ -10,7 +10,7 @@ from aftune.common.validation_errors import explain
 
 
 class TaskOptions(BaseModel):
-    """Base of all, and the options of a task that takes none."""
+    """The base of all options, and those of a task that takes none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -19,7 +19,7 @@ Options = TypeVar("Options", bound=TaskOptions)
 
 
 def parse_options(task: str, model: type[Options], values: Mapping[str, Any], place: str = "task.options") -> Options:
-    """The options of a task, which stand at `place`; raises UsageError that names each wrong key and what is allowed."""
+    """The options of a task, found at `place`; raises UsageError that names each wrong key and what is allowed."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The training bar."""
+"""The progress bar of training."""
 
 from contextlib import ExitStack
 from typing import Any

@@ -33,27 +33,27 @@ _CHOICES = {
 
 @dataclass
 class AlignmentConfig(TrainingArguments):
-    """`transformers.TrainingArguments` and the alignment loss; batch sizes count groups, not sequences.
+    """`transformers.TrainingArguments` and the settings of the alignment loss; batch sizes count groups, not sequences.
 
     loss: a name from `aftune.losses`: aft, rrhf, pro or dpo; its options are constraint, beta (nats per token; nats for dpo) and
-    detach_boundary. dpo_beta is of dpo only, rrhf_length_normalisation (`response` or `padded`) and pro_eps of those.
-    alignment_weight, sft_weight: factors of the two losses; the paper has none, that is 1 and 1. With alignment_weight 0
+    detach_boundary. dpo_beta is for dpo only, rrhf_length_normalisation (`response` or `padded`) for rrhf, pro_eps for pro.
+    alignment_weight, sft_weight: factors of the two losses; the paper has none, that is, 1 and 1. With alignment_weight 0,
     candidates are not computed at all, and training is plain VFT.
     reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
     prompt_style: `plain`, `alpaca` or `chat` (the tokenizer's chat template), with prompt_system and prompt_instruction
-    (aftune.prompts). prompt_template: of the style plain, `{question}` stands for the question.
+    (aftune.prompts). prompt_template: the prompt in plain style, with `{question}` for the question.
     feedback: `binary` (right and wrong) or `ranking` (the ranks of the candidates).
-    num_candidates: at most the first so many samples of a problem; all by default.
+    num_candidates: use at most this many samples of a problem, the first ones; all by default.
     sft_on: the responses of the VFT loss: `reference`, or `positives` for RFT: the right candidates too, de-duplicated, at most
     `max_positives` a problem.
     sft_reduction: `token_mean` over the response tokens of a step, or `token_sum`: summed over the tokens of a group, averaged over
     groups, as the official code of PRO does.
     token_budget: tokens computed forward and backward at once, prompts counted once; memory grows with it. A batch is split
-    into as many passes as it asks for, with the same gradient.
-    weights: `float32` trains a bfloat16 or float16 model with weights of float32 (bf16=True still computes in bfloat16): most
+    into as many passes as the budget requires, with the same gradient.
+    weights: `float32` trains a bfloat16 or float16 model with float32 weights (bf16=True still computes in bfloat16): most
     updates are smaller than what the short types can hold. `as_given` trains the weights as they are, in half the memory.
-    warmup_fraction: as `warmup_steps`, as a share of all steps, 0 to 1. Either way the first step's learning rate is above 0.
-    What of TrainingArguments cannot be honoured is refused (aftune.training.refused).
+    warmup_fraction: `warmup_steps` as a share of all steps, 0 to 1. Either way the first step's learning rate is above 0.
+    Settings of TrainingArguments that cannot be honoured are refused (aftune.training.refused).
     """
 
     output_dir: str | None = field(default="aftune-output")
@@ -86,7 +86,7 @@ class AlignmentConfig(TrainingArguments):
     report_to: str | list[str] | None = "none"
     logging_steps: float = 10
     save_strategy: str = "no"
-    logging_nan_inf_filter: bool = False  # it logs what is not finite as the mean of the steps before
+    logging_nan_inf_filter: bool = False  # it would log a loss that is not finite as the mean of earlier steps
 
     def __post_init__(self) -> None:
         if not torch.accelerator.is_available():
@@ -98,13 +98,13 @@ class AlignmentConfig(TrainingArguments):
                 raise UsageError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(allowed)}")
         if not 0 <= self.warmup_fraction <= 1 or (self.warmup_fraction and self.warmup_steps):
             raise UsageError(
-                f"warmup_fraction is {self.warmup_fraction}, expected a share of all steps from 0 to 1, without warmup_steps beside"
+                f"warmup_fraction is {self.warmup_fraction}, expected a share of all steps from 0 to 1, and no warmup_steps as well"
             )
         super().__post_init__()
         check_settings(self)
 
     def get_warmup_steps(self, num_training_steps: int) -> int:
-        """Whole steps, a part of one counts as one."""
+        """Whole steps; part of a step counts as one."""
         if self.warmup_fraction:
             return math.ceil(round(num_training_steps * self.warmup_fraction, 6))
         return cast(int, super().get_warmup_steps(num_training_steps))
@@ -113,6 +113,6 @@ class AlignmentConfig(TrainingArguments):
         return PromptFormat(cast(Style, self.prompt_style), self.prompt_system, self.prompt_instruction)
 
     def alignment_loss(self) -> losses.Loss:
-        """The loss with those of the options above that it has; raises UsageError for an unknown name or a wrong value."""
+        """The loss with those of the options above that it has; raises UsageError for an unknown loss or a bad value."""
         known = losses.option_names(self.loss)
         return losses.build(self.loss, **{name: getattr(self, own) for name, own in _OPTIONS.items() if name in known})

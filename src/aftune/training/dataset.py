@@ -1,4 +1,4 @@
-"""The groups of a training run: encoded when they are asked for, in an order that shows at once whether they fit."""
+"""The groups of a training run: encoded on demand, in an order that shows at once whether they fit in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from aftune.training.reference_logprobs import from_list, matched
 
 
 class Encoded(Sequence[EncodedGroup]):
-    """Sources that are encoded when they are asked for."""
+    """Sources that are encoded on demand."""
 
     def __init__(self, sources: Sequence[Any], encode: Callable[[Any], EncodedGroup]) -> None:
         self._sources = sources
@@ -33,9 +33,9 @@ class Encoded(Sequence[EncodedGroup]):
 
 
 class EncodedGroups(Dataset[EncodedGroup]):
-    """The data set of a trainer: groups, encoded when they are asked for, and what the reference policy says of them.
+    """The data set of a trainer: groups, encoded on demand, and the reference policy's log-probabilities of their responses.
 
-    `num_tokens[i]`: of group i, the prompt counted once. Raises DataError for a group that does not fit the context.
+    `num_tokens[i]`: tokens of group i, the prompt counted once. Raises DataError for a group that does not fit the context.
     """
 
     def __init__(self, sources: Sequence[Any], encode: Callable[[Any], EncodedGroup], context: int) -> None:
@@ -54,7 +54,7 @@ class EncodedGroups(Dataset[EncodedGroup]):
         return self._with_reference(index)
 
     def _with_reference(self, index: int) -> EncodedGroup:
-        """A group with what the reference policy says of its responses, where that was given."""
+        """A group with the reference policy's log-probabilities of its responses, where those were given."""
         source = self._sources[index]
         group = self._encoded(source)
         if self._reference_logprobs is None:
@@ -65,13 +65,13 @@ class EncodedGroups(Dataset[EncodedGroup]):
         return replace(group, reference_logprobs=[given.sums[place] for place in matched(group, given)])
 
     def set_reference(self, given: Sequence[GroupLogprobs | Sequence[float]]) -> None:
-        """Gives every group the log-probabilities of its responses under the reference policy: `given[i]` is of group i.
+        """Gives every group the log-probabilities of its responses under the reference policy: `given[i]` is for group i.
 
         Raises DataError where they do not belong to the groups, see `aftune.training.reference_logprobs`.
         """
         if len(given) != len(self):
             raise DataError(
-                f"reference_logprobs: {len(given)} entries for {len(self)} groups; give one for each group, in their order"
+                f"reference_logprobs: {len(given)} given, {len(self)} expected; give one entry for each group, in their order"
             )
         self._reference_logprobs = given
         for index in range(len(self)):
@@ -85,10 +85,10 @@ class EncodedGroups(Dataset[EncodedGroup]):
 
 
 class LongestFirst(Sampler[int]):
-    """Every group once an epoch, in an order that follows from seed and epoch. The group with the most tokens changes places
-    with the first one, so that what does not fit the memory shows in the first step.
+    """Every group once per epoch, in an order that follows from seed and epoch. The group with the most tokens changes places
+    with the first one, so that what does not fit in memory shows in the first step.
 
-    grouped: batches of so many groups are of like length.
+    grouped: batches of this many groups have similar lengths.
     """
 
     def __init__(self, num_tokens: Sequence[int], seed: int, grouped: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Training ends at the first step that is not finite: what is kept of it."""
+"""Training ends at the first step that is not finite; its groups are kept."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ class KeptGroup(Record):
 
 
 def keep_batches(path: Path, batches: Sequence[Batch], tokenizer: PreTrainedTokenizerBase) -> None:
-    """Writes the groups of a step, one a line."""
+    """Writes the groups of a step, one per line."""
     write_records(
         path,
         (

@@ -1,4 +1,4 @@
-"""What is logged of a training run: sums and counts since the last log, so that the way a step is split changes nothing."""
+"""What a training run logs: sums and counts since the last log, so that the way a step is split changes nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -24,18 +24,18 @@ class PendingMetrics:
         self._steps.add(step)
 
     def add_losses(self, losses: Mapping[str, Tensor]) -> None:
-        """The share of a pass in the losses of its step."""
+        """Adds what a pass contributes to the losses of its step."""
         for name, value in losses.items():
             self._add(name, value.detach(), torch.zeros_like(value))
 
     def add_means(self, means: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> None:
-        """Means of a pass with what each is a mean over; a mean over nothing is NaN and adds nothing."""
+        """Adds the means of a pass, with the number that each is a mean over; a mean over nothing is NaN and adds nothing."""
         for name, mean in means.items():
             count = counts[name].to(mean.dtype)
             self._add(name, torch.where(count > 0, mean * count, 0.0), count)
 
     def take(self, reduce: Callable[[Tensor], Tensor], device: torch.device) -> dict[str, float]:
-        """Averages of everything finite, and a new beginning. `reduce` sums a tensor over all processes; each must call this."""
+        """Gives the finite averages and starts anew. `reduce` sums a tensor over all processes; each of them must call this."""
         none = torch.zeros(2, device=device)
         sums_and_counts = torch.stack([self._totals.get(name, none).float() for name in self._names])
         rows = reduce(sums_and_counts).tolist()

@@ -7,8 +7,8 @@ _log = logging.getLogger(__name__)
 
 
 def router_weight(model: Any) -> float:
-    """What transformers multiplies that loss with, 0.0 for a model without experts. As there, it counts only where the
-    configuration's `output_router_logits` is on; a model that would have one gets a warning."""
+    """The factor that transformers gives that loss; 0.0 for a model without experts. As there, the loss counts only where the
+    configuration's `output_router_logits` is on; a model whose loss is left out gets a warning."""
     weight = getattr(model, "router_aux_loss_coef", None) or getattr(model, "aux_loss_coef", None) or 0.0
     if weight and not getattr(model.config, "output_router_logits", False):
         _log.warning(

@@ -51,16 +51,16 @@ from aftune.training.weights import train_in_float32
 class AlignmentTrainer(Trainer):
     """Trains a causal LM on groups.
 
-    train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller tokenises them (`Encoded`). It is read item by item
-    when asked for, so that a sequence that reads from disk is not held.
+    train_dataset: a sequence of `Group`, or of `EncodedGroup` where the caller tokenises them (`Encoded`). Items are read on
+    demand, so that a sequence that reads from disk is not held in memory.
     reference_logprobs: for each group the log-probabilities of its responses under the frozen reference policy, for losses that
     need them: `GroupLogprobs`, or the sums of all responses of a `Group` (the reference response first, then every candidate,
-    also those beyond `num_candidates`); by default they are computed from the model as it is handed over.
+    including those beyond `num_candidates`); by default they are computed with the model as it is passed in.
     validate: measures the model at each evaluation and returns metrics by name; without it, evaluation gives the loss on
     `eval_dataset`.
     Raises DataError for a group that does not fit the model's context and for a model with a weight that is not finite, UsageError
-    for a setting that cannot be honoured and for DataParallel, which would tear groups. `train` raises TrainingError at the first
-    step whose loss or gradient is not finite, and leaves its groups in `output_dir`.
+    for a setting that cannot be honoured and for DataParallel, which would split groups. `train` raises TrainingError at the first
+    step whose loss or gradient is not finite, and saves its groups in `output_dir`.
     """
 
     # Our loss is divided by counts over the whole optimizer step: the Trainer must not divide it again.
@@ -78,13 +78,13 @@ class AlignmentTrainer(Trainer):
         **kwargs: Any,
     ) -> None:
         if args.n_gpu > 1:
-            raise UsageError("several GPUs in one process would tear groups apart; start with torchrun or accelerate launch")
+            raise UsageError("several GPUs in one process would split groups; start with torchrun or accelerate launch")
         check_arguments(kwargs)
         if damage := damaged_weight(model):
             raise DataError(f"{model.name_or_path or type(model).__name__} is damaged: {damage}; use an undamaged copy")
         if args.weights == "float32":
             train_in_float32(model, autocast=args.bf16 or args.fp16)
-        self._batches: list[Batch] = []  # of the optimizer step
+        self._batches: list[Batch] = []  # those of the optimizer step
         self._step_loss = torch.zeros(())
         self.alignment_loss = args.alignment_loss()
         self.validate = validate
@@ -104,7 +104,7 @@ class AlignmentTrainer(Trainer):
         use_cache = getattr(model.config, "use_cache", None)
         context = context_length(model.config)
         if eval_dataset is None and validate is not None:
-            eval_dataset = []  # the Trainer wants one
+            eval_dataset = []  # the Trainer requires one
         super().__init__(
             model=model,
             args=args,
@@ -123,7 +123,7 @@ class AlignmentTrainer(Trainer):
             **kwargs,
         )
         if use_cache is not None:
-            model.config.use_cache = use_cache  # the Trainer's would be saved; forward passes say it themselves
+            model.config.use_cache = use_cache  # the Trainer's setting would be saved; forward passes give their own
         if args.loss == "dpo" and args.alignment_weight:
             self._set_reference(reference_logprobs)
 
@@ -134,7 +134,7 @@ class AlignmentTrainer(Trainer):
                 dataset.set_reference(self._reference_logprobs(dataset) if computed else cast(Any, given))
 
     def _reference_logprobs(self, dataset: EncodedGroups) -> list[GroupLogprobs]:
-        """Under the model as it is, in the precision of training. A resumed run gets its checkpoint's weights only later."""
+        """Those under the model as it is, in the precision of training. A resumed run loads its checkpoint's weights only later."""
         training = self.model.training
         self.model.eval()
         with self.autocast_smart_context_manager():
@@ -172,14 +172,14 @@ class AlignmentTrainer(Trainer):
         return LongestFirst(num_tokens, seed, step if args.train_sampling_strategy == "group_by_length" else None)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """That of transformers, but for its warm-up (aftune.training.schedule)."""
+        """The schedule of transformers, except for its warm-up (aftune.training.schedule)."""
         if self.lr_scheduler is None:
             schedule = super().create_scheduler(num_training_steps, optimizer)
             self.lr_scheduler: Any = warm_from_the_first_step(schedule, self.args.get_warmup_steps(num_training_steps))
         return self.lr_scheduler
 
     def _needs(self, qualities_P_G: Tensor, in_alignment_P_G: Tensor) -> tuple[Tensor, Tensor]:
-        """The candidates that stand in a pair, and those of them that the loss has a gradient to."""
+        """The candidates that are in a pair, and those of them that get a gradient from the loss."""
         pairs_P_G_G = losses.ordered_pairs(qualities_P_G, in_alignment_P_G)
         return pairs_P_G_G.any(1) | pairs_P_G_G.any(2), self.alignment_loss.needs_gradient(pairs_P_G_G)
 
@@ -214,14 +214,14 @@ class AlignmentTrainer(Trainer):
         return loss
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        """The last look at a step before the weights change."""
+        """Checks the loss and gradient of a step, just before the weights change."""
         norm = super()._get_grad_norm(model, grad_norm)
-        scaled = self.accelerator.scaler is not None  # leaves steps out whose gradients are too large for float16
+        scaled = self.accelerator.scaler is not None  # the scaler skips steps whose gradients are too large for float16
         self._check_finite(self.state.global_step + 1, self._step_loss, 0.0 if norm is None or scaled else norm)
         return norm
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """As transformers; with a last look, at the loss of the last batch after the last step."""
+        """As in transformers, but checks the loss of the last step's batches once more after it."""
         output = super().train(*args, **kwargs)
         training = self.model_wrapped.training
         self.model_wrapped.eval()
@@ -231,7 +231,7 @@ class AlignmentTrainer(Trainer):
         return output
 
     def _check_finite(self, step: int, loss: Any, norm: Any = 0.0) -> None:
-        """Raises TrainingError unless both are finite, and keeps the groups that it happened with. step: from 1."""
+        """Raises TrainingError unless both are finite, after saving the groups of the step. step: counted from 1."""
         if self.accelerator.num_processes > 1:  # all processes end together
             loss = sum_over_processes(torch.as_tensor(loss, device=self.args.device).float(), self.accelerator)
         found = {"loss": float(loss), "norm of the gradients": float(norm)}
@@ -248,14 +248,14 @@ class AlignmentTrainer(Trainer):
         raise TrainingError(f"{when} step {step}: {' and '.join(bad)}; {remedy}. The groups of the batch are in {path}")
 
     def floating_point_ops(self, inputs: Any) -> int:
-        """Of a step without the parts that need no gradient: 6 a parameter and token."""
+        """Operations of a step, without the parts that need no gradient: 6 per parameter and token."""
         num_tokens = sum(row["input_ids"].numel() for part in inputs["passes"] for row in part["rows"] if row["needs_gradient"])
         return 6 * int(num_tokens) * int(self.model.num_parameters())
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
     ) -> Any:
-        """The share of a pass in the loss of its optimizer step."""
+        """What a pass contributes to the loss of its optimizer step."""
         args = cast(AlignmentConfig, self.args)
         batch = cast(Pass, inputs)
         counts = cast(Tensor, num_items_in_batch).clamp(min=1)
@@ -284,12 +284,12 @@ class AlignmentTrainer(Trainer):
         return (loss, {}) if return_outputs else loss
 
     def _sft_loss(self, logprobs: ResponseLogprobs, batch: Pass, counts: Tensor) -> Tensor:
-        """The share of a pass in the mean over the VFT tokens of the step, or over its groups."""
+        """What a pass contributes to the mean over the VFT tokens of the step, or over its groups."""
         count = counts[0] if cast(AlignmentConfig, self.args).sft_reduction == "token_sum" else counts[1]
         return -logprobs.sums_P_G[batch["in_sft"]].sum() / count
 
     def _alignment_loss(self, logprobs: ResponseLogprobs, batch: Pass, counts: Tensor) -> tuple[Tensor, losses.LossOutputs]:
-        """The share of a pass in the mean over the groups of the step."""
+        """What a pass contributes to the mean over the groups of the step."""
         inputs = losses.LossInputs(
             logprobs.scores_P_G,
             logprobs.sums_P_G,
@@ -302,7 +302,7 @@ class AlignmentTrainer(Trainer):
         return outputs.losses_P.sum() / counts[0], outputs
 
     def _gradient_share(self, logprobs: ResponseLogprobs, batch: Pass, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """|g_A| / (|g_A| + |g_VFT|) and its denominator, g the gradient of a weighted loss with respect to the summed
+        """|g_A| / (|g_A| + |g_VFT|) and its denominator: g is the gradient of a weighted loss with respect to the summed
         log-probabilities of the responses, |.| the sum of absolute values. No backward pass through the model is needed."""
         args = cast(AlignmentConfig, self.args)
         leaf = logprobs.sums_P_G.detach().requires_grad_()
@@ -322,7 +322,7 @@ class AlignmentTrainer(Trainer):
         super().log(logs, start_time)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """The metrics of `validate`, with the prefix `eval_`; the loss on `eval_dataset` without it."""
+        """The metrics of `validate`, with the prefix `eval_`; without `validate`, the loss on `eval_dataset`."""
         if self.validate is None:
             return cast(dict[str, float], super().evaluate(*args, **kwargs))
         model = self.accelerator.unwrap_model(self.model)
@@ -349,7 +349,7 @@ def encode_for_training(
     reference: str | None,
     end_id: int | None = None,
 ) -> EncodedGroup:
-    """A group as the trainer sees it: its first `num_candidates` samples, without those that no loss has a use for."""
+    """A group as the trainer sees it: its first `num_candidates` samples, without those that no loss uses."""
     if args.num_candidates is not None:
         group = _part(group, [i for i, candidate in enumerate(group.candidates) if candidate.index < args.num_candidates])
     chosen = rft_choice(group, args.max_positives) if args.sft_on == "positives" else []

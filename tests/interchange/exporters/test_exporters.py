@@ -67,7 +67,7 @@ def test_a_file_of_groups_as_pairs(tmp_path: Path) -> None:
         {"prompt": "Question: Question of a?\nAnswer:\n", "chosen": "a1", "rejected": "a0"}
     ]
     write_records(source, [group("b", [1, 1])])
-    with pytest.raises(DataError, match="none of the 1 groups has a better and a worse candidate"):
+    with pytest.raises(DataError, match=r"no group \(1 in all\) has both a better and a worse candidate"):
         export(source, "preference-pairs", tmp_path / "none.jsonl")
     assert not (tmp_path / "none.jsonl").exists()
 
@@ -111,7 +111,7 @@ def test_dataset_has_a_row_for_each_group(tmp_path: Path) -> None:
     assert loaded[0]["responses"] == ["a0", "a1"]
     assert loaded[0]["qualities"] == [1.0, 0.0]
     assert loaded[0]["prompt"] == "Question: Question of a?\nAnswer:\n"
-    with pytest.raises(UsageError, match="is there already; choose a new folder"):
+    with pytest.raises(UsageError, match="already exists; choose a new folder"):
         export_groups("dataset", groups, plain_prompt, tmp_path / "d")
 
 
@@ -125,9 +125,9 @@ def test_what_cannot_be_exported_is_named(tmp_path: Path) -> None:
     source = tmp_path / "groups.jsonl"
     write_records(source, [group("a", [0, 1])])
     for arguments, message in (
-        ((source, "parquet"), "--to is 'parquet', expected preference-pairs, dataset, samples"),
+        ((source, "parquet"), "--to is 'parquet', expected one of preference-pairs, dataset, samples"),
         ((source, "samples"), "--to samples needs a run directory"),
-        ((tmp_path, "samples"), r"is no run directory \(recipe.yaml is missing\)"),
+        ((tmp_path, "samples"), r"is not a run directory \(recipe.yaml is missing\)"),
     ):
         with pytest.raises(UsageError, match=message):
             export(*arguments, tmp_path / "out")

@@ -61,7 +61,7 @@ def test_rows_find_their_problem_by_id_then_by_question() -> None:
         {"place": "f:4", "reason": "fits no problem", "problem_id": "p/9", "question": "How many eggs?"},
         {"place": "f:5", "reason": "no text", "problem_id": "p/0", "text": "f"},
     ]
-    with pytest.raises(DataError, match="f:2: p/0 has a candidate 3 already"):
+    with pytest.raises(DataError, match="f:2: p/0 already has a candidate 3"):
         match([Row("f:1", [Response("a", index=3)], "p/0"), Row("f:2", [Response("b", index=3)], "p/0")], PROBLEMS)
 
 
@@ -102,14 +102,14 @@ def test_json_lines(read: Callable[..., Imported]) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([1], "there is no text 'text'"),
-        ({"problem_id": "p/0"}, "there is no text 'text'; correct this line or set candidates.columns.text"),
+        ([1], "there is no text in column 'text'"),
+        ({"problem_id": "p/0"}, "there is no text in column 'text'; correct this line or set candidates.columns.text"),
         ({"text": "a"}, "neither 'problem_id' nor 'question'"),
-        ({"problem_id": "p/0", "text": "a", "index": -1}, "index is -1, expected a number from 0"),
+        ({"problem_id": "p/0", "text": "a", "index": -1}, "index is -1, expected a whole number, 0 or more"),
         ({"problem_id": "p/0", "text": "a", "index": True}, "index is True"),
-        ({"problem_id": "p/0", "text": "a", "index": "first"}, "index is 'first', expected a number from 0"),
+        ({"problem_id": "p/0", "text": "a", "index": "first"}, "index is 'first', expected a whole number, 0 or more"),
         ({"problem_id": "p/0", "text": "a", "index": 10**400}, "index is 1000"),
-        ({"problem_id": "p/0", "text": "a", "index": [1]}, r"index is \[1\], expected a number"),
+        ({"problem_id": "p/0", "text": "a", "index": [1]}, r"index is \[1\], expected a whole number"),
         ({"problem_id": "p/0", "text": "a", "finish_reason": "eos"}, "finish_reason is 'eos', expected stop or length"),
     ],
 )
@@ -155,7 +155,9 @@ def test_openai_batch(read: Callable[..., Imported]) -> None:
 def test_a_bad_index_of_a_batch_is_named(read: Callable[..., Imported], index: Any) -> None:
     row = batch("p/0", ("a", "stop"))
     row["response"]["body"]["choices"][0]["index"] = index
-    with pytest.raises(DataError, match=r"file\.jsonl:1: index is .*, expected a number from 0; correct this line"):
+    with pytest.raises(
+        DataError, match=r"file\.jsonl:1: index is .*, expected a whole number from 0 to 999,999,999; "
+    ):
         read("openai_batch", row)
 
 
@@ -209,9 +211,9 @@ def test_zeroeval_folder_of_several_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"1: an object that goes on in the next line"),
+        ("{", r"1: an object that continues on the next line"),
         ("{}", "1: expected an object with question and output"),
-        ('[{"question": "q"}]', "1: record 1: output is no list"),
+        ('[{"question": "q"}]', "1: record 1: output is not a list"),
         ("[1]", "1: record 1: expected an object with question and output"),
     ],
 )
@@ -234,7 +236,7 @@ def test_recipe_takes_every_format_and_no_other(tmp_path: Path) -> None:
         assert (section.format, section.columns.text) == (name, "answer")
     with pytest.raises(UsageError, match=r"candidates\.format is 'nonsense'"):
         load_recipe(path, ["candidates.format=nonsense"])
-    with pytest.raises(UsageError, match="there is no format 'nonsense' of groups; there are voted_explanations"):
+    with pytest.raises(UsageError, match="there is no group format 'nonsense', expected one of voted_explanations"):
         import_groups("nonsense", path)
 
 

@@ -64,7 +64,7 @@ def test_path_is_looked_for_in_the_data_folder(tmp_path: Path) -> None:
 
 def test_file_without_candidates_for_the_problems_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "f.jsonl", row("Another?"))
-    with pytest.raises(DataError, match="holds no candidate for any of the 1 problems"):
+    with pytest.raises(DataError, match=r"holds no candidate for any of the problems \(1 in all\)"):
         import_candidates(ImportSection(format="gsm8k_solutions", path=tmp_path / "f.jsonl"), None, PROBLEMS)
 
 

@@ -84,11 +84,11 @@ def test_empty_and_repeated_explanations_are_listed(tmp_path: Path) -> None:
     [
         (row("1|6"), r"f\.csv:3: Answer\.acceptable is '1\|6', expected numbers from 1 to 5 joined by \|"),
         (row("one"), r"f\.csv:3: Answer\.acceptable is 'one'"),
-        (row(Input__explanation_2="Another."), r"f\.csv:3: Input\.explanation_2 is another than in an earlier row of q1"),
+        (row(Input__explanation_2="Another."), r"f\.csv:3: Input\.explanation_2 is not the same as in an earlier row of q1"),
         (row(Input__question=" "), r"f\.csv:3: Input\.question is empty"),
-        (row(Input__gold_label="library"), r"f\.csv:3: Input\.gold_label 'library' is none of 'bookshelf, "),
-        (row(Input__nll_4="nan"), r"f\.csv:3: Input\.nll_4 is no finite number"),
-        (row(Input__nll_4=""), r"f\.csv:3: Input\.nll_4 is no finite number"),
+        (row(Input__gold_label="library"), r"f\.csv:3: Input\.gold_label 'library' is not one of 'bookshelf, "),
+        (row(Input__nll_4="nan"), r"f\.csv:3: Input\.nll_4 is not a finite number"),
+        (row(Input__nll_4=""), r"f\.csv:3: Input\.nll_4 is not a finite number"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, bad: dict[str, str], message: str) -> None:

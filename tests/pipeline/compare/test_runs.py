@@ -31,6 +31,7 @@ from aftune.pipeline import runner
 from aftune.pipeline.compare import results as outcome
 from aftune.pipeline.compare import runs
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import plan
 from aftune.prompts.encoding import encode_candidate, encode_prompt, encode_response
 from aftune.prompts.formats import PLAIN_PROMPT
 from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Votes, read_records, write_records
@@ -77,7 +78,7 @@ def statuses(wanted: runs.Comparison) -> dict[str, list[str]]:
     found = {"shared": [item.status for item in shared]}
     for method in wanted.methods:
         recipe = wanted.method_recipe(method, 0)
-        plans = runner.plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared)
+        plans = plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared)
         found[method.name] = [item.status for item in plans]
     return found
 
@@ -426,7 +427,7 @@ def test_a_run_that_fails_leaves_the_others_finished(comparison: Any, tmp_path: 
     outcome = CliRunner().invoke(app, command)
     assert outcome.exit_code == 1, outcome.output
     (line,) = outcome.stderr.strip().splitlines()
-    assert line.startswith("aftune: error: 2 of 5 runs failed, the first: seed 0, pro: run_dir: ")
+    assert line.startswith("aftune: error: 2 of 5 runs failed; the first: seed 0, pro: run_dir: ")
     (said,) = [line for line in outcome.stdout.splitlines() if line.startswith(f"seed 0, {wild}: ")]
     assert "in step 2: the norm of the gradients is nan; training has diverged: lower" in said
     assert set(rows(tmp_path / "run")) == {"vft", "vft-steps"}
@@ -441,7 +442,7 @@ def test_failed_shared_stages_fail_their_seed(tmp_path: Path) -> None:
     wanted, done = runs.comparison(small_comparison.recipe(tmp_path), ["vft", "aft"], 2), list[int]()
     failures = runs.run(wanted, 1, lambda line: None, done.append)
     assert sorted(failure.what for failure in failures) == ["seed 0, shared stages", "seed 1, shared stages"]
-    assert all("cannot be written" in failure.message for failure in failures)
+    assert all("cannot be written to" in failure.message for failure in failures)
     assert done[-1] == 6
     assert outcome.gather(wanted)["runs"] == []
     outcome.write(wanted, outcome.gather(wanted))
@@ -483,4 +484,4 @@ def test_killed_workers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(runs, "executor", broken)
     with pytest.raises(BrokenProcessPool) as caught:
         small_comparison.run(runs.comparison(small_comparison.recipe(tmp_path), ["vft"]), jobs=2)
-    assert str(diagnose(caught.value)).startswith("a worker process was killed, often for want of memory; lower compare.jobs")
+    assert str(diagnose(caught.value)).startswith("a worker process was killed, often for lack of memory; lower compare.jobs")

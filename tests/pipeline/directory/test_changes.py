@@ -14,6 +14,7 @@ from aftune.pipeline import runner
 from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.directory.inputs import problem_inputs
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import plan
 from aftune.pipeline.registry import SFT
 from aftune.recipe import Recipe
 
@@ -31,7 +32,7 @@ def with_model(**settings: Any) -> dict[str, Any]:
 def finish_all(wanted: Recipe, status: str = "finished") -> None:
     """A run as it would lie there: the manifest, and of each stage what it leaves."""
     run = RunDirectory(wanted.run_dir)
-    for item in runner.plan(wanted, run):
+    for item in plan(wanted, run):
         path = run.path / item.stage.leaves
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -41,7 +42,7 @@ def finish_all(wanted: Recipe, status: str = "finished") -> None:
 
 def redone(wanted: Recipe) -> dict[str, str]:
     """The stages that would not be skipped, with their reasons."""
-    plans = runner.plan(wanted, RunDirectory(wanted.run_dir))
+    plans = plan(wanted, RunDirectory(wanted.run_dir))
     return {item.stage.name: item.reason for item in plans if item.status != "finished"}
 
 
@@ -110,7 +111,7 @@ def test_the_manifest_keeps_the_values_that_made_a_stage(tmp_path: Path) -> None
     run = RunDirectory(first.run_dir)
     assert run.entry("sample")["settings"]["sample"]["batch_size"] == 7
     assert run.entry("prepare")["settings"]["data"] == str(tmp_path)
-    sample = runner.plan(second, run)[2]
+    sample = plan(second, run)[2]
     assert sample.status == "finished"
     run.begin("sample", runner.made_by(sample, 0), keep=True)
     entry = run.entry("sample")
@@ -124,9 +125,9 @@ def test_an_interrupted_stage_goes_on_with_another_batch_size_and_begins_anew_wi
     wanted = recipe(tmp_path)
     finish_all(wanted)
     run = RunDirectory(wanted.run_dir)
-    run.begin("sample", runner.made_by(runner.plan(wanted, run)[2], 0), keep=True)
+    run.begin("sample", runner.made_by(plan(wanted, run)[2], 0), keep=True)
     for sections, status in (({"batch_size": 9}, "resume"), ({"temperature": 0.5}, "redo")):
-        assert runner.plan(recipe(tmp_path, sample=sections), run)[2].status == status
+        assert plan(recipe(tmp_path, sample=sections), run)[2].status == status
 
 
 def write_gsm8k(folder: Path) -> Path:
@@ -212,7 +213,7 @@ def test_files_in_subfolders_count_where_the_task_reads_them(
         assert redone(wanted)["prepare"] == f"data {name} changed"
         (folder / name).write_bytes(content)
     (folder / read[0]).unlink()
-    assert f"data {read[0]} is not read any more" in redone(wanted)["prepare"]
+    assert f"data {read[0]} is no longer read" in redone(wanted)["prepare"]
 
 
 def test_the_code_of_a_grader_counts_with_what_it_imports_from_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +265,7 @@ def test_imported_candidates_outside_data_count(tmp_path: Path, folder_of_files:
     assert found["evaluate"] == "candidates changed"  # held-out candidates are imported too
     assert list(found) == ["sample", "label", "align", "evaluate", "report"]
     path.unlink()
-    assert redone(recipe(tmp_path, candidates=given))["sample"] == "candidates is not read any more"
+    assert redone(recipe(tmp_path, candidates=given))["sample"] == "candidates is no longer read"
 
 
 def write_model(folder: Path) -> Path:
@@ -308,7 +309,7 @@ def test_revisions_of_the_hub_count_as_far_as_they_are_known_here(tmp_path: Path
     cache(tmp_path / "hub", "models--some--model", "a1\n")
     assert redone(wanted) == {}
     run = RunDirectory(wanted.run_dir)
-    assert runner.inputs_by_now(wanted, runner.plan(wanted, run)[0]) == {names[0]: None, names[1]: "a1"}
+    assert runner.inputs_by_now(wanted, plan(wanted, run)[0]) == {names[0]: None, names[1]: "a1"}
     cache(tmp_path / "hub", "datasets--openai--gsm8k", "d1")
     finish_all(wanted)
     cache(tmp_path / "hub", "models--some--model", "a2")
@@ -320,7 +321,7 @@ def test_revisions_of_the_hub_count_as_far_as_they_are_known_here(tmp_path: Path
     (tmp_path / "hub" / "datasets--openai--gsm8k" / "refs" / "main").unlink()
     assert redone(wanted) == {}
     other = recipe(tmp_path, task={"name": "gsm8k", "validation": "train[-9:]"}, **with_model(name="other/model"))
-    assert redone(other)["prepare"] == "model other/model of the Hub is new, model some/model of the Hub is not read any more"
+    assert redone(other)["prepare"] == "model other/model of the Hub is new, model some/model of the Hub is no longer read"
 
 
 def test_words_of_changes() -> None:
@@ -333,4 +334,4 @@ def test_words_of_changes() -> None:
         "own: 1 -> 2",
     ]
     many: dict[str, str | None] = {f"data {n}": "x" for n in range(5)}
-    assert input_changes({}, many) == ["data 0 is new", "data 1 is new", "data 2 is new", "and 2 more files"]
+    assert input_changes({}, many) == ["data 0 is new", "data 1 is new", "data 2 is new", "and 2 more"]

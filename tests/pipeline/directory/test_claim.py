@@ -48,7 +48,7 @@ def refused(*arguments: str) -> str:
         ({"sft.learning_rat": 1}, "unknown key 'sft.learning_rat'"),
         ({**GSM8K, "data": "nowhere"}, "data: nowhere is not a folder"),
         ({**GSM8K, "data": "bad"}, 'bad/test.jsonl:1: expected an object with the texts "question" and "answer"'),
-        ({**GSM8K, "data": "data"}, "gsm8k/test/1: the question is"),  # only the stage itself finds that
+        ({**GSM8K, "data": "data"}, "gsm8k/test/1: the question has"),  # only the stage itself finds that
         ({"model.name": "./nowhere"}, "holds no model (config.json is missing)"),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_refused_command_leaves_nothing(
 def test_a_refused_benchmark_leaves_nothing(recipe_file: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     message = refused("benchmark", "bundled", "gsm8k", "data=data", "--out", "out/deep")
-    assert "gsm8k/test/1: the question is" in message
+    assert "gsm8k/test/1: the question has" in message
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -191,6 +191,6 @@ def test_data_that_cannot_be_read_do_not_empty_a_stage(tmp_path: Path) -> None:
     recipe = small_run.recipe(tmp_path / "run", task=slices).model_copy(update={"data": data})
     runner.run_stages(recipe, only="prepare", report=lambda line: None)
     (data / "train.jsonl").write_text("{\n")
-    with pytest.raises(DataError, match=r"train\.jsonl:1: an object that goes on in the next line"):
+    with pytest.raises(DataError, match=r"train\.jsonl:1: an object that continues on the next line"):
         runner.run_stages(recipe, only="prepare", report=lambda line: None)
     assert (tmp_path / "run" / "prepare" / "train.jsonl").exists()

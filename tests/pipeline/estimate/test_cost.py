@@ -16,6 +16,7 @@ from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import speed
 from aftune.pipeline.estimate.cost import Decoding, StageCost, estimate, kept_bytes, training_memory, unfinished
 from aftune.pipeline.estimate.speed import Speed, duration
+from aftune.pipeline.plans import plan
 from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import Recipe
 from aftune.scoring import make_pass, response_logprobs
@@ -110,7 +111,7 @@ def test_work_of_a_stage() -> None:
 def test_what_is_finished_does_not_count(tmp_path: Path) -> None:
     small = small_run.recipe(tmp_path)
     runner.run_stages(small, only="prepare", report=lambda line: None)
-    waiting = unfinished(runner.plan(small, RunDirectory(tmp_path)))
+    waiting = unfinished(plan(small, RunDirectory(tmp_path)))
     assert waiting == {"sft", "sample", "label", "align", "control", "evaluate", "report"}
     assert {row.stage for row in estimate(small, waiting - {"sft", "align"})} == {"sample", "control", "evaluate"}
 

@@ -46,7 +46,7 @@ def test_a_question_stays_in_the_split_where_it_is_measured(tmp_path: Path) -> N
 
 def test_a_problem_longer_than_the_context_is_an_error_or_left_out(tmp_path: Path) -> None:
     train = ["a", "long " * 3000, "v"]
-    with pytest.raises(DataError, match=r"gsm8k/train/1: the question is [\d,]+ tokens, .*set task.skip_too_long=true"):
+    with pytest.raises(DataError, match=r"gsm8k/train/1: the question has [\d,]+ tokens, .*set task.skip_too_long=true"):
         prepare(context(tmp_path, train, ["t"]))
     prepared = context(tmp_path, train, ["t"], skip_too_long=True)
     assert prepare(prepared) == {"train": 1, "validation": 1, "test": 1, "left_out": 1}
@@ -151,7 +151,7 @@ def test_examples_are_training_problems_and_stay_in_training(tmp_path: Path) -> 
     ) + ("Question: t\nAnswer:\n")
     for problem in prepared.problems("train"):
         assert prepared.tokenizer.decode(prepared.prompter(problem)).count(f"Question: {problem.question}\n") == 1
-    with pytest.raises(DataError, match=r"prompt.few_shot is 4, .*; task.train has 4 that are not held out"):
+    with pytest.raises(DataError, match=r"prompt.few_shot is 4, .*; without those held out, task.train has 4"):
         prepare(context(tmp_path, train, ["t"], prompt={"few_shot": 4}))
 
 

@@ -120,25 +120,21 @@ def test_the_values_are_on_the_page() -> None:
 
 def test_the_lead_names_what_is_above_and_below() -> None:
     assert lead(small()) == (
-        "AFT-BC is more accurate than VFT trained for the same number of steps by more than chance. "
-        "RRHF is less accurate than it by more than chance."
+        "AFT-BC is more accurate than “VFT, same steps” by more than chance. RRHF is less accurate than it by more than chance."
     )
     text = text_of(small())
-    assert "Above VFT trained for the same number of steps (points, with 95 % interval): AFT-BC +5.0 (1.4 to 8.6)." in text
-    assert "Below VFT trained for the same number of steps (points, with 95 % interval): RRHF −3.1 (−5.2 to −1.0)." in text
+    assert "Above “VFT, same steps” (points, with 95 % interval): AFT-BC +5.0 (1.4 to 8.6)." in text
+    assert "Below “VFT, same steps” (points, with 95 % interval): RRHF −3.1 (−5.2 to −1.0)." in text
 
 
-def test_the_lead_says_where_nothing_can_be_told() -> None:
+def test_the_lead_says_where_the_data_show_no_difference() -> None:
     nothing = made_up.results([method("vft-steps"), method("aft", vft_steps=UNTOLD), method("rft", vft_steps=UNTOLD)])
-    assert lead(nothing) == (
-        "Nothing can be told: no method differs from VFT trained for the same number of steps by more than chance."
-    )
+    assert lead(nothing) == ("The data do not show a difference: no method differs from “VFT, same steps” by more than chance.")
     some = made_up.results(
         [method("vft-steps"), method("aft", vft_steps=UNTOLD), method("rft", vft_steps=UNTOLD), method("pro", vft_steps=BELOW)]
     )
     assert lead(some) == (
-        "PRO is less accurate than VFT trained for the same number of steps by more than chance. "
-        "For AFT and RFT nothing can be told."
+        "PRO is less accurate than “VFT, same steps” by more than chance. For AFT and RFT the data do not show a difference."
     )
 
 
@@ -155,7 +151,7 @@ def test_the_lead_counts_many_and_quotes_names_with_commas() -> None:
 def test_the_lead_without_a_baseline_and_without_others() -> None:
     assert "no VFT method is part of the comparison" in lead(made_up.results([method("aft"), method("pro")]))
     assert lead(made_up.results([method("vft"), made_up.method("aft", metrics={})])) == (
-        "Nothing can be told yet: no other method has finished a seed that VFT has finished too."
+        "There is nothing to compare yet: no other method has finished a seed that VFT has finished too."
     )
 
 
@@ -211,7 +207,7 @@ def test_one_seed_and_missing_metrics() -> None:
     text = Elements(page).text
     assert "±" not in text.replace("± is the standard deviation", "")
     assert "One seed only" in text
-    assert "Time of training–" in text  # nothing is known of it, which is not 0 s
+    assert "Training time–" in text  # nothing is known of it, which is not 0 s
     for absent in ("Votes and pass@k", "Perplexity", "Optimizer", "None,", "nan", "p = None"):
         assert absent not in text, absent
     assert "No training log has scores." in text

@@ -43,9 +43,9 @@ def test_rare_kinds_and_published_verdicts_show_when_they_happen() -> None:
     assert tables is not None
     assert {"Contradiction", "Timed out", "Too long", "Empty", "Unknown problem"} <= {row.name for row in tables.candidates}
     assert tables.readings is not None
-    assert tables.readings.endswith("the strict reading finds 41 right, the flexible one 1,044; 1,003 differ.")
+    assert tables.readings.endswith("the strict reading finds 41 right and the flexible one 1,044; they differ on 1,003.")
     assert "Empty" in {row.name for row in tables.groups}
-    assert tables.published == "5,275 of 5,276 published verdicts agree with ours."
+    assert tables.published == "Published verdicts that agree with ours: 5,275 of 5,276."
 
 
 def test_no_summary_no_table() -> None:
@@ -61,8 +61,8 @@ def test_no_candidates_divide_nothing() -> None:
 def test_ranking_is_told_where_the_task_knows_one() -> None:
     for summary, expected in (
         (SUMMARY, None),
-        ({**SUMMARY, "groups_with_rank_pairs": 0}, "By rank, 0 of 8 groups have better and worse candidates."),
-        ({**SUMMARY, "groups_with_rank_pairs": 7}, "By rank, 7 of 8 groups have better and worse candidates."),
+        ({**SUMMARY, "groups_with_rank_pairs": 0}, "Groups with better and worse candidates by rank: 0 of 8."),
+        ({**SUMMARY, "groups_with_rank_pairs": 7}, "Groups with better and worse candidates by rank: 7 of 8."),
     ):
         tables = labelling_tables(summary)
         assert tables is not None

@@ -130,9 +130,22 @@ def test_without_mixed_groups(data: ReportData) -> None:
         replace(data, metrics=metrics, groups=data.groups[1:3], scores={name: rows[1:3] for name, rows in data.scores.items()})
     )
     assert "assessment_accuracy" not in plots(page)
-    assert "there is none in this run" in page
+    assert "there are none in this run" in page
     assert "2 of 2 held-out groups" in page
     assert "None" not in Elements(page).text.replace("None:", "")
+
+
+def test_one_of_a_thing_is_singular(data: ReportData) -> None:
+    results = {name: {**result, "num_problems": 1, "num_assessed_problems": 1} for name, result in data.metrics["results"].items()}
+    one = replace(data, metrics={**data.metrics, "results": results}, groups=data.groups[:1], left_out=data.left_out[:1])
+    text = Elements(render_page(replace(one, scores={name: rows[:1] for name, rows in data.scores.items()}))).text
+    for shown in (
+        "the same 1 test problem;",
+        "of the 1 problem with right and wrong ones",
+        "1 of 1 held-out group,",
+        "1 problem left out",
+    ):
+        assert shown in text
 
 
 def test_without_anything_that_may_be_missing(data: ReportData) -> None:
@@ -148,7 +161,7 @@ def test_without_anything_that_may_be_missing(data: ReportData) -> None:
         "no scored held-out candidates",
         "no training log",
         "no groups to show",
-        "no counts of this stage",
+        "no counts for this stage",
         "None: every problem",
     ):
         assert shown in elements.text

@@ -32,7 +32,7 @@ def test_below(data: ReportData) -> None:
 def test_no_difference_can_be_told_when_zero_is_in_the_interval(data: ReportData, interval: tuple[float, float]) -> None:
     told, sentence = compared(data, 0.011, interval, 0.4)
     assert told == 0
-    assert sentence.startswith("No difference between AFT-BC and VFT can be told: +1.1 points measured")
+    assert sentence.startswith("The data do not show a difference between AFT-BC and VFT: +1.1 points measured")
 
 
 def test_a_test_that_disagrees_is_said(data: ReportData) -> None:

@@ -200,7 +200,7 @@ def test_slow_way_draws_the_same_tokens(tokenizer: Any, monkeypatch: pytest.Monk
     engine = engine_of(model, tokenizer, 5, list(range(10, 15)))
     expected = responses(engine, requests, settings)
     monkeypatch.setattr("aftune.sampling.transformers.engine.unsupported", lambda model, longest: "of this test")
-    with pytest.warns(UserWarning, match="whole batches: of this test"):
+    with pytest.warns(UserWarning, match="sampling runs in whole batches, which is slower: of this test"):
         finished = dict(engine.complete(requests, settings))
     assert [(finished[i].token_ids, finished[i].finish_reason) for i in range(len(PROMPTS))] == expected
 

@@ -69,8 +69,8 @@ def test_weights_that_are_not_finite_end_sampling_at_once(
     calls = []
     model.register_forward_pre_hook(lambda *_: calls.append(1))
     message = (
-        "p0: the logits of model LlamaForCausalLM are not finite after 0 tokens of the response, because its weights are not "
-        r"\(model.layers.1.mlp.down_proj.weight\); train it again with a lower learning rate, or get the model anew"
+        "p0: the logits of model LlamaForCausalLM are not finite at token 1 of the response, because its weights are not "
+        r"\(model.layers.1.mlp.down_proj.weight\); use an undamaged copy, or train it again with a lower learning rate"
     )
     with pytest.raises(DataError, match=message):
         complete(TransformersEngine(model, tokenizer), settings)
@@ -87,8 +87,8 @@ def test_the_response_that_meets_infinity_is_named(make_llama: Callable[..., Any
     overflows = lambda module, args, output: output.masked_fill((args[0] == token)[..., None], torch.inf)  # noqa: E731
     model.model.embed_tokens.register_forward_hook(overflows)
     message = (
-        f"p2: the logits of model LlamaForCausalLM are not finite after {paths[2].index(token) + 1} tokens of the response, "
-        "although its weights are, in float32; set model.precision=float32 or model.attention=eager"
+        f"p2: the logits of model LlamaForCausalLM are not finite at token {paths[2].index(token) + 2} of the response "
+        "in float32, although its weights are; set model.precision=float32 or model.attention=eager"
     )
     with pytest.raises(DataError, match=message):
         complete(engine, SamplingSettings(12, temperature=0.0))

@@ -1,5 +1,6 @@
-"""Groups and verdicts in the forms of other programs. Adding a format means adding a file and a line in `export`."""
+"""Groups and verdicts in the formats of other programs. Adding a format means adding a file and a line in `export_groups`."""
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -29,7 +30,5 @@ def export_groups(
 
 
 def as_rows(values: Iterable[dict[str, Any]]) -> Iterable[str]:
-    """JSON Lines."""
-    import json
-
+    """The lines of a JSON Lines file."""
     return (json.dumps(value, ensure_ascii=False) for value in values)

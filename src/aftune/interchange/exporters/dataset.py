@@ -10,7 +10,8 @@ from aftune.records import Group
 
 
 def write(path: Path, groups: Iterable[Group], ask: Ask) -> dict[str, int]:
-    """Raises AftuneError without the datasets package, UsageError where the folder holds something."""
+    """Writes a row for each group and counts them. Raises AftuneError without the datasets package, UsageError if the folder is
+    not empty."""
     try:
         import datasets
     except ImportError as error:
@@ -18,14 +19,14 @@ def write(path: Path, groups: Iterable[Group], ask: Ask) -> dict[str, int]:
             "--to dataset needs the datasets package; pip install 'aftune[hub]', or use --to preference-pairs"
         ) from error
     if path.exists() and (path.is_file() or any(path.iterdir())):
-        raise UsageError(f"--out: {path} is there already; choose a new folder")
+        raise UsageError(f"--out: {path} already exists; choose a new folder")
     rows = [row(group, ask) for group in groups]
     datasets.Dataset.from_list(rows).save_to_disk(str(path))
     return {"groups": len(rows)}
 
 
 def row(group: Group, ask: Ask) -> dict[str, Any]:
-    """Lists have an entry for each candidate."""
+    """A group's row; its lists have an entry for each candidate."""
     problem = group.problem
     return {
         "problem_id": problem.id,

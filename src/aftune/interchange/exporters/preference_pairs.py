@@ -1,7 +1,7 @@
 """Groups as preference pairs: JSON Lines with `prompt`, `chosen` and `rejected`, as TRL's trainers and others read them.
 
-A prompt that is a text goes with texts (TRL's standard format), one that is a conversation with a message of the assistant
-each (its conversational format).
+Where the prompt is a text, the responses are texts (TRL's standard format); where it is a conversation, each is a message of
+the assistant (its conversational format).
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from aftune.records import Group
 
 
 def write(path: Path, groups: Iterable[Group], ask: Ask, *, pairs: str = "all", use_ranks: bool = False) -> dict[str, int]:
-    """A line for each pair; counts groups, pairs and the groups that have none. Raises DataError where no group has any."""
+    """Writes a line for each pair; counts groups, pairs and groups without any. Raises DataError where no group has a pair."""
     counts: Counter[str] = Counter(groups=0, pairs=0, groups_without_pairs=0)
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -25,14 +25,16 @@ def write(path: Path, groups: Iterable[Group], ask: Ask, *, pairs: str = "all", 
             counts.update(groups=1, pairs=len(made), groups_without_pairs=not made)
             yield from made
         if not counts["pairs"]:
-            raise DataError(f"none of the {counts['groups']} groups has a better and a worse candidate; there is nothing to export")
+            raise DataError(
+                f"no group ({counts['groups']:,} in all) has both a better and a worse candidate; there is nothing to export"
+            )
 
     write_lines(path, as_rows(rows()))
     return dict(counts)
 
 
 def pairs_of(group: Group, ask: Ask, *, pairs: str = "all", use_ranks: bool = False) -> Iterator[dict[str, Any]]:
-    """With `all` every better candidate with every worse one, with `one` the first of the best with the first of the worst.
+    """With `all`, every better candidate with every worse one; with `one`, the first of the best with the first of the worst.
 
     Raises UsageError for other `pairs`, DataError where ranks are wanted and missing.
     """

@@ -10,7 +10,7 @@ from aftune.records import Problem
 
 
 def write(path: Path, problems: Iterable[Problem], verdicts: Iterable[Any], ask: Ask) -> dict[str, int]:
-    """A line for each problem; verdicts stand in the order of the problems."""
+    """Writes a line for each problem; verdicts are in the order of the problems."""
     num_samples = 0
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -24,7 +24,7 @@ def write(path: Path, problems: Iterable[Problem], verdicts: Iterable[Any], ask:
 
 def sample(number: int, problem: Problem, verdict: Any, prompt: Any) -> dict[str, Any]:
     """`exact_match` is our verdict; `filtered_resps` has the answer that was read, empty where there was none. Answers and verdicts
-    by each way to read them stand beside, where they are known."""
+    by each reading are added where they are known."""
     by_reading = {"answer_by_reading": verdict.answer_by_reading, "right_by_reading": verdict.right_by_reading}
     return {
         "doc_id": number,

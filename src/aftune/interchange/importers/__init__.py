@@ -27,7 +27,7 @@ CANDIDATES_PER_PROBLEM = {"gsm8k_solutions": 4}  # for estimates, where a format
 
 
 def find_source(section: ImportSection, data: Path | None) -> Path:
-    """The file or folder, where it is or in `data`; raises DataError where it is in neither."""
+    """The file or folder, at its path or in `data`; raises DataError if it is in neither place."""
     path = section.path if section.path.exists() or data is None else data / section.path
     if not path.exists():
         raise DataError(f"candidates.path: {path}: no such file or folder; check the path")
@@ -35,8 +35,8 @@ def find_source(section: ImportSection, data: Path | None) -> Path:
 
 
 def source_files(section: ImportSection, data: Path | None) -> list[Path]:
-    """What is read: the file, or all files of the folder that are not hidden, in the order of their names; none where neither is
-    there."""
+    """What is read: the file, or all files of the folder that are not hidden, in the order of their names; nothing if the path does
+    not exist."""
     try:
         path = find_source(section, data)
     except DataError:
@@ -49,18 +49,20 @@ def source_files(section: ImportSection, data: Path | None) -> list[Path]:
 def import_candidates(section: ImportSection, data: Path | None, problems: Sequence[Problem]) -> Imported:
     """The candidates of a file, or of all files of a folder in the order of their names, for the given problems.
 
-    Raises DataError where there is no such file, or no candidate in it for any of them.
+    Raises DataError if there is no such file, or no candidate for any of the problems in it.
     """
     path = find_source(section, data)
     files = source_files(section, data)
     imported = match(chain.from_iterable(FORMATS[section.format](file, section.columns) for file in files), problems)
     if not imported.candidates:
-        raise DataError(f"{path}: holds no candidate for any of the {len(problems)} problems; check task.train and task.test")
+        raise DataError(
+            f"{path}: holds no candidate for any of the problems ({len(problems):,} in all); check task.train and task.test"
+        )
     return imported
 
 
 def import_groups(name: str, path: Path) -> list[Group]:
     """The groups of a file that holds verdicts too; raises UsageError for an unknown format."""
     if name not in GROUP_FORMATS:
-        raise UsageError(f"there is no format {name!r} of groups; there are {', '.join(GROUP_FORMATS)}")
+        raise UsageError(f"there is no group format {name!r}, expected one of {', '.join(GROUP_FORMATS)}")
     return GROUP_FORMATS[name](path)

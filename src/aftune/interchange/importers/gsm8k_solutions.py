@@ -13,9 +13,9 @@ KINDS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verificati
 
 
 def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
-    """Four responses a line, their published verdicts in `settings`.
+    """Four responses per line, with their published verdicts in `settings`.
 
-    A solution without an `A:` line ran on until it was cut off. Raises DataError that names the line of a bad record.
+    A solution without an `A:` line ran on until it was cut off. Raises a DataError that names the line of a bad record.
     """
     for place, row in read_rows(path):
         try:

@@ -1,4 +1,4 @@
-"""Plain JSON Lines (or a table), a response a line: which problem, a text, and if known its index and finish reason."""
+"""Plain JSON Lines (or a table), one response per line: its problem, its text, and if known its index and finish reason."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +10,12 @@ from aftune.recipe import ColumnsSection
 
 
 def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
-    """Problems are named by id, or by question; raises DataError that names the line of a bad record."""
+    """Problems are named by id, or by question; raises a DataError that names the line of a bad record."""
     for place, row in read_rows(path):
         if not isinstance(row, dict) or not isinstance(row.get(columns.text), str):
-            raise DataError(f"{place}: there is no text {columns.text!r}; correct this line or set candidates.columns.text")
+            raise DataError(
+                f"{place}: there is no text in column {columns.text!r}; correct this line or set candidates.columns.text"
+            )
         problem_id, question = row.get(columns.problem_id), row.get(columns.question)
         if problem_id is None and question is None:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Samples of lm-evaluation-harness (`lm_eval --log_samples`): `samples_TASK_TIME.jsonl`, one document a line.
+"""Samples of lm-evaluation-harness (`lm_eval --log_samples`): `samples_TASK_TIME.jsonl`, one document per line.
 
 `resps` has a list of responses for each request of a document. Tasks that compare log-likelihoods have no texts there:
 those lines are left out, with the reason. Whether a response was cut off is not in the file.
@@ -14,9 +14,9 @@ from aftune.recipe import ColumnsSection
 
 
 def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
-    """The responses before any filter; a line for each filter repeats them, and only the first of a document counts.
+    """The responses before any filter; the lines of a document, one for each filter, repeat them, and only the first counts.
 
-    Problems are found by the document's id or question (`columns`). Raises DataError that names the line of a bad record.
+    Problems are found by the document's id or question (`columns`). Raises a DataError that names the line of a bad record.
     """
     filters: dict[str | int, str] = {}
     for place, row in read_rows(path):

@@ -1,4 +1,4 @@
-"""Results of a batch in OpenAI's format, as vLLM (`vllm run-batch`) and hosted services write them: a request a line.
+"""Results of a batch in OpenAI's format, as vLLM (`vllm run-batch`) and hosted services write them: one request per line.
 
 `custom_id` is the problem's id, or `ID#NUMBER` for the candidates of a problem that were asked for one by one. Requests
 that failed are left out, with the reason.
@@ -17,7 +17,7 @@ _FINISHED: dict[str, Literal["stop", "length"]] = {"stop": "stop", "length": "le
 
 
 def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
-    """A row for each request; raises DataError that names the line of a bad record."""
+    """A row for each request; raises a DataError that names the line of a bad record."""
     for place, row in read_rows(path):
         try:
             problem_id, _, number = str(row["custom_id"]).rpartition("#")

@@ -16,9 +16,9 @@ _MAX_INDEX = 10**9
 
 @dataclass(frozen=True)
 class Response:
-    """A text with what is known of it. index: its place among the candidates of its problem, where the file says it.
+    """A text with what is known about it. index: its place among the candidates of its problem, if the file gives it.
 
-    unusable: why it is no candidate, for those that the maker did not finish.
+    unusable: why it cannot be a candidate, if so.
     """
 
     text: str
@@ -48,11 +48,11 @@ class Imported:
 
 
 def match(rows: Iterable[Row], problems: Sequence[Problem]) -> Imported:
-    """The rows' responses as candidates of the problems: by id, else by question (white space aside), where only one problem
-    asks it: options belong to a problem, and a row does not name them.
+    """The rows' responses as candidates of the problems, found by id, else by question (white space aside) if only one problem
+    asks it: problems with other options are others, and a row does not name options.
 
     Candidates without an index of their own are numbered in the order in which they come. Raises DataError with the place
-    of a row whose index is taken, RepeatedIdError for two problems of one id.
+    of a row whose index is taken, RepeatedIdError for two problems with the same id.
     """
     ids: set[str] = set()
     by_question: dict[str, Problem | None] = {}  # None: several problems ask it
@@ -82,7 +82,7 @@ def match(rows: Iterable[Row], problems: Sequence[Problem]) -> Imported:
 def _candidate(row: Row, problem_id: str, response: Response, used: set[int]) -> Candidate:
     index = max(used, default=-1) + 1 if response.index is None else response.index
     if index in used:
-        raise DataError(f"{row.place}: {problem_id} has a candidate {index} already; give each its own index or leave it out")
+        raise DataError(f"{row.place}: {problem_id} already has a candidate {index}; give each its own index, or leave indices out")
     used.add(index)
     return Candidate(
         problem_id=problem_id, index=index, text=response.text, finish_reason=response.finish_reason, settings=response.settings
@@ -94,15 +94,17 @@ def _left_out(row: Row, reason: str, **details: str | None) -> dict[str, Any]:
 
 
 def index_of(place: str, value: Any, name: str) -> int | None:
-    """A candidate's index, also as the digits that a table has; None stays None. Raises DataError for anything else."""
+    """A candidate's index, also if given as digits, as in a table; None stays None. Raises DataError for anything else."""
     number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value.strip()) else value
     if number is not None and (not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _MAX_INDEX):
-        raise DataError(f"{place}: {name} is {value!r:.80}, expected a number from 0; correct this line")
+        raise DataError(
+            f"{place}: {name} is {value!r:.80}, expected a whole number from 0 to {_MAX_INDEX - 1:,}; correct this line"
+        )
     return number
 
 
 def texts(place: str, value: Any, what: str) -> Iterator[str]:
     """The texts of a list; raises DataError for anything else."""
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise DataError(f"{place}: {what} is no list of texts; correct this record")
+        raise DataError(f"{place}: {what} is not a list of texts; correct this record")
     yield from value

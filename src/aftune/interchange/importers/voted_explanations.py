@@ -2,7 +2,7 @@
 explanations of its answer and the votes of three people: real ranking feedback.
 
 A row of `commonsenseqa_train.csv` or `commonsenseqa_test.csv` is one person's vote on one question: `Answer.acceptable` names
-the explanations that this person accepts (`2|4|5`; nothing: none of them). The rows of a question need not stand together.
+the explanations that this person accepts (`2|4|5`; empty: none of them). The rows of a question need not be adjacent.
 """
 
 import math
@@ -29,10 +29,10 @@ _COLUMNS = (
 
 
 class VotedExplanations(NamedTuple):
-    """groups: a question each, in the order of the file. left_out: every explanation that is in no group, with the reason.
+    """groups: one per question, in the order of the file. left_out: every explanation that is in no group, with the reason.
 
-    counts: `questions`, `kept` and, by reason, `empty`, `duplicate` and `contradiction` explanations; `votes` (rows), of them
-    `votes_for_none`; `questions_without_three_votes`, which are kept with the votes that there are.
+    counts: `questions`, `kept` and, by reason, `empty`, `duplicate` and `contradiction` explanations; `votes` (rows), among
+    them `votes_for_none`; `questions_without_three_votes`, which are kept with the votes that they have.
     """
 
     groups: list[Group]
@@ -45,10 +45,10 @@ def read_groups(path: Path) -> VotedExplanations:
 
     Quality and rank of a candidate are the mean of its votes (1 accepted, 0 not), from 0 to 1 and a multiple of 1/3 where
     three people voted; the votes themselves are in `settings`, with who wrote the explanation (`greedy`, or the number of a
-    sample) and its published negative log-likelihood. Empty explanations leave the group, and so do repeated ones: the later
-    one where the votes have the same mean (`duplicate`), both where they have not (`contradiction`).
+    sample) and its published negative log-likelihood. Empty explanations are left out, and so are repeated ones: the later
+    one if the votes have the same mean (`duplicate`), both if not (`contradiction`).
 
-    Raises DataError with `file:line` for columns that are missing, a row that does not fit, and rows that differ in more
+    Raises DataError with `file:line` for missing columns, a row that does not fit, and rows of a question that differ in more
     than the vote.
     """
     questions: dict[str, tuple[dict[str, str], list[frozenset[int]]]] = {}
@@ -58,7 +58,7 @@ def read_groups(path: Path) -> VotedExplanations:
         first, votes = questions.setdefault(row["Input.id"], (row, []))
         differs = next((name for name in _COLUMNS if name != _VOTE and row[name] != first[name]), None)
         if differs is not None:
-            raise DataError(f"{place}: {differs} is another than in an earlier row of {row['Input.id']}; get the file again")
+            raise DataError(f"{place}: {differs} is not the same as in an earlier row of {row['Input.id']}; get the file again")
         votes.append(accepted)
         counts["votes"] += 1
         counts["votes_for_none"] += not accepted
@@ -118,7 +118,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         raise names
     missing = [name for name in _COLUMNS if name not in names]
     if missing:
-        raise DataError(f"{path}:1: there is no column {missing[0]}; expected a commonsenseqa_*.csv with a vote a row")
+        raise DataError(f"{path}:1: there is no column {missing[0]}; expected a commonsenseqa_*.csv with one vote per row")
     for place, fields in table:
         if isinstance(fields, DataError):
             raise fields
@@ -135,11 +135,11 @@ def _check(place: str, row: dict[str, str]) -> None:
         raise DataError(f"{place}: {empty} is empty; correct or remove this row")
     if row["Input.gold_label"] not in _options(row["Input.answer_choices"]):
         raise DataError(
-            f"{place}: Input.gold_label {row['Input.gold_label']!r} is none of {row['Input.answer_choices']!r}; correct this row"
+            f"{place}: Input.gold_label {row['Input.gold_label']!r} is not one of {row['Input.answer_choices']!r}; correct this row"
         )
     for number in _NUMBERS:
         if not _is_finite(row[f"Input.nll_{number}"]):
-            raise DataError(f"{place}: Input.nll_{number} is no finite number; correct this row")
+            raise DataError(f"{place}: Input.nll_{number} is not a finite number; correct this row")
 
 
 def _is_finite(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Result files of ZeroEval (Lin 2024, github.com/WildEval/ZeroEval): one JSON list a model, as `.json` or `.json.gz`.
+"""Result files of ZeroEval (Lin 2024, github.com/WildEval/ZeroEval): one JSON list per model, as `.json` or `.json.gz`.
 
 The responses are JSON objects with a reasoning and an answer: label them with `label.reading: flexible`. Whether a response
 was cut off is not in the file; one without an answer is labelled wrong.
@@ -16,7 +16,7 @@ _SETTINGS = ("temperature", "top_p", "max_tokens")
 
 
 def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
-    """A row for each question; raises DataError that names the record that is not of this form."""
+    """A row for each question; raises a DataError that names a record of any other form."""
     for place, record in read_rows(path):
         if not isinstance(record, dict) or not isinstance(record.get("question"), str):
             raise DataError(f"{place}: expected an object with question and output; correct it or get the file again")

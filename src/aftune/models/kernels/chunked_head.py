@@ -13,7 +13,7 @@ CHUNK_ELEMENTS = 2**24  # logits held at once: 64 MiB in float32
 
 
 class _ChunkedLogprobs(torch.autograd.Function):
-    """Computes the logits of one chunk of tokens after the other, and again in the backward pass.
+    """Computes the logits of one chunk of tokens after another, and again in the backward pass.
 
     d logprob_m / d logits_m = onehot(target_m) - softmax(logits_m).
     """
@@ -73,7 +73,7 @@ def chunked_logprobs(hidden_M_D: Tensor, weight_V_D: Tensor, bias_V: Tensor | No
 
 @contextmanager
 def replaced_head(model: Any, function: Callable[[Tensor, torch.nn.Linear], Tensor]) -> Iterator[None]:
-    """Within it the model's head returns `function(hidden states, head)`, and the model that instead of logits.
+    """Within the block, the model's head returns `function(hidden states, head)`, and the model returns that instead of logits.
 
     The head is replaced rather than left out because wrappers (DDP, FSDP) want the whole forward pass to go through them.
     """

@@ -1,7 +1,7 @@
 """Attention over rows in which responses share their prompt.
 
-A row holds groups one after the other: a prompt, then its responses. Every response sees the prompt and itself, at the
-positions that it would have alone, so a prompt's keys and values are computed once for all its responses. It runs in any
+A row holds groups one after another: a prompt, then its responses. Every response sees the prompt and itself, at the
+positions that it would have alone, so a prompt's keys and values are computed once for all its responses. This works in any
 transformers model that takes its attention from the `AttentionInterface`, and costs what the visible pairs cost: there
 is no mask over the whole row.
 """
@@ -24,7 +24,7 @@ _SMALL_PAIRS = 2**18
 
 @dataclass(frozen=True)
 class Segment:
-    """A group in a row: its prompt starts at `start`, its responses follow it in order."""
+    """A group in a row: its prompt starts at `start`, and its responses follow in order."""
 
     start: int
     prompt_length: int
@@ -33,8 +33,8 @@ class Segment:
 
 @contextmanager
 def shared_prefix_attention(model: Any) -> Iterator[None]:
-    """Within it the model takes rows of segments. A backward pass that computes forward passes again (gradient
-    checkpointing) has to run within it too."""
+    """Within the block, the model takes rows of segments. A backward pass that computes forward passes again (gradient
+    checkpointing) must run within it too."""
     config = model.config
     before = config._attn_implementation
     config._attn_implementation = _NAME
@@ -45,11 +45,11 @@ def shared_prefix_attention(model: Any) -> Iterator[None]:
 
 
 def row_arguments(segments: list[Segment], device: torch.device, config: Any = None) -> dict[str, Any]:
-    """What a model's forward takes for a row beside its ids.
+    """What a model's forward takes for a row, besides its ids.
 
-    Transformers hands a mask of four dimensions on as it is. This one fits no attention but ours: a forward pass outside of
-    `shared_prefix_attention` fails instead of mixing up the responses. A model whose `config` says
-    that it balances the load of its experts would take it for the tokens to count, and gets none.
+    Transformers passes a four-dimensional mask on unchanged. This one fits no attention but ours: a forward pass outside
+    `shared_prefix_attention` fails instead of mixing up the responses. A model whose `config` turns on load balancing of its
+    experts would take the mask for the tokens to count, and gets none.
     """
     mask = None if getattr(config, "output_router_logits", False) else torch.empty((1, 1, 0, 0), dtype=torch.bool, device=device)
     return {"attention_mask": mask, "segments": segments}
@@ -64,10 +64,10 @@ def _attention(
     **options: Any,
 ) -> tuple[Tensor, None]:
     """query [1, H, T, D], key and value [1, H_kv, T, D]; returns [1, T, H, D], as transformers wants it. options: the segments, and
-    what transformers hands to every attention."""
+    what transformers passes to every attention function."""
     segments: list[Segment] | None = options.get("segments")
     if segments is None or options.get("s_aux") is not None:
-        raise NotImplementedError(f"{type(module).__name__} passes no segments on, or has attention sinks")
+        raise NotImplementedError(f"{type(module).__name__} does not pass on segments, or has attention sinks")
     num_repeats = query.shape[1] // key.shape[1]
     if num_repeats > 1:
         key, value = key.repeat_interleave(num_repeats, 1), value.repeat_interleave(num_repeats, 1)
@@ -78,13 +78,13 @@ def _attention(
     bias_T_T = _causal_bias(longest, options.get("sliding_window"), dtype, query.device)
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """[H, T, D] each; the queries are the last ones of the keys."""
+        """[H, T, D] each; the queries are at the last positions of the keys."""
         num_keys = key.shape[1]
         bias = bias_T_T[num_keys - query.shape[1] : num_keys, :num_keys]
         return _attend(query, key, value, bias, options.get("dropout", 0.0), options.get("softcap"))
 
     outputs = []
-    # Pieces by one split: the gradient of many slices would be as many additions to the whole row.
+    # One split makes all pieces: with many slices, the backward pass would add to the whole row once for each.
     lengths = [length for segment in segments for length in _piece_lengths(segment)]
     with torch.autocast(device, enabled=False):  # one cast for all pieces
         pieces = zip(*(torch.split(tensor[0].to(dtype), lengths, 1) for tensor in (query, key, value)), strict=True)
@@ -99,14 +99,14 @@ def _attention(
 
 
 def _piece_lengths(segment: Segment) -> list[int]:
-    """What attends together: the prompt, and each response; a prompt with a single response is one text."""
+    """Lengths of what attends together: the prompt, and each response; a prompt with a single response is one text."""
     if len(segment.response_lengths) == 1:
         return [segment.prompt_length + segment.response_lengths[0]]
     return [segment.prompt_length, *segment.response_lengths]
 
 
 def _causal_bias(length: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """[T, T]: 0 where a position sees another, -inf where not; a window counts the position itself."""
+    """[T, T]: 0 where a position sees another, -inf where it does not; a window includes the position itself."""
     position_T = torch.arange(length, device=device)
     distance_T_T = position_T[:, None] - position_T
     hidden_T_T = distance_T_T < 0

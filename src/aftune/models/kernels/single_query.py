@@ -1,6 +1,6 @@
-"""Attention of single new tokens on a CPU, in place of `scaled_dot_product_attention`.
+"""Attention for single new tokens on a CPU, in place of `scaled_dot_product_attention`.
 
-torch's kernel is made for many queries a row. With one query, two batched matrix products over dense keys and values took a fifth
+torch's kernel is made for many queries per row. With one query, two batched matrix products over dense keys and values took a fifth
 of its time in bfloat16 and two thirds in float32 (128 rows, 6 heads of 64, 250 columns). The function is the same.
 """
 
@@ -26,7 +26,7 @@ def one_query_attention(
 ) -> tuple[Tensor, None]:
     """Query [N, H, 1, D]; keys and values [N, H_kv, T, D], each shared by H / H_kv query heads; additive mask [N, 1, 1, T].
 
-    Returns [N, 1, H, D]. As with sdpa, other arguments do not bear on a model that allows sdpa.
+    Returns [N, 1, H, D]. As with sdpa, other arguments have no effect on a model that allows sdpa.
     """
     num_rows, num_heads, _, size = query.shape
     scale = size**-0.5 if scaling is None else scaling
@@ -40,7 +40,7 @@ AttentionInterface.register(NAME, one_query_attention)
 
 @contextmanager
 def fast_single_steps(model: PreTrainedModel) -> Iterator[None]:
-    """Within the block a model that has `sdpa` on a CPU computes its attention as above."""
+    """Within the block, a model that uses `sdpa` on a CPU computes its attention as above."""
     config = model.config.get_text_config(decoder=True)
     before = config._attn_implementation
     if before != "sdpa" or model.device.type != "cpu":

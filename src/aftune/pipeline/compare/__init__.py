@@ -1,1 +1,1 @@
-"""Comparisons: the methods by name, their runs over seeds, and what came out. May import all of `pipeline`."""
+"""Comparisons: the methods by name, their runs over seeds, and the results. May import all of `pipeline`."""

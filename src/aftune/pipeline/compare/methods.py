@@ -16,8 +16,8 @@ from aftune.recipe.names import CONTROLS, VFT, method_name
 
 @dataclass(frozen=True)
 class Method:
-    """name: as asked for. title: in tables. trains: the stage that makes its model; None for the VFT model itself.
-    settings: what it changes in the recipe, by `section.key`. varied: those of them that were asked for after the name."""
+    """name: as the user wrote it. title: for tables. trains: the stage that makes its model; None for the VFT model itself.
+    settings: what the method changes in the recipe, by `section.key`. varied: the settings that were written after the name."""
 
     name: str
     title: str
@@ -26,13 +26,13 @@ class Method:
     varied: Mapping[str, Any] = field(default_factory=dict)
 
     def stages(self, recipe: Recipe) -> list[Stage]:
-        """What its run does on top of the shared stages, for its own recipe."""
+        """The stages of its run beyond the shared ones. recipe: the method's own."""
         if self.trains is not ALIGN:
             return [stage for stage in (self.trains, MEASURE) if stage is not None]
         later = [stage for number in range(2, recipe.rounds + 1) for stage in round_stages(recipe, number)]
-        # The shared one is of the model that the recipe starts from.
+        # The shared stage uses the model that the common recipe starts from.
         reference = [REFERENCE] if "align.start" in self.varied and needs_reference(recipe) else []
-        measured = replace(MEASURE, reads=(*MEASURE.reads, *(stage.name for stage in later if stage.run == ALIGN.run)))
+        measured = replace(MEASURE, reads=(*MEASURE.reads, *(stage.name for stage in later if stage.kind == ALIGN.kind)))
         return [*reference, ALIGN, *later, measured]
 
     @property
@@ -84,7 +84,7 @@ def parse(text: str) -> Method:
             near = difflib.get_close_matches(key, _KEYS, n=1)
             hint = f"did you mean {near[0]!r}? " if near and near[0] != key else ""
             raise UsageError(
-                f"compare: {setting!r} in {text!r} is no setting; {hint}write key=value with one of {', '.join(_KEYS)}"
+                f"compare: {setting!r} in {text!r} is not a setting; {hint}write key=value with one of {', '.join(_KEYS)}"
             )
         if base.trains is None:
             raise UsageError(f"compare: {name} is the VFT model as it is and takes no settings; remove {setting!r}")

@@ -1,4 +1,4 @@
-"""What came out of a comparison: one row a run, and for each method a summary over its seeds."""
+"""The results of a comparison: one row per run, and for each method a summary over its seeds."""
 
 import csv
 import io
@@ -18,14 +18,13 @@ from aftune.evaluation.statistics import (
     seed_summary,
     share_interval,
 )
-from aftune.pipeline import runner
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.cost import num_candidates
+from aftune.pipeline.plans import Plan, plan
 from aftune.pipeline.registry import ALIGN
-from aftune.pipeline.runner import Plan
 from aftune.recipe import Recipe
 from aftune.recipe.names import BASELINES
 from aftune.records import JudgedResponse
@@ -53,7 +52,7 @@ def gather(wanted: Comparison) -> dict[str, Any]:
 
 
 def _warnings(wanted: Comparison, runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Of the stages of all runs: which run and stage, and the sentence."""
+    """The warnings of all stages of all runs: where each comes from, and its text."""
     places = [(f"seed {seed}, shared stages", wanted.shared(seed).recipe.run_dir) for seed in wanted.seeds]
     places += [(f"seed {row['seed']}, {row['method']}", Path(row["folder"])) for row in runs]
     return [
@@ -76,12 +75,12 @@ def write(wanted: Comparison, results: Mapping[str, Any]) -> None:
 
 
 def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) -> dict[str, Any] | None:
-    """The row of a run; None while it is not finished with these settings. Steps and seconds are of all rounds."""
+    """The row of a run; None while it is not finished with these settings. Steps and seconds are summed over the rounds."""
     recipe = wanted.method_recipe(method, seed)
     run, stages = RunDirectory(recipe.run_dir), method.stages(recipe)
-    if any(item.status != "finished" for item in runner.plan(recipe, run, stages, shared)):
+    if any(item.status != "finished" for item in plan(recipe, run, stages, shared)):
         return None
-    trained = [run.entry(stage.name) for stage in stages if method.trains and stage.run == method.trains.run]
+    trained = [run.entry(stage.name) for stage in stages if method.trains and stage.kind == method.trains.kind]
     metrics = read_metrics(recipe.run_dir / "measure" / "metrics.json")
     row: dict[str, Any] = {"method": method.name, "seed": seed, "folder": str(recipe.run_dir)}
     row |= {"optimizer_steps": None, "seconds": None, "beta": None, "k": None}
@@ -96,7 +95,7 @@ def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) 
 
 
 def _scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The single numbers among metrics; those by task as `accuracy.arithmetic`."""
+    """The metrics that are single numbers; those by task are named like `accuracy.arithmetic`."""
     found = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     for name, values in metrics.items():
         if name.endswith(BY_TASK):
@@ -160,8 +159,8 @@ def _summary(
 def _accuracy_interval(
     wanted: Comparison, method: Method, seeds: Sequence[int], verdicts: Mapping[tuple[str, int], list[bool]]
 ) -> Interval:
-    """Of the mean accuracy, over problems: Wilson's, of the problems of all seeds; where they are the same for all seeds, that of
-    the mean over problems."""
+    """The interval of the mean accuracy, over problems: Wilson's, on the problems of all seeds together; where all seeds have the
+    same problems, that of the mean over problems."""
     right = [verdicts[method.name, seed] for seed in seeds]
     if _same_problems(wanted, seeds):
         return share_interval([sum(column) / len(column) for column in zip(*right, strict=True)])
@@ -169,13 +168,13 @@ def _accuracy_interval(
 
 
 def _same_problems(wanted: Comparison, seeds: Sequence[int]) -> bool:
-    """Whether all seeds were tested on the same problems; a generated task has others for each."""
+    """Whether all seeds were tested on the same problems; a generated task has different ones for each seed."""
     files = {(wanted.shared(seed).recipe.run_dir / "prepare" / "test.jsonl").read_bytes() for seed in seeds}
     return len(seeds) > 1 and len(files) == 1
 
 
 def _adjust(methods: Sequence[dict[str, Any]]) -> None:
-    """Adds Holm's p-values: over all methods that were compared with the same baseline."""
+    """Adds Holm's p-values, over all methods that were compared with the same baseline."""
     for baseline in BASELINES:
         compared = [method["differences"][baseline] for method in methods if baseline in method["differences"]]
         for item, adjusted in zip(compared, holm([item["p_value"] for item in compared]), strict=True):
@@ -183,7 +182,7 @@ def _adjust(methods: Sequence[dict[str, Any]]) -> None:
 
 
 def _correlation(methods: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Pearson's r of accuracy and assessment accuracy over the methods' means."""
+    """Pearson's r between accuracy and assessment accuracy, over the methods' means."""
     points = [
         (method["metrics"]["accuracy"]["mean"], method["metrics"]["assessment_accuracy"]["mean"])
         for method in methods

@@ -1,4 +1,4 @@
-"""Comparison of methods: for each seed one VFT model and one set of candidates, then every method from them.
+"""Comparison of methods: for each seed one VFT model and one set of candidates, from which every method starts.
 
 `RUN_DIR/seed-N` is an ordinary run directory with the shared stages; `RUN_DIR/seed-N/methods/NAME` is one for each method. All
 are resumed stage by stage. With several jobs, methods run side by side in processes of their own.
@@ -19,8 +19,8 @@ from aftune.pipeline.compare import methods as known
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.plans import Shared, plan
 from aftune.pipeline.precision_choice import settle
-from aftune.pipeline.runner import Shared
 from aftune.pipeline.workers import executor
 from aftune.recipe import Recipe, with_settings
 
@@ -29,7 +29,7 @@ RESULTS = ("compare.html", "compare.csv", "compare.json")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: `methods` over `seeds`, below `recipe.run_dir`, all in one precision; `notes`: how that was chosen."""
+    """What is compared: `methods` over `seeds`, below `recipe.run_dir`, all in one precision; `notes`: how it was chosen."""
 
     recipe: Recipe
     methods: Sequence[Method]
@@ -41,7 +41,7 @@ class Comparison:
         return [method.name for method in self.methods]
 
     def shared(self, seed: int) -> Shared:
-        """The run of a seed that its methods build on."""
+        """A seed's run of the shared stages, which its methods build on."""
         recipe = with_settings(self.recipe, {"seed": seed, "run_dir": str(_seed_folder(self.recipe, seed))}, "compare")
         chosen = [registry.PREPARE, registry.SFT, registry.SAMPLE, registry.LABEL]
         if any(registry.needs_reference(method.recipe(recipe)) for method in self.methods):
@@ -60,7 +60,8 @@ def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: 
     chosen = [known.parse(name) for name in names]
     repeated = sorted({method.name for method in chosen if [m.name for m in chosen].count(method.name) > 1})
     if repeated or not chosen:
-        raise UsageError(f"compare: expected methods, each once; repeated: {', '.join(repeated) or 'none, the list is empty'}")
+        found = f"repeated: {', '.join(repeated)}" if repeated else "the list is empty"
+        raise UsageError(f"compare: expected methods, each once; {found}")
     runner.check(recipe)
     for method in chosen:
         runner.check(method.recipe(recipe))
@@ -76,7 +77,7 @@ def _seed_folder(recipe: Recipe, seed: int) -> Path:
 
 def make_room(wanted: Comparison, *, overwrite: bool) -> None:
     """Raises UsageError where the directory of a seed holds the run of another recipe, unless that is to be overwritten: then it is
-    removed. Results that will not be those of the runs are removed too."""
+    removed. Results that the runs will make out of date are removed too."""
     plans = []
     for seed in wanted.seeds:
         shared = wanted.shared(seed)
@@ -87,7 +88,7 @@ def make_room(wanted: Comparison, *, overwrite: bool) -> None:
         plans += earlier
         for method in wanted.methods:
             own = wanted.method_recipe(method, seed)
-            plans += runner.plan(own, RunDirectory(own.run_dir), method.stages(own), earlier)
+            plans += plan(own, RunDirectory(own.run_dir), method.stages(own), earlier)
     if all(item.status == "new" for item in plans) or any(item.status == "redo" for item in plans):
         for name in RESULTS:
             (wanted.recipe.run_dir / name).unlink(missing_ok=True)
@@ -102,7 +103,7 @@ class Failure:
 
 
 def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progress: Callable[[int], None]) -> list[Failure]:
-    """Runs whatever is not finished, `jobs` runs at a time; gives those that failed."""
+    """Runs whatever is not finished, `jobs` runs at a time; gives the failures."""
     failures: list[Failure] = []
     num_done = 0
     with executor(jobs) as workers:
@@ -136,7 +137,7 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progres
 
 
 def _run(recipe: Recipe, names: Sequence[str], seed: int, name: str | None) -> list[str]:
-    """One run of a comparison, in whatever process: a seed's shared stages, or a method. Gives the lines it reports."""
+    """Does one run of a comparison, a seed's shared stages or a method, in any process; gives the lines that it reports."""
     wanted = comparison(recipe, names)
     shared = wanted.shared(seed)
     lines: list[str] = []

@@ -1,2 +1,2 @@
-"""The run directory: its folders and manifest, what a run reads from outside, what has changed since a stage was made, and whose
-the directory is."""
+"""The run directory: its folders and manifest, what a run reads from outside, what has changed since a stage was made, and
+which recipe the directory belongs to."""

@@ -1,4 +1,4 @@
-"""What has changed since a stage was made, in words. Harmless settings (`aftune.recipe.HARMLESS`) are no change."""
+"""What has changed since a stage was made, in words. Harmless settings (`aftune.recipe.HARMLESS`) do not count."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from aftune.common.validation_errors import model_in
 from aftune.pipeline.directory.inputs import Inputs
 from aftune.recipe import HARMLESS, Recipe
 
-_MOST_FILES = 3  # more are counted
+_MOST_FILES = 3  # named; the others are only counted
 
 
 def what_matters(settings: Mapping[str, Any], section: type[BaseModel] | None = Recipe) -> dict[str, Any]:
@@ -33,8 +33,8 @@ def _of_value(value: Any, section: type[BaseModel] | None) -> Any:
 def setting_changes(
     old: Mapping[str, Any], new: Mapping[str, Any], section: type[BaseModel] | None = Recipe, prefix: str = ""
 ) -> list[str]:
-    """`align.beta: 0.15 -> 0.3`, for each of the settings that matter. One that only one of the two has was the default in the
-    other: it is younger than the run."""
+    """`align.beta: 0.15 -> 0.3`, for each setting that differs. A setting that only one side has counts as the default on the
+    other: it is newer than the run."""
     changes = []
     for key in [*old, *(key for key in new if key not in old)]:
         default = _default(section, key)
@@ -56,12 +56,13 @@ def _default(section: type[BaseModel] | None, key: str) -> Any:
 
 
 def input_changes(old: Inputs, new: Inputs) -> list[str]:
-    """`data train.jsonl changed`. What is not known on one side (a commit before the first download) is no change."""
+    """`data train.jsonl changed`, for each input that differs. What one side does not know (a commit before the first download)
+    is no change."""
     changes = [f"{name} is new" for name in new if name not in old]
-    changes += [f"{name} is not read any more" for name in old if name not in new]
+    changes += [f"{name} is no longer read" for name in old if name not in new]
     changes += [f"{name} changed" for name, value in new.items() if _differ(value, old.get(name))]
     more = len(changes) - _MOST_FILES
-    return changes if more <= 0 else [*changes[:_MOST_FILES], f"and {more} more files"]
+    return changes if more <= 0 else [*changes[:_MOST_FILES], f"and {more} more"]
 
 
 def _differ(one: str | None, other: str | None) -> bool:

@@ -1,7 +1,7 @@
-"""Before a run touches its directory: what it needs is here, the directory is its own, and nothing of before looks current.
+"""Checks before a run touches its directory: what it needs is here, the directory is its own, and no old result looks current.
 
 A run directory belongs to one task (with its data), one base model and one seed. Any other setting may change: what depends on it
-is done again. With another task, model or seed nothing of the run would stay, so that it is more likely a slip than a wish.
+is done again. With another task, model or seed nothing of the run would stay, so this is more likely a slip than a wish.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from aftune.common.errors import UsageError
 from aftune.interchange.importers import find_source
-from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RESULTS, RunDirectory
 from aftune.pipeline.registry import HELD_OUT, MEASURE, PREPARE, REPORT
 from aftune.recipe import Recipe
 
 if TYPE_CHECKING:
     from aftune.pipeline.context import Context
-    from aftune.pipeline.runner import Plan
-
-RESULTS = ("report.html", "metrics.json")
+    from aftune.pipeline.plans import Plan
 
 
 def check_inputs(context: "Context", wanted: "Sequence[Plan]") -> None:
@@ -34,7 +32,7 @@ def check_inputs(context: "Context", wanted: "Sequence[Plan]") -> None:
 
 
 def other_recipe(recipe: Recipe, run: RunDirectory, plans: "Sequence[Plan]") -> str | None:
-    """What the recipe whose run the directory holds has otherwise, if it is another one: `seed: 0 -> 1, ...`."""
+    """How the recipe whose run the directory holds differs, `seed: 0 -> 1, ...`; None if it is not another one."""
     prepare = next((item for item in plans if item.stage.name == PREPARE.name), None)
     if prepare is None or prepare.status != "redo" or not run.has_finished():
         return None
@@ -44,7 +42,7 @@ def other_recipe(recipe: Recipe, run: RunDirectory, plans: "Sequence[Plan]") -> 
 
 
 def claim(recipe: Recipe, run: RunDirectory, plans: "Sequence[Plan]", *, overwrite: bool) -> bool:
-    """Whether the run of another recipe was removed; raises UsageError where there is one and it is to stay."""
+    """Removes the run of another recipe and says whether there was one; raises UsageError if there is, without `overwrite`."""
     changes = other_recipe(recipe, run, plans)
     if changes is None:
         return False
@@ -71,7 +69,7 @@ def put_away(run: RunDirectory, plans: "Sequence[Plan]", report: Callable[[str],
 
 
 def _identity(values: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run another one, by key; a folder by where it is."""
+    """What tells one run from another, by key; folders by where they are."""
     task = values.get("task") or {}
     parts = [f"{part.get('name')} ({_place(part.get('data'))})" for part in task.get("parts") or ()]
     known = {"task.name": task.get("name"), "task.parts": parts, "data": _place(values.get("data")), "seed": values.get("seed")}

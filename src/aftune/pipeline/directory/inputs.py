@@ -1,7 +1,7 @@
 """What a run reads from outside its directory: data files, the model's files, imported candidates, repositories of the Hub.
 
-A file counts by its content: it may move, and its folder may be spelled otherwise. Which files a task reads it says itself
-(`Task.sources`); whatever else lies in its folder does not count.
+A file counts by its content: it may move, and its folder may be spelled differently. A task says itself which files it reads
+(`Task.sources`); whatever else is in its folder does not count.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from aftune.pipeline.directory.run_directory import hash_file
 from aftune.pipeline.recipe_task import used
 from aftune.recipe import Recipe
 
-# By what it is: the hash of a file, or the commit of a repository of the Hub, None while this machine has none of it.
+# By name: the hash of a file, or the commit of a repository of the Hub, None while this machine has nothing of it.
 Inputs = dict[str, str | None]
 
 

@@ -1,4 +1,4 @@
-"""Files of metrics, also those that an older aftune wrote."""
+"""Reads files of metrics, also those that an older aftune wrote."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ _RENAMED = {"score_positive": "score_right", "score_negative": "score_wrong"}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """The metrics of a file, by today's names."""
+    """The metrics in a file, under today's names."""
     metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_renamed)
     return metrics
 

@@ -1,7 +1,7 @@
-"""The run directory: one folder a stage, and a manifest that says what made each of them.
+"""The run directory: one folder per stage, and a manifest that says what made each of them.
 
 The manifest keeps for each stage its settings, its version, its input files and the fingerprints of the stages that it read: a
-finished stage is skipped while none of them has changed that matters (see `changes`). Its fingerprint names what it made.
+finished stage is skipped as long as nothing that matters has changed in them (see `changes`). Its fingerprint names what it made.
 """
 
 import fcntl
@@ -26,8 +26,9 @@ from aftune.common.text_files import write_lines
 from aftune.common.yaml_text import parse_yaml
 from aftune.recipe import Recipe
 
+RESULTS = ("report.html", "metrics.json")  # what a whole run leaves, beside the folders of its stages
 _MIB = 2**20
-_LARGE_FILE = 64 * _MIB  # of larger files (weights) parts are hashed
+_LARGE_FILE = 64 * _MIB  # of larger files (weights) only parts are hashed
 _PART = 2**15
 _FULL = 2**18  # bytes
 _UNUSED = "unused"  # the folder for stages that the recipe no longer has
@@ -43,20 +44,20 @@ class RunDirectory:
         return self.path / stage
 
     def create(self) -> list[Path]:
-        """Makes the directory and gives what was not there before, innermost first; raises StageError where nothing can be written
-        to it."""
+        """Makes the directory and gives the folders that were not there before, innermost first; raises StageError where nothing
+        can be written to it."""
         made = missing_folders(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / ".lock").touch()
         except OSError as error:
             raise StageError(
-                f"run_dir: {self.path} cannot be written ({error.strerror}); choose another with run_dir=FOLDER"
+                f"run_dir: {self.path} cannot be written to ({error.strerror}); choose another with run_dir=FOLDER"
             ) from error
         return made
 
     def undo(self, made: Sequence[Path]) -> None:
-        """Removes a directory that `create` made, and those around it, where no stage was finished in it."""
+        """Removes the folders that `create` made, unless a stage was finished in them."""
         if not self.has_finished():
             remove_made(made)
 
@@ -65,14 +66,14 @@ class RunDirectory:
         return any(entry["status"] == "finished" for entry in self.manifest()["stages"].values())
 
     def clear(self) -> None:
-        """Removes what a run has written, the runs of a comparison that build on it included, and nothing else."""
+        """Removes what a run has written, including the runs of a comparison that build on it, and nothing else."""
         for name in (*self.manifest()["stages"], _UNUSED, "methods"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("report.html", "metrics.json", "recipe.yaml", "manifest.json"):
+        for name in (*RESULTS, "recipe.yaml", "manifest.json"):
             (self.path / name).unlink(missing_ok=True)
 
     def set_aside(self, stage: str) -> Path:
-        """Moves a stage's folder to where nobody takes it for current, and gives its place there."""
+        """Moves a stage's folder to where nobody takes it for current, and gives its new place."""
         manifest = self.manifest()
         del manifest["stages"][stage]
         place = self.path / _UNUSED / stage
@@ -93,7 +94,7 @@ class RunDirectory:
         return values if isinstance(values, dict) else {}
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """The resolved recipe of what is being run."""
+        """Writes the resolved recipe of what is being run."""
         write_lines(self.path / "recipe.yaml", [recipe.to_yaml().rstrip()])
 
     @contextmanager
@@ -123,38 +124,38 @@ class RunDirectory:
         return manifest if isinstance(manifest, dict) and "stages" in manifest else {"stages": {}}
 
     def entry(self, stage: str) -> dict[str, Any]:
-        """What the manifest knows of a stage; empty where it never started."""
+        """What the manifest knows about a stage; empty if it never started."""
         entry: dict[str, Any] = self.manifest()["stages"].get(stage, {})
         return entry
 
     def precision(self) -> str | None:
-        """The one that the run computes in; None before it began."""
+        """The precision that the run computes in; None before it began."""
         manifest = self.manifest()
         noted = manifest.get("precision", {}).get("chosen")
         earlier = (entry.get("settings", {}).get("model", {}).get("precision") for entry in manifest["stages"].values())
         return noted or next((precision for precision in earlier if precision), None)
 
     def note_precision(self, chosen: str, why: str) -> None:
-        """Keeps what `model.precision: auto` became, and why; what was found first stays."""
+        """Records the precision that the run computes in, and why; what is recorded for the same precision stays."""
         manifest = self.manifest()
         if manifest.get("precision", {}).get("chosen") != chosen:
             write_json(self.path / "manifest.json", manifest | {"precision": {"chosen": chosen, "why": why}})
 
     def begin(self, stage: str, made_by: Mapping[str, Any], *, keep: bool) -> None:
-        """Notes that a stage runs, and what decides what it makes: fingerprint, version, seed, settings, inputs, and the
-        fingerprints of the stages that it reads. With `keep`, what an interrupted run left stays; without, it goes."""
+        """Records that a stage runs, and what decides its result: fingerprint, version, seed, settings, inputs, and the
+        fingerprints of the stages that it reads. With `keep`, what an interrupted run left stays; without it, that is removed."""
         entry = self.entry(stage) if keep else {}
         if not keep:
             shutil.rmtree(self.folder(stage), ignore_errors=True)
         self.folder(stage).mkdir(parents=True, exist_ok=True)
-        # A stage that goes on where it stopped keeps the seconds of its earlier attempts, and settings that were others then.
+        # A stage that continues keeps the seconds of its earlier attempts, and their settings where these were different.
         started = {"status": "running", **made_by, "started": _now(), "seconds": entry.get("seconds", 0.0)}
         earlier = [*entry.get("earlier_settings", []), *([entry["settings"]] if entry else [])]
         others = [settings for settings in earlier if settings != made_by["settings"]]
         self._update(stage, started | ({"earlier_settings": others} if others else {}))
 
     def finish(self, stage: str, seconds: float, outcome: Mapping[str, Any]) -> None:
-        """Notes that a stage is done, with what became of it: its summary and whatever else is known now."""
+        """Records that a stage is done, with its summary and whatever else is known now."""
         entry = self.entry(stage)
         total = round(entry["seconds"] + seconds, 2)
         self._update(stage, {**entry, "status": "finished", "finished": _now(), "seconds": total, **outcome})
@@ -172,12 +173,12 @@ class RunDirectory:
 
 
 def missing_folders(path: Path) -> list[Path]:
-    """A folder and those around it that are not there, innermost first."""
+    """Those of a folder and its parents that do not exist, innermost first."""
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
 def remove_made(made: Sequence[Path]) -> None:
-    """Removes what `missing_folders` named: the innermost with all that is in it, those around it where nothing else is."""
+    """Removes what `missing_folders` named: the innermost with all that is in it, its parents if nothing else is in them."""
     for folder in made[:1]:
         shutil.rmtree(folder, ignore_errors=True)
     for folder in made[1:]:
@@ -195,8 +196,8 @@ def fingerprint(value: Any) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """A hash of a file's content; of a very large one, of its size, both ends and a part of every MiB between: training changes
-    whole matrices."""
+    """A hash of a file's content; for a very large file, of its size, both ends and a part of every MiB in between: training
+    changes whole matrices."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:

@@ -1,8 +1,7 @@
 """What a run would compute, before anything is loaded: tokens and operations by stage, and memory of training.
 
 Lengths are those of a few problems and their references, where data and tokenizer are here. Memory counts weights, gradients and
-Adam's two moments in float32 and what one pass keeps for its backward pass. Seconds are the
-concern of aftune.pipeline.estimate.speed.
+Adam's two moments in float32 and what one pass keeps for its backward pass. aftune.pipeline.estimate.speed estimates seconds.
 """
 
 import math
@@ -12,20 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aftune.common.errors import AftuneError
+from aftune.common.wording import counted
 from aftune.interchange.importers import CANDIDATES_PER_PROBLEM
 from aftune.models.kernels.chunked_head import CHUNK_ELEMENTS
 from aftune.models.loading import count_parameters, load_config, load_tokenizer
 from aftune.pipeline.context import make_prompter
+from aftune.pipeline.plans import Plan
 from aftune.pipeline.recipe_task import SPLITS, build_one, used
 from aftune.pipeline.registry import needs_reference
-from aftune.pipeline.runner import Plan
 from aftune.recipe import PartSection, Recipe, SamplingSection
 from aftune.tasks import TASKS, Mixture, Task, splits
 from aftune.tasks.few_shot import choose_examples
 
 _SAMPLE_SIZE = 64  # problems looked at for their lengths
 _ASSUMED_TOKENS = (150, 150)  # prompt, response
-# Tensors that a layer keeps for its backward pass: of the width of the hidden states, of the inner layer, attention weights.
+# Tensors that a layer keeps for its backward pass: as wide as the hidden states, as wide as the inner layer, attention weights.
 _KEPT_WIDTHS, _KEPT_INNER, _KEPT_WEIGHTS = 12, 4, 2
 
 
@@ -40,7 +40,7 @@ class Decoding:
     times: int = 1
 
     def at_most(self) -> "Decoding":
-        """None ends by itself."""
+        """The same if no response ends by itself."""
         return replace(self, mean_tokens=float(self.most_tokens))
 
     @property
@@ -56,7 +56,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What a stage computes: tokens trained on in so many optimizer steps, tokens of forward passes, and responses sampled."""
+    """What a stage computes: tokens trained on, optimizer steps for them, tokens of forward passes, and responses sampled."""
 
     stage: str
     what: str
@@ -67,21 +67,21 @@ class StageCost:
 
     @property
     def num_tokens(self) -> float:
-        """Through the model, in millions."""
+        """Tokens through the model, in millions."""
         return (self.trained + self.scored + (self.decoding.num_tokens if self.decoding else 0.0)) / 1e6
 
     def teraflops(self, parameters: float) -> float:
-        """6 operations a parameter and token for training, 2 for a forward pass; in 10^12."""
+        """6 operations per parameter and token for training, 2 for a forward pass; in 10^12."""
         return (2 * 1e6 * self.num_tokens + 4 * self.trained) * parameters / 1e12
 
     def at_most(self) -> "StageCost":
-        """With sampled responses that all reach their limit."""
+        """The same if all sampled responses reach their limit."""
         return self if self.decoding is None else replace(self, decoding=self.decoding.at_most())
 
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """num_tokens: of a mean group. num_rows: forward passes that it takes; of several, each is computed again for its
+    """num_tokens: of a mean group. num_rows: how many forward passes it takes; if several, each is computed again for its
     gradient. state, pass_: bytes of weights, gradients and optimizer, and of what a pass holds."""
 
     num_tokens: int
@@ -101,20 +101,20 @@ def num_parameters(recipe: Recipe) -> float | None:
 
 
 def estimate(recipe: Recipe, stages: Container[str] | None = None) -> list[StageCost]:
-    """The costs of the stages that compute, or of those of them that are named."""
+    """The costs of all stages that compute, or of those among them that are named."""
     sizes = _Sizes.of(recipe)
     costs = [*_training_costs(recipe, sizes), *_evaluation_costs(recipe, sizes)]
     return [cost for cost in costs if stages is None or cost.stage in stages]
 
 
 def unfinished(plans: Iterable[Plan]) -> set[str]:
-    """The stages that would run, those of later rounds (`align-2`) by the name of the first."""
+    """The stages that would run, those of later rounds (`align-2`) by their names in the first."""
     return {item.stage.name.partition("-")[0] for item in plans if item.status != "finished"}
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Problems of each split, mean tokens of a prompt and of a response, candidates of a problem in training and held out."""
+    """Problems of each split, mean tokens of a prompt and of a response, candidates per problem in training and held out."""
 
     train: int
     validation: int
@@ -150,27 +150,27 @@ def _training_costs(recipe: Recipe, sizes: _Sizes) -> Iterator[StageCost]:
     rounds = f" x {recipe.rounds} rounds" if recipe.rounds > 1 else ""
     yield StageCost(
         "sft",
-        f"{sizes.train:,} references x {epochs:g} epochs",
+        f"{counted(sizes.train, 'reference')} x {counted(epochs, 'epoch')}",
         sizes.train * sizes.row * epochs,
         sizes.train * epochs / recipe.sft.batch_size,
     )
     validation = sizes.sampled(sizes.validation, 1, recipe.evaluate)
     for_one = StageCost("sft", "", scored=sizes.validation * sizes.prompt, decoding=validation)
-    yield _repeated(for_one, math.ceil(epochs), f"{sizes.validation:,} greedy responses x {epochs:g} epochs")
-    num_rounds_sampled = recipe.rounds - (recipe.candidates is not None)  # what is imported is the first round's
+    yield _repeated(for_one, math.ceil(epochs), f"{counted(sizes.validation, 'greedy response')} x {counted(epochs, 'epoch')}")
+    num_rounds_sampled = recipe.rounds - (recipe.candidates is not None)  # imported candidates are the first round's
     sampled = sizes.sampled(sizes.train, sizes.k, recipe.sample)
     for_one = StageCost("sample", "", scored=sizes.train * sizes.prompt, decoding=sampled)
-    yield _repeated(for_one, num_rounds_sampled, f"{sizes.train:,} problems x {sizes.k} candidates{rounds}")
+    yield _repeated(for_one, num_rounds_sampled, f"{counted(sizes.train, 'problem')} x {counted(sizes.k, 'candidate')}{rounds}")
     if needs_reference(recipe):
         tokens = sizes.train * sizes.group(sizes.k) * recipe.rounds
-        yield StageCost("reference", f"{sizes.train:,} groups{rounds}", scored=tokens)
+        yield StageCost("reference", f"{counted(sizes.train, 'group')}{rounds}", scored=tokens)
     steps = sizes.train * align_epochs / recipe.align.batch_size
     k = min(sizes.k, recipe.align.num_candidates or sizes.k)
     if not recipe.align.alignment_weight:
         k = k // 2 if recipe.align.sft_on == "positives" else 0  # RFT: about half of the candidates are right
     yield StageCost(
         "align",
-        f"{sizes.train:,} groups of up to {k + 1} x {align_epochs:g} epochs",
+        f"{counted(sizes.train, 'group')} of up to {counted(k + 1, 'response')} x {counted(align_epochs, 'epoch')}",
         sizes.train * sizes.group(k) * align_epochs,
         steps,
     )
@@ -178,7 +178,7 @@ def _training_costs(recipe: Recipe, sizes: _Sizes) -> Iterator[StageCost]:
         factor = sizes.group(k) / sizes.row if recipe.control.match == "compute" else 1.0
         yield StageCost(
             "control",
-            f"{sizes.train:,} references x {align_epochs * factor:.3g} epochs",
+            f"{counted(sizes.train, 'reference')} x {counted(float(f'{align_epochs * factor:.3g}'), 'epoch')}",
             sizes.train * sizes.row * align_epochs * factor,
             steps * factor,
         )
@@ -196,11 +196,12 @@ def _evaluation_costs(recipe: Recipe, sizes: _Sizes) -> Iterator[StageCost]:
             votes = sizes.sampled(sizes.test, section.num_votes, section)
             scored = sizes.test * (2 * sizes.prompt + section.num_votes * sizes.response)
             for_one = StageCost(stage, "", scored=scored, decoding=votes)
-            yield _repeated(for_one, number, f"{sizes.test:,} problems x {section.num_votes} votes x {_models(number)}")
+            what = f"{counted(sizes.test, 'problem')} x {counted(section.num_votes, 'vote')}"
+            yield _repeated(for_one, number, f"{what} x {_models(number)}")
 
 
 def _held_out(stage: str, recipe: Recipe, sizes: _Sizes) -> StageCost:
-    what = f"{sizes.test:,} held-out problems x {sizes.k_test} candidates"
+    what = f"{counted(sizes.test, 'held-out problem')} x {counted(sizes.k_test, 'candidate')}"
     decoding = sizes.sampled(sizes.test, sizes.k_test, recipe.evaluate)
     return StageCost(stage, what, scored=sizes.test * sizes.prompt, decoding=decoding)
 
@@ -208,7 +209,8 @@ def _held_out(stage: str, recipe: Recipe, sizes: _Sizes) -> StageCost:
 def _measured(stage: str, recipe: Recipe, sizes: _Sizes, num_policies: int) -> StageCost:
     scored = sizes.test * (sizes.prompt + sizes.group(sizes.k_test))
     for_one = StageCost(stage, "", scored=scored, decoding=sizes.sampled(sizes.test, 1, recipe.evaluate))
-    return _repeated(for_one, num_policies, f"{sizes.test:,} greedy responses and {sizes.test:,} groups x {_models(num_policies)}")
+    responses = f"{counted(sizes.test, 'greedy response')} and {counted(sizes.test, 'group')}"
+    return _repeated(for_one, num_policies, f"{responses} x {_models(num_policies)}")
 
 
 def _models(number: int) -> str:
@@ -222,7 +224,7 @@ def _repeated(cost: StageCost, times: int, what: str) -> StageCost:
 
 
 def training_memory(recipe: Recipe) -> TrainingMemory | None:
-    """Of the stage `align`, the largest; None where the model's configuration is not here."""
+    """The memory of the stage `align`, which takes the most; None where the model's configuration is not here."""
     section = recipe.model
     config = load_config(section.name, trust_remote_code=section.trust_remote_code)
     parameters = num_parameters(recipe)
@@ -241,8 +243,8 @@ def training_memory(recipe: Recipe) -> TrainingMemory | None:
 
 
 def kept_bytes(config: Any, num_tokens: float, num_visible: float, *, half: bool) -> float:
-    """What a forward pass keeps for its backward pass, all layers: `num_tokens` in the row, of which each sees at most
-    `num_visible`. With `half` under autocast, which keeps about half of it in float32."""
+    """Bytes that a forward pass keeps for its backward pass, in all layers: `num_tokens` in the row, each of which sees at most
+    `num_visible`. With `half` under autocast, which keeps about half of them in float32."""
     wide = config.hidden_size
     inner = getattr(config, "intermediate_size", None) or 4 * wide
     attention = _KEPT_WEIGHTS * config.num_attention_heads * num_visible
@@ -258,13 +260,13 @@ def _task(recipe: Recipe, key: str, part: PartSection) -> Task | None:
 
 
 def num_candidates(recipe: Recipe, section: SamplingSection) -> int:
-    """Candidates of a problem: sampled, or as many as imported files have where their format says so."""
+    """Candidates per problem: those sampled, or as many as the format of imported files says."""
     given = None if recipe.candidates is None else CANDIDATES_PER_PROBLEM.get(recipe.candidates.format)
     return section.num_candidates if given is None else given
 
 
 def _num_problems(recipe: Recipe, split: str) -> int:
-    """Of all tasks together; of a mixture what its own slice takes of the parts' slices."""
+    """Problems of all tasks together; for a mixture, what its own slice takes of the parts' slices."""
     if recipe.task.name != Mixture.name:
         return sum(_size(recipe, key, part, split) for key, part in used(recipe).items())
     wanted = splits.parse(getattr(recipe.task, split))
@@ -280,7 +282,7 @@ def _size(recipe: Recipe, key: str, part: PartSection, split: str) -> int:
 
 
 def mean_lengths(recipe: Recipe) -> tuple[float, float]:
-    """Mean tokens of prompts and reference responses, each task with the weight of its training problems."""
+    """Mean tokens of prompts and reference responses, each task weighted by its number of training problems."""
     parts = used(recipe)
     sizes = [max(_size(recipe, key, part, "train"), 1) for key, part in parts.items()]
     lengths = [_lengths(recipe, key, part) for key, part in parts.items()]
@@ -291,12 +293,13 @@ def mean_lengths(recipe: Recipe) -> tuple[float, float]:
 
 
 def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]:
-    """Those of one task, from a few problems where data and tokenizer are here."""
+    """The mean lengths of one task, from a few problems where data and tokenizer are here."""
     task = _task(recipe, key, part)
-    if task is None or load_config(recipe.model.name) is None:
+    name, remote = recipe.model.name, recipe.model.trust_remote_code
+    if task is None or load_config(name, trust_remote_code=remote) is None:
         return _ASSUMED_TOKENS
     try:
-        tokenizer: Any = load_tokenizer(recipe.model.name)
+        tokenizer: Any = load_tokenizer(name, trust_remote_code=remote)
         wanted = splits.parse(part.train)
         start, stop = wanted.bounds(task.split_size(wanted.split))
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))

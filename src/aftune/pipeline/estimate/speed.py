@@ -1,8 +1,8 @@
-"""How long a run would take here: the work of its stages (aftune.pipeline.estimate.cost) times what a trial of it takes.
+"""How long a run would take here: the work of its stages (aftune.pipeline.estimate.cost) times the time of a trial.
 
 The trial has the model's architecture with random weights, whole where it is small, else with its first layers, and runs what
 the stages run: training passes, scores, steps of decoding. Where the model's configuration is not here, a matrix product stands
-for all of it, and the range is wide.
+in for all of it, and the range is wide.
 """
 
 import copy
@@ -30,16 +30,16 @@ from aftune.sampling.transformers.stops import Stops
 from aftune.scoring import make_pass, response_logprobs
 
 _SMALL = 200e6  # parameters up to which the trial is the whole model
-_SOME_LAYERS = 4  # of a larger one; beside the same with one layer, they tell what a layer takes and what the rest does
+_SOME_LAYERS = 4  # of a larger one; compared with one layer, they show what a layer takes and what the rest takes
 _TOO_LARGE = 2e9  # parameters of the trial beyond which it is left out: 8 GB in float32
 _TRIAL_SECONDS = 0.5  # what one trial may take at the rate of a matrix product
-_SHARES = (0.1, 0.5)  # of the rate of a matrix product that a run may reach, where nothing else is known
-_UNCERTAIN = 1.25  # factor up and down: what repeated trials differ by
+_SHARES = (0.1, 0.5)  # shares of the rate of a matrix product that a run may reach, where nothing else is known
+_UNCERTAIN = 1.25  # factor up and down: by how much repeated trials differ
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds: for a token trained on, one of a forward pass, a step of the optimizer, a step of decoding, and each row in it."""
+    """Seconds for a token trained on, a token of a forward pass, an optimizer step, a decoding step, and each row of one."""
 
     trained: float
     scored: float
@@ -48,7 +48,7 @@ class Speed:
     decoding_row: float
 
     def extended(self, other: "Speed", factor: float) -> "Speed":
-        """This one, and `factor` times what the other takes beyond it."""
+        """This speed, plus `factor` times what the other takes beyond it."""
         pairs = zip(astuple(self), astuple(other), strict=True)
         return Speed(*(own + factor * max(0.0, more - own) for own, more in pairs))
 
@@ -69,7 +69,7 @@ class Duration:
 
 
 def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None) -> Duration | None:
-    """Of all the work, or None where the model's size is not known. speed: as `measured_speed` gives it."""
+    """The time of all the work, or None where the model's size is not known. speed: as `measured_speed` gives it."""
     if speed is None:
         parameters = num_parameters(recipe)
         if parameters is None:
@@ -77,14 +77,14 @@ def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None) ->
         rates = product_rates(pick_device(recipe.model.device))
         rate = rates.bfloat16 if recipe.model.precision == "bfloat16" else rates.float32
         low, high = (sum(cost.teraflops(parameters) for cost in costs) / rate / share for share in reversed(_SHARES))
-        return Duration(low, high, "the model is not here to be tried: guessed from a matrix product")
+        return Duration(low, high, "guessed from a matrix product, as the model is not here to try")
     low = sum(map(speed.seconds, costs)) / _UNCERTAIN
     high = sum(speed.seconds(cost.at_most()) for cost in costs) * _UNCERTAIN
-    return Duration(low, high, "from responses as long as the references to all as long as max_new_tokens allows")
+    return Duration(low, high, "low: responses as long as the references; high: all as long as max_new_tokens allows")
 
 
 def measured_speed(recipe: Recipe) -> Speed | None:
-    """Of the recipe's model on this machine, in a few seconds; None where its configuration is not here or it is too large.
+    """Measures the recipe's model on this machine, in a few seconds; None where its configuration is not here or it is too large.
 
     recipe: with its precision settled.
     """
@@ -105,7 +105,7 @@ def measured_speed(recipe: Recipe) -> Speed | None:
 
 
 def _first_layers(config: Any, number: int) -> Any:
-    """The configuration with so many layers."""
+    """The configuration with that many layers."""
     config = copy.deepcopy(config)
     text = config.get_text_config(decoder=True)
     text.num_hidden_layers = number
@@ -115,7 +115,7 @@ def _first_layers(config: Any, number: int) -> Any:
 
 
 def _products(config: Any, parameters: float) -> float:
-    """Parameters that a token is multiplied with: all but the embedding's, which is counted once where the head shares it."""
+    """Parameters that a token is multiplied by: all but the embedding's, which counts once where the head shares it."""
     text = config.get_text_config(decoder=True)
     shared = getattr(config, "tie_word_embeddings", False) or getattr(text, "tie_word_embeddings", False)
     return parameters - (0 if shared else text.vocab_size * text.hidden_size)
@@ -139,7 +139,7 @@ class _Trial:
         self.num_tokens = operations / (2 * _products(config, count_parameters(config)))  # of a forward pass
 
     def speed(self) -> Speed:
-        """On a CPU by processor time of one thread, divided by what more threads gain: a busy machine is no slow one."""
+        """On a CPU by processor time of one thread, divided by what more threads gain: a busy machine does not look slow."""
         threads = torch.get_num_threads()
         gain = 1.0
         if self.device == "cpu" and threads > 1:
@@ -164,7 +164,7 @@ class _Trial:
         return [group] * max(1, budget // group.num_tokens)
 
     def _training(self) -> float:
-        """Seconds a token, forward and backward."""
+        """Seconds per token, forward and backward."""
         groups = self._groups(1 / 3)
         return self._seconds(partial(self._train_on, groups)) / sum(group.num_tokens for group in groups)
 
@@ -174,7 +174,7 @@ class _Trial:
         logprobs.sums_P_G.mean().backward()
 
     def _scoring(self) -> float:
-        """Seconds a token of a forward pass in float32, as the stage `evaluate` computes scores."""
+        """Seconds per token of a forward pass in float32, as the stage `evaluate` computes scores."""
         groups = self._groups(1)
 
         def run() -> None:
@@ -192,7 +192,7 @@ class _Trial:
         return self._seconds(optimizer.step)
 
     def _decoding(self) -> tuple[float, float]:
-        """Seconds of a step, and of each row in it: from steps with many and with few rows."""
+        """Seconds of a step, and of each row in it, from steps with many and with few rows."""
         most = max(2, min(self.recipe.sample.batch_size, int(self.num_tokens / 8)))
         few = max(1, most // 8)
         by_rows = {rows: self._step(rows) for rows in (few, most)}
@@ -213,7 +213,7 @@ class _Trial:
             pass
 
     def _seconds(self, work: Callable[[], Any], clock: Callable[[], float] | None = None, rounds: int = 3) -> float:
-        """The fastest of a few rounds, of two where one takes long: the first one finds memory and caches cold."""
+        """The fastest of a few rounds, or of two where one takes long: the first finds memory and caches cold."""
         clock = clock or (time.process_time if self.device == "cpu" else time.perf_counter)
         best, total = float("inf"), 0.0
         for number in range(1, rounds + 1):

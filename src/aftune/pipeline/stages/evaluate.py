@@ -38,7 +38,7 @@ def evaluate(context: Context) -> Summary:
 
 
 def _measure_all(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
-    """Metrics of each model by its name; small models beside each other."""
+    """Metrics of each model by its name; small models are measured in parallel."""
     named = policies(context.recipe)
     jobs = jobs_for(context.recipe, len(named), len(groups))
     if jobs == 1:

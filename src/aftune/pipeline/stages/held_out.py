@@ -1,4 +1,4 @@
-"""Stage `held_out` of a comparison: candidates of the VFT model for held-out problems, that all models are assessed on."""
+"""Stage `held_out` of a comparison: candidates of the VFT model for held-out problems, on which all models are assessed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from aftune.records.large_files import RecordFile
 
 
 def held_out(context: Context) -> Summary:
-    """Stage `held_out` of a comparison: writes the groups that all of its models are assessed on."""
+    """Stage `held_out` of a comparison: writes the groups on which all of its models are assessed."""
     groups, counts = held_out_groups(context, context.folder("held_out"))
     mixed = sum(group.has_pairs for group in groups)
     return {"groups": len(groups), "mixed": mixed, "warnings": of_labelling(counts, context.recipe, "evaluate")}
 
 
 def held_out_groups(context: Context, folder: Path) -> tuple[Sequence[Group], Summary]:
-    """Candidates of a fixed policy (VFT) for held-out problems, labelled, with what labelling counted; made once."""
+    """Labelled candidates of a fixed policy (VFT) for held-out problems, and what labelling counted; made once."""
     problems, candidates = context.problems("test"), folder / "candidates.jsonl"
     candidates_of(context, "sft", problems, context.recipe.evaluate, candidates, "evaluate")
     counts = judge(context, problems, candidates, folder)

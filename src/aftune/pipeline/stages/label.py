@@ -21,7 +21,7 @@ def label(context: Context) -> Summary:
 
 
 def judge(context: Context, problems: Sequence[Problem], candidates: Path, folder: Path) -> Summary:
-    """Labels into a folder with the recipe's task and reading, and the length of the model's context."""
+    """Labels candidates with the recipe's task and reading and the model's context; writes into a folder and gives the counts."""
 
     def fits(problem: Problem) -> Callable[[Candidate], bool]:
         room = context.context_length - len(context.prompter(problem))
@@ -29,9 +29,9 @@ def judge(context: Context, problems: Sequence[Problem], candidates: Path, folde
 
     with progress_bar(f"{folder.name}: verdicts", len(problems), "problems") as update:
 
-        def counted() -> Iterator[Problem]:
+        def with_progress() -> Iterator[Problem]:
             for number, problem in enumerate(problems, 1):
                 yield problem
                 update(number)
 
-        return {**label_files(context.task, counted(), candidates, folder, context.recipe.label.reading, fits)}
+        return {**label_files(context.task, with_progress(), candidates, folder, context.recipe.label.reading, fits)}

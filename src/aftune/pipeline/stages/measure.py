@@ -1,4 +1,4 @@
-"""Stage `measure` of a comparison; and what it and `evaluate` measure of a model on held-out problems."""
+"""Stage `measure` of a comparison, and what it and `evaluate` both measure of a model on held-out problems."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Any
 from aftune.common.json_text import write_json
 from aftune.common.progress import progress_bar
 from aftune.common.seeds import derive_seed
-from aftune.evaluation.accuracy import accuracy_metrics, judge_response
+from aftune.evaluation.accuracy import accuracy_metrics
 from aftune.evaluation.assessment import assessment_metrics
+from aftune.evaluation.greedy import judge_response
 from aftune.evaluation.perplexity import reference_metrics
 from aftune.evaluation.voting import voting_metrics
 from aftune.pipeline.context import Context, Summary
@@ -37,7 +38,7 @@ def measure(context: Context) -> Summary:
 
 def measure_policy(context: Context, folder: Path, stage: str, groups: Sequence[Group], title: str) -> dict[str, Any]:
     """Metrics of a stage's model; writes `verdicts.jsonl`, `scores.jsonl` and, where the recipe asks for votes, `votes.jsonl` into
-    its folder, and reads what is there."""
+    its folder, and reads those that are there already."""
     problems = context.problems("test")
     verdicts = greedy_verdicts(context, folder, stage, problems, title)
     scores = _scores(context, folder, stage, groups, title)
@@ -50,7 +51,7 @@ def measure_policy(context: Context, folder: Path, stage: str, groups: Sequence[
 def greedy_verdicts(
     context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str
 ) -> Sequence[JudgedResponse]:
-    """Of a stage's model, in `verdicts.jsonl` of its folder; those that are there are read."""
+    """Verdicts on the greedy responses of a stage's model; written to `verdicts.jsonl`, or read if that is there already."""
     path = folder / "verdicts.jsonl"
     if path.exists():
         return RecordFile(path, JudgedResponse)
@@ -87,7 +88,7 @@ def _encoded(context: Context, group: Group, reference: str | None) -> EncodedGr
 
 
 def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str) -> Sequence[Votes]:
-    """Sampled as the held-out candidates are, in the same random streams for every model, and scored by the model itself."""
+    """Sampled as the held-out candidates are, with the same random streams for every model, and scored by the model itself."""
     path = folder / "votes.jsonl"
     if path.exists():
         return RecordFile(path, Votes)

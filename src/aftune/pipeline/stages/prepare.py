@@ -16,18 +16,18 @@ from aftune.records.questions import question_key
 from aftune.tasks import LeftOut
 from aftune.tasks.few_shot import choose_examples
 
-# Test first: a problem that stands in two splits stays where it is measured.
+# Test first: a problem that is in two splits stays where it is measured.
 _ORDER = ("test", "validation", "train")
 
 
 def prepare(context: Context) -> Summary:
     """Writes `train.jsonl`, `validation.jsonl`, `test.jsonl`, for prompts with examples `examples.jsonl`, and `left_out.json`,
-    which also lists what the task itself left out of the splits that the slices are of. `what` is problem there, or rationale where
-    only the reference was left out: a training problem whose rationale contradicts its gold answer goes, a held-out one stays
-    without it.
+    which also lists what the task itself left out of the splits in use. `what` is problem there, or rationale where only the
+    reference was left out: a training problem whose rationale contradicts its gold answer goes, a held-out one stays without its
+    rationale.
 
-    Raises DataError for a problem that does not fit the context, unless task.skip_too_long is set, for two problems of one id, and
-    for a split that nothing is left of.
+    Raises DataError for a problem that does not fit the context, unless task.skip_too_long is set, for two problems with the same
+    id, and for a split of which nothing is left.
     """
     if context.recipe.prompt.few_shot:
         write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
@@ -35,7 +35,7 @@ def prepare(context: Context) -> Summary:
     for split in _ORDER:
         write_records(context.folder("prepare") / f"{split}.jsonl", _kept(context, split, noted))
     slices = [context.task.parse_slice(getattr(context.recipe.task, split)) for split in _ORDER]
-    listed: set[LeftOut] = set()  # parts of a mixture may take several splits of it from one of theirs
+    listed: set[LeftOut] = set()  # a part of a mixture may supply several of its splits from one of the part's own
     for named in dict.fromkeys(wanted.split for wanted in slices):
         for entry in dict.fromkeys(context.task.left_out(named)):
             if entry not in listed:
@@ -72,7 +72,7 @@ def _examples(context: Context) -> list[Problem]:
         if len(of_task) <= number:
             raise DataError(
                 f"prompt.few_shot is {number}, which takes {number + 1} training problems of {name} with a reference; "
-                f"task.train has {len(of_task)} that are not held out"
+                f"without those held out, task.train has {len(of_task)}"
             )
         chosen += of_task
     return chosen
@@ -110,9 +110,11 @@ def _kept(context: Context, split: str, noted: _Noted) -> Iterator[Problem]:
 
 
 def _why_too_long(context: Context, problem: Problem) -> str | None:
-    """Why a problem is left out for its length, or None; raises DataError where such problems are not to be left out."""
+    """Why a problem is left out for its length, or None; raises DataError unless such problems may be left out."""
     prompt, reference = context.prompter(problem), context.task.sound_reference(problem)
     reason = too_long(context.tokenizer, problem, prompt, reference, context.context_length)
     if reason is not None and not context.recipe.task.skip_too_long:
-        raise DataError(f"{reason}; remove it, set task.skip_too_long=true to leave such problems out, or use a longer context")
+        raise DataError(
+            f"{reason}; remove it, set task.skip_too_long=true to leave such problems out, or use a model with a longer context"
+        )
     return reason

@@ -1,4 +1,4 @@
-"""Stage `reference`: what DPO and the automatic beta have to know of the groups under the model that training starts from."""
+"""Stage `reference`: the groups' log-probabilities under the model that training starts from, for DPO and the automatic beta."""
 
 import torch
 
@@ -11,8 +11,8 @@ from aftune.scoring import group_logprobs
 
 
 def reference(context: Context) -> Summary:
-    """Writes `logprobs.jsonl`, a line for each group, computed in the precision that training computes in; each number names the
-    candidate that it is of, since `align` may train on some of them only."""
+    """Writes `logprobs.jsonl`, a line for each group, computed in the precision of training; each number comes with the index of
+    its candidate, since `align` may train on only some of them."""
     recipe = context.recipe
     groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
     model = context.load_policy(context.start, float32=True)

@@ -16,7 +16,7 @@ NOT_IMPORTED = "not_imported.jsonl"
 
 
 def sample(context: Context) -> Summary:
-    """Writes `candidates.jsonl`, appended block by block; of an import also what fits no problem, `not_imported.jsonl`."""
+    """Writes `candidates.jsonl`, block by block; for an import also `not_imported.jsonl`, what was left out of it."""
     path = context.folder("sample") / "candidates.jsonl"
     purpose = context.folder("sample").name
     candidates = candidates_of(context, context.latest, context.problems("train"), context.recipe.sample, path, purpose)
@@ -31,7 +31,8 @@ def sample(context: Context) -> Summary:
 def candidates_of(
     context: Context, stage: str, problems: Sequence[Problem], section: SamplingSection, path: Path, purpose: str
 ) -> list[Candidate]:
-    """Candidates for problems, in a file: sampled from a stage's model, or imported where the recipe has some for the VFT model.
+    """Candidates for problems, written to a file: sampled from a stage's model, or imported if the recipe has some in place of
+    those of the VFT model.
 
     Different purposes have independent random streams.
     """

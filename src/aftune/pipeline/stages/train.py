@@ -13,8 +13,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from aftune.common.errors import DataError
 from aftune.common.json_text import write_json
-from aftune.evaluation.accuracy import greedy_accuracy
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
+from aftune.evaluation.greedy import greedy_accuracy
 from aftune.evaluation.reference_loss import reference_loss
 from aftune.models.devices import pick_device
 from aftune.models.saving import save_policy, saved_dtype
@@ -26,6 +26,7 @@ from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
 from aftune.records import Group, GroupLogprobs, Problem
 from aftune.records.large_files import RecordFile
+from aftune.sampling import TransformersEngine
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.auto_beta import auto_beta
 from aftune.training.callbacks import RichProgressCallback
@@ -34,7 +35,7 @@ from aftune.training.trainer import encode_for_training
 
 
 def sft(context: Context) -> Summary:
-    """VFT from the base model: the epoch with the best validation accuracy is kept, of equal ones the one with the lowest loss on
+    """VFT from the base model. Keeps the epoch with the best validation accuracy, among equal ones the one with the lowest loss on
     the references of the validation problems."""
     section = context.recipe.sft
     validation = context.problems("validation")
@@ -42,8 +43,8 @@ def sft(context: Context) -> Summary:
 
     def validate(model: PreTrainedModel) -> dict[str, float]:
         settings = context.settings(context.recipe.evaluate, validation, greedy=True)
-        batch_size = context.recipe.evaluate.batch_size
-        accuracy = greedy_accuracy(model, context.prompter, context.task, validation, settings, batch_size)
+        engine = TransformersEngine(model, context.tokenizer, context.recipe.evaluate.batch_size)
+        accuracy = greedy_accuracy(engine, context.prompter, context.task, validation, settings)
         with_reference = (problem for problem in validation if context.task.reference_response(problem) is not None)
         loss = reference_loss(model, (_encode(context, args, problem) for problem in with_reference), section.token_budget)
         choice = accuracy_then_loss(accuracy, loss, len(validation))
@@ -59,7 +60,7 @@ def align(context: Context) -> Summary:
     summary: Summary = {}
     logprobs = RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs) if needs_reference(recipe) else None
     if section.beta == "auto":
-        beta = 1.0  # where no boundary asks for it
+        beta = 1.0  # where no boundary uses it
         if logprobs is not None and section.constraint == "boundary":
             args = training_arguments(_with_beta(section, 1.0), Path(), recipe, validated=False)
             encoded = (_encode(context, args, group) for group in groups)
@@ -70,8 +71,8 @@ def align(context: Context) -> Summary:
 
 
 def control(context: Context) -> Summary:
-    """VFT from where `align` starts, without its alignment loss: its steps, batches and learning rates, or for the same compute
-    as many more epochs as its groups have more tokens."""
+    """VFT from where `align` starts, without its alignment loss: with its steps, batches and learning rates; to match its compute,
+    the epochs grow by the factor by which its groups have more tokens."""
     section = context.recipe.align.model_copy(
         update={"alignment_weight": 0.0, "sft_weight": 1.0, "sft_on": "reference", "beta": 1.0, "feedback": "binary"}
     )
@@ -97,7 +98,7 @@ def _with_beta(section: AlignSection, beta: float) -> AlignSection:
 
 
 def _tokens(context: Context, sources: Sequence[Group] | Sequence[Problem]) -> int:
-    """Tokens of an epoch, prompts counted once; a group without pairs is its reference alone."""
+    """Tokens of an epoch, prompts counted once; a group without pairs counts as its reference alone."""
     args = training_arguments(_with_beta(context.recipe.align, 1.0), Path(), context.recipe, validated=False)
     return sum(_encode(context, args, source).num_trained_tokens for source in sources)
 
@@ -184,7 +185,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint. One that a kill left half written has no readable trainer state and is removed."""
+    """The newest complete checkpoint. One that a kill left half written has no readable trainer state and is removed."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
         try:
             json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))

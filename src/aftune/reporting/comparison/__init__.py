@@ -1,4 +1,4 @@
-"""The page of a comparison of methods, from what `aftune compare` writes as compare.json and the logs of its runs."""
+"""The page of a comparison of methods, made from compare.json, which `aftune compare` writes, and the logs of its runs."""
 
 from aftune.reporting.comparison.baselines import headline_baseline
 from aftune.reporting.comparison.page import render_comparison

@@ -10,7 +10,7 @@ from aftune.reporting.svg import COLOURS
 
 Method = Mapping[str, Any]
 
-# One colour for each loss; markers tell the constraint.
+# One colour for each loss; markers show the constraint.
 _COLOUR_NAMES = {"vft": "vft", "rft": "rft", "rrhf": "rrhf", "pro": "pro", "dpo": "dpo", "aft": "aligned"}
 _MARKERS = {"none": "o", "detached": "D", "boundary": "^"}
 _NO_LOSS_MARKER = "s"
@@ -25,7 +25,7 @@ def finished(results: Mapping[str, Any]) -> list[Method]:
 
 
 def family(method: Method) -> str:
-    """The alignment loss; vft or rft where there is none."""
+    """The alignment loss; vft or rft if there is none."""
     return str(method["loss"] or ("rft" if method["name"].partition(":")[0] == "rft" else "vft"))
 
 
@@ -43,7 +43,7 @@ def colour(method: Method) -> str:
 
 
 def marker(method: Method) -> Marker:
-    """Its shape tells the constraint; it is open where ranking feedback was asked for."""
+    """Its shape shows the constraint; it is open if ranking feedback was asked for."""
     shape = _MARKERS.get(method["constraint"], "o") if method["loss"] else _NO_LOSS_MARKER
     return Marker(colour(method), shape, is_ranking(method))
 
@@ -57,13 +57,18 @@ def title(method: Method) -> str:
     return visible(method["title"])
 
 
+def title_in_a_sentence(method: Method) -> str:
+    """The title, in quotation marks if it has a comma."""
+    return f"“{title(method)}”" if "," in title(method) else title(method)
+
+
 def wrapped_title(method: Method, width: int) -> str:
-    """At most three lines for a figure."""
+    """The title in at most three lines, for a figure."""
     return "\n".join(textwrap.wrap(title(method), width, max_lines=3, placeholder=" …"))
 
 
 def metric(method: Method, name: str) -> Mapping[str, Any]:
-    """A summary over seeds with mean, sd and values; empty where it was not measured."""
+    """A metric's summary over seeds with mean, sd and values; empty if it was not measured."""
     found: Mapping[str, Any] = method["metrics"].get(name) or {}
     return found
 

@@ -1,4 +1,4 @@
-"""What can be told of the methods against the headline baseline, in words."""
+"""What the data show about the methods against the headline baseline, in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from aftune.recipe.names import BASELINES
 from aftune.reporting.comparison.baselines import headline_baseline
-from aftune.reporting.comparison.entries import Method, finished, title
+from aftune.reporting.comparison.entries import Method, finished, title, title_in_a_sentence
 from aftune.reporting.formatting import number, percent_interval
 
 ALPHA = 0.05
@@ -15,7 +15,7 @@ _NAMED = 4  # more methods than this are counted in the lead and named below it
 
 @dataclass(frozen=True)
 class Finding:
-    """Methods of which the same can be told; `told` is 1 above the baseline, -1 below, 0 nothing."""
+    """Methods with the same result; `told` is 1 if they are above the baseline, -1 if below, 0 if the data show no difference."""
 
     told: int
     heading: str
@@ -23,7 +23,7 @@ class Finding:
 
 
 def told(difference: Mapping[str, Any]) -> int:
-    """1 above the baseline by more than chance, -1 below, else 0: both Holm's p and the interval must say so."""
+    """1 if above the baseline by more than chance, -1 if below, else 0; Holm's p and the interval must both say so."""
     low, high = difference["ci95"]
     if difference["p_value_holm"] > ALPHA:
         return 0
@@ -31,16 +31,16 @@ def told(difference: Mapping[str, Any]) -> int:
 
 
 def lead(results: Mapping[str, Any]) -> str:
-    """Which methods are above or below the baseline by more than chance, and of which nothing can be told."""
+    """Which methods are above or below the baseline by more than chance, and for which the data show no difference."""
     baseline = headline_baseline(results)
     if baseline is None:
-        return "Nothing can be told of a gain over VFT: no VFT method is part of the comparison, or none has finished."
+        return "A gain over VFT cannot be shown: no VFT method is part of the comparison, or none has finished."
     compared = _compared(results, baseline)
     against = BASELINES[baseline["name"]]
     if not any(compared.values()):
-        return f"Nothing can be told yet: no other method has finished a seed that {against} has finished too."
+        return f"There is nothing to compare yet: no other method has finished a seed that {against} has finished too."
     if not compared[1] and not compared[-1]:
-        return f"Nothing can be told: no method differs from {against} by more than chance."
+        return f"The data do not show a difference: no method differs from {against} by more than chance."
     above, below, untold = compared[1], compared[-1], compared[0]
     sentences = []
     if above:
@@ -48,17 +48,17 @@ def lead(results: Mapping[str, Any]) -> str:
     if below:
         sentences.append(f"{_are(below)} less accurate than {'it' if above else against} by more than chance.")
     if untold:
-        sentences.append(f"For {_names(untold)} nothing can be told.")
+        sentences.append(f"For {_names(untold)} the data do not show a difference.")
     return " ".join(sentences)
 
 
 def findings(results: Mapping[str, Any]) -> list[Finding]:
-    """All methods by what can be told of them, the largest difference first; empty where nothing is compared."""
+    """All methods grouped by result, the largest difference first; empty if nothing is compared."""
     baseline = headline_baseline(results)
     if baseline is None:
         return []
     against = BASELINES[baseline["name"]]
-    headings = {1: f"Above {against}", -1: f"Below {against}", 0: "Nothing can be told"}
+    headings = {1: f"Above {against}", -1: f"Below {against}", 0: "No difference shown"}
     groups = _compared(results, baseline)
     return [
         Finding(side, headings[side], [_described(method, baseline) for method in groups[side]])
@@ -68,7 +68,7 @@ def findings(results: Mapping[str, Any]) -> list[Finding]:
 
 
 def caveat(results: Mapping[str, Any]) -> str:
-    """What a reader of the lead must know of the seeds."""
+    """What a reader of the lead must know about the seeds."""
     if len(results["seeds"]) > 1 or not results["runs"]:
         return ""
     return "One seed only: how much another training seed would change these numbers was not measured."
@@ -98,5 +98,5 @@ def _are(methods: Sequence[Method]) -> str:
 def _names(methods: Sequence[Method]) -> str:
     if len(methods) > _NAMED:
         return f"{len(methods)} methods"
-    titles = [f"“{title(method)}”" if "," in title(method) else title(method) for method in methods]
+    titles = [title_in_a_sentence(method) for method in methods]
     return " and ".join(", ".join(part) for part in (titles[:-1], titles[-1:]) if part)

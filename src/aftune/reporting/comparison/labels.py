@@ -13,7 +13,7 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
 def label_points(axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str], colours: Sequence[str]) -> None:
-    """Writes what fits, in the order given; the limits of the axes must not change afterwards."""
+    """Writes the names that fit, in the order given; the limits of the axes must not change afterwards."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # the layout decides where the points are

@@ -30,7 +30,7 @@ def overview(results: Mapping[str, Any]) -> list[Fact]:
         Fact("Runs", _of(len(runs), num_runs, "finished")),
         Fact("Test problems", _range(runs, "num_problems")),
         Fact("Assessed problems", _range(runs, "num_assessed_problems")),
-        Fact("Time of training", _together(seconds)),
+        Fact("Training time", _together(seconds)),
     ]
 
 
@@ -49,7 +49,7 @@ def unfinished(results: Mapping[str, Any]) -> list[Unfinished]:
 
 
 def _together(seconds: list[float]) -> str:
-    return f"{duration(sum(seconds))}, all methods together, without the stages that they share" if seconds else MISSING
+    return f"{duration(sum(seconds))}, all methods together, without the stages they share" if seconds else MISSING
 
 
 def _of(number: int, total: int, what: str) -> str:
@@ -57,7 +57,7 @@ def _of(number: int, total: int, what: str) -> str:
 
 
 def _range(runs: list[Mapping[str, Any]], key: str) -> str:
-    """A number of each run, `500` or `240 to 260`."""
+    """A number that each run has: `500 a seed` or `240 to 260 a seed`."""
     numbers = [run[key] for run in runs if run.get(key) is not None]
     if not numbers:
         return MISSING

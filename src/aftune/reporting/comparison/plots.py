@@ -15,6 +15,7 @@ from aftune.reporting.comparison.entries import (
     mean,
     metric,
     title,
+    title_in_a_sentence,
     wrapped_title,
 )
 from aftune.reporting.comparison.labels import label_points
@@ -28,7 +29,7 @@ _SEEDS: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 3.5, "ma
 
 
 def accuracy_figure(results: Mapping[str, Any]) -> Figure | None:
-    """One row a method, those with the same loss together; None where nothing has finished."""
+    """One row per method, those with the same loss together; None if nothing has finished."""
     methods = [method for method in finished(results) if metric(method, "accuracy")]
     if not methods:
         return None
@@ -63,14 +64,14 @@ def accuracy_figure(results: Mapping[str, Any]) -> Figure | None:
     caption = f"Greedy accuracy on the test problems; bars are 95{PER_CENT} intervals over problems."
     if len(results["seeds"]) > 1:
         caption = f"Greedy accuracy on the test problems, mean over seeds; bars are 95{PER_CENT} intervals over problems, "
-        caption += "small points single seeds."
+        caption += "small points are single seeds."
     return Figure(
         draw("accuracy", f"Accuracy: {values}", paint, height=0.7 + _ROW * bottom), f"{caption}{baseline_words(baseline)}"
     )
 
 
 def _places(methods: list[Method], labels: list[str]) -> tuple[list[float], float]:
-    """Where the rows stand, in heights of a row from the top, and where the last one ends."""
+    """Where the rows are, in row heights from the top, and where the last one ends."""
     places, top = [], 0.0
     for number_of, (method, label) in enumerate(zip(methods, labels, strict=True)):
         if number_of and family(method) != family(methods[number_of - 1]):
@@ -95,11 +96,11 @@ def baseline_line(axes: Axes, baseline: Method | None, *, upright: bool = False)
 
 
 def baseline_words(baseline: Method | None) -> str:
-    return "" if baseline is None else f" The dashed line is {title(baseline)}."
+    return "" if baseline is None else f" The dashed line is {title_in_a_sentence(baseline)}."
 
 
 def correlation_figure(results: Mapping[str, Any]) -> Figure | None:
-    """One point a method; None where assessment accuracy is not known of any."""
+    """One point per method; None if assessment accuracy is not known for any."""
     methods = [method for method in finished(results) if metric(method, "accuracy") and metric(method, "assessment_accuracy")]
     if not methods:
         return None
@@ -124,14 +125,14 @@ def correlation_figure(results: Mapping[str, Any]) -> Figure | None:
         for method, (assessed, accuracy) in zip(methods, points, strict=True)
     )
     seeds = " and a small one for each seed" if len(results["seeds"]) > 1 else ""
-    caption = f"One point a method{seeds}, named where there is room. {correlation_words(results['correlation'])}"
+    caption = f"One point for each method{seeds}, named where there is room. {correlation_words(results['correlation'])}"
     return Figure(draw("correlation", f"Accuracy against assessment accuracy: {values}", paint, height=4.2), caption)
 
 
 def correlation_words(found: Mapping[str, Any] | None) -> str:
     """Pearson's r with its interval, or why there is none."""
     if found is None:
-        return "Pearson’s r takes three methods that differ in both; there are too few here."
+        return "Pearson’s r needs at least three methods that differ in both; there are too few here."
     low, high = found["ci95"]
     shown = evidence(f"{number(low, 2)} to {number(high, 2)}", found["p_value"])
     return f"Pearson’s r over the {found['num_methods']} methods: {number(found['r'], 2)} ({shown})."

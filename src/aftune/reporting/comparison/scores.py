@@ -1,4 +1,4 @@
-"""Scores of better and worse candidates while aligning, a small figure for each method."""
+"""Scores of better and worse candidates during alignment, a small figure for each method."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _LOOKS: dict[str, tuple[str, Any]] = {"better": ("right", "-"), "worse": ("wrong
 
 
 def score_curves(method: Method, logs: Mapping[tuple[str, int], Sequence[LogEntry]], seeds: Sequence[int]) -> dict[str, Curve]:
-    """Mean over seeds of the curves that the method's logs have, by what they are of: better and worse candidates."""
+    """Means over seeds of the curves in the method's logs, by whose scores they show: better or worse candidates."""
     found = {}
     for label, key in _KEYS.items():
         own = [line for seed in seeds if (line := curve(logs.get((method["name"], seed), ()), key))]
@@ -54,5 +54,5 @@ def _figure(method: Method, curves: Mapping[str, Curve], limits: tuple[float, fl
         axes.set_title(wrapped_title(method, _TITLE_WIDTH))
 
     last = ", ".join(f"{label}{NBSP}{score(ends(line)[1])}" for label, line in curves.items())
-    description = f"Scores while aligning, {title(method)}; mean of the last tenth {last}"
+    description = f"Scores during alignment, {title(method)}; means of the last tenth: {last}"
     return Figure(draw(f"scores-{visible(method['name'])}", description, paint, height, _WIDTH), f"Last tenth: {last}.")

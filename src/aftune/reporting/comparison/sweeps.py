@@ -1,4 +1,4 @@
-"""Accuracy against beta and against k, for methods that were run with several values and are alike otherwise."""
+"""Accuracy against beta and against k, for methods that were run with several values and are otherwise alike."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from aftune.reporting.figures import STEPS, Figure, decades, share_axis
 from aftune.reporting.formatting import PER_CENT, percent, setting, visible
 from aftune.reporting.svg import COLOURS, draw
 
-_DECADES = 5  # from this ratio of largest to smallest on, the axis is logarithmic
+_DECADES = 5  # from this ratio of the largest to the smallest value on, the axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Sweep:
 
 
 def sweeps(results: Mapping[str, Any], of: Setting) -> list[Sweep]:
-    """Groups of at least two finished methods that differ in this setting only; beta counts where there is a boundary."""
+    """Groups of at least two finished methods that differ in this setting only; beta counts only where there is a boundary."""
     groups: dict[str, list[tuple[float, Method]]] = {}
     for method in finished(results):
         value = _value(method, of)
@@ -63,7 +63,7 @@ def sweeps(results: Mapping[str, Any], of: Setting) -> list[Sweep]:
 
 
 def _value(method: Method, of: Setting) -> float | None:
-    """The value that was used, over seeds the mean; None where the method has no such setting."""
+    """The value that was used, averaged over seeds; None if the method has no such setting."""
     if of is BETA and method["constraint"] != "boundary":
         return None
     used, asked = mean(method, of.metric), method["settings"].get(of.key)
@@ -71,7 +71,7 @@ def _value(method: Method, of: Setting) -> float | None:
 
 
 def _common_title(methods: Sequence[Method]) -> str:
-    """The parts that the titles of all share, `AFT-BC, k 4` of two with different betas."""
+    """The parts that all titles share: `AFT-BC, k 4` for two with different betas."""
     parts = [method["title"].split(", ") for method in methods]
     return visible(", ".join(part for part in parts[0] if all(part in other for other in parts)))
 
@@ -116,13 +116,13 @@ def _figure(sweep: Sweep, baseline: Method | None, ends: tuple[float, float]) ->
     ]
     caption = f"Bars are 95{PER_CENT} intervals over problems.{baseline_words(baseline)}"
     if any(automatic):
-        caption += " The ring is beta auto, at the value that it came to (mean over seeds)."
+        caption += " The ring marks beta auto, at the value that it came to (mean over seeds)."
     name = f"{sweep.setting.name}-{visible(sweep.methods[0]['name'])}"
     return Figure(draw(name, f"{sweep.title}, accuracy against {sweep.setting.name}: {', '.join(shown)}", paint), caption)
 
 
 def _ring(axes: Axes, values: Sequence[float], accuracies: Sequence[float], place: int) -> None:
-    """Marks a point as auto; the word stands on the side of the line that is free."""
+    """Marks a point as auto; the word goes on the free side of the line."""
     last = place == len(values) - 1
     rises = accuracies[place - 1 if last else place + 1] > accuracies[place]
     point = values[place], accuracies[place]

@@ -24,7 +24,7 @@ from aftune.reporting.formatting import (
 
 @dataclass(frozen=True)
 class Cell:
-    """A number and what stands below it; `told` is 1 or -1 for a difference that is more than chance."""
+    """A number and what is below it; `told` is 1 or -1 for a difference that is more than chance."""
 
     text: str
     below: str = ""
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Some columns of all methods; a heading has one text for each of its lines."""
+    """Some columns for all methods; a heading has one text per line."""
 
     title: str
     columns: list[tuple[str, ...]]
@@ -123,7 +123,7 @@ _OTHER_COLUMNS: list[Column] = [
     (("Repetition",), _mean("repetition", percent)),
     (("Mean", "words"), _mean("mean_words", lambda value: number(value, 1))),
     (("Optimizer", "steps"), _mean("optimizer_steps", lambda value: count(round(value)))),
-    (("Time of", "training"), _mean("seconds", duration)),
+    (("Training", "time"), _mean("seconds", duration)),
 ]
 
 

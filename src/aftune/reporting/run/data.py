@@ -13,12 +13,12 @@ from aftune.reporting.curves import LogEntry
 class ReportData:
     """Everything on the page; the same data gives the same page, byte for byte.
 
-    stages: the manifest's entries of the stages that belong to the run, in their order.
-    versions, machine: as the manifest has them.
+    stages: the manifest's entries for the stages that belong to the run, in their order.
+    versions, machine: as in the manifest.
     metrics: the content of `evaluate/metrics.json`.
     left_out: the problems that `prepare` left out, with split, id and reason.
     logs: the training log of each stage that trains.
-    groups: the held-out groups, and scores: by model, for each group; both may be read from files anew for every use.
+    groups: the held-out groups; scores: by model, for each group. Both may be read from files anew for every use.
     """
 
     recipe: Recipe
@@ -33,10 +33,10 @@ class ReportData:
 
     @property
     def warnings(self) -> list[tuple[str, str]]:
-        """What the stages warned of: stage and sentence."""
+        """The warnings of the stages: stage and sentence."""
         return [(name, text) for name, entry in self.stages.items() for text in entry.get("warnings", ())]
 
     def summary(self, stage: str) -> Mapping[str, Any]:
-        """What a stage said of itself in the manifest; empty where it did not run."""
+        """A stage's summary in the manifest; empty if it did not run."""
         summary: Mapping[str, Any] = self.stages.get(stage, {}).get("summary", {})
         return summary

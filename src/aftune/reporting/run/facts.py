@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from aftune.common.wording import counted
 from aftune.recipe import TrainingSection
 from aftune.recipe.names import CONTROLS, beta_unit, control_note, method_name, model_names, start_name
 from aftune.reporting.formatting import MISSING, count, duration, setting
@@ -17,7 +18,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class StageTime:
-    """`share` is of the total time, 0 to 1."""
+    """`share` is the share of the total time, 0 to 1."""
 
     name: str
     duration: str
@@ -81,16 +82,16 @@ def _candidates(data: ReportData) -> str:
     text = f"k = {sample.num_candidates} a problem, temperature {setting(sample.temperature)}"
     text += f", top-p {setting(sample.top_p)}" if sample.top_p < 1 else ""
     text += f", top-k {sample.top_k}" if sample.top_k else ""
-    return f"{text}, at most {sample.max_new_tokens} tokens"
+    return f"{text}, at most {counted(sample.max_new_tokens, 'token')}"
 
 
 def _alignment(data: ReportData) -> str:
-    """Only what has an effect: the settings of another loss or constraint are in the recipe too."""
+    """Only what has an effect: the recipe also has settings of other losses and constraints."""
     align = data.recipe.align
     parts = [f"{method_name(align)}: {_loss(data) if align.alignment_weight else 'no alignment loss'}"]
     if align.sft_on == "positives":
         most = "" if align.max_positives is None else f", at most {align.max_positives} a problem"
-        parts.append(f"the VFT loss is on the reference and the right candidates{most}")
+        parts.append(f"the VFT loss is taken on the reference and the right candidates{most}")
     (start,) = model_names([start_name(data.recipe)], data.recipe)
     parts.append(f"starts from {start.phrase}")
     if align.alignment_weight:
@@ -108,12 +109,12 @@ def _loss(data: ReportData) -> str:
     if align.feedback == "ranking":
         parts.append("candidates by rank")
     if align.num_candidates is not None:
-        parts.append(f"the first {align.num_candidates} candidates")
+        parts.append("the first candidate" if align.num_candidates == 1 else f"the first {align.num_candidates} candidates")
     return ", ".join([*parts, f"weight {setting(align.alignment_weight)}", f"VFT weight {setting(align.sft_weight)}"])
 
 
 def _beta(data: ReportData) -> str:
-    """With the unit of the loss; an automatic one with what it came to in each round."""
+    """Beta in the unit of the loss; if it is automatic, with the value that it took in each round."""
     align = data.recipe.align
     unit = beta_unit(align.loss, align.rrhf_length_normalisation)
     if align.beta != "auto":
@@ -127,8 +128,8 @@ def _beta(data: ReportData) -> str:
 def _training(section: TrainingSection, summary: Any) -> str:
     text = f"learning rate {setting(section.learning_rate)} ({section.lr_schedule.replace('_', ' ')}), batch {section.batch_size}"
     if "optimizer_steps" not in summary:
-        return f"{text}, at most {setting(section.num_epochs)} epochs"
-    text += f", {setting(float(summary['epochs']))} epochs, {count(summary['optimizer_steps'])} optimizer steps"
+        return f"{text}, at most {counted(section.num_epochs, 'epoch')}"
+    text += f", {counted(float(summary['epochs']), 'epoch')}, {counted(summary['optimizer_steps'], 'optimizer step')}"
     return f"{text}; epoch {summary['best_epoch']} kept" if "best_epoch" in summary else text
 
 
@@ -137,18 +138,18 @@ def _control(data: ReportData) -> str:
         return "none"
     control, steps = CONTROLS[data.recipe.control.match], data.summary("control").get("optimizer_steps")
     meaning = control.meaning.format(method=method_name(data.recipe.align))
-    return f"{control.label}: {meaning}" + (f" ({count(steps)} optimizer steps)" if steps is not None else "")
+    return f"{control.label}: {meaning}" + (f" ({counted(steps, 'optimizer step')})" if steps is not None else "")
 
 
 def models_note(data: ReportData) -> str:
-    """What the names of models in the tables mean."""
+    """What the model names in the tables mean."""
     kept = "VFT is the epoch with the best validation accuracy" if "best_epoch" in data.summary("sft") else "VFT is its last epoch"
     known = CONTROLS[data.recipe.control.match].key in data.metrics["results"]
     return f"{kept}{f'; {control_note(data.recipe)}' if known else ''}."
 
 
 def _date(data: ReportData) -> str:
-    """The day that the last stage ended, from the manifest: a page that is made again says the same."""
+    """When the last stage ended, from the manifest: a page that is made again says the same."""
     moments = [entry["finished"] for entry in data.stages.values() if "finished" in entry]
     return max(moments).replace("T", " ")[:16] if moments else MISSING
 
@@ -157,4 +158,5 @@ def _machine(data: ReportData) -> str:
     machine = data.machine
     if not machine:
         return MISSING
-    return f"{machine.get('cpus', '?')} CPU cores, Python {machine.get('python', '?')}, {machine.get('platform', '?')}"
+    cores = "1 CPU core" if machine.get("cpus") == 1 else f"{machine.get('cpus', '?')} CPU cores"
+    return f"{cores}, Python {machine.get('python', '?')}, {machine.get('platform', '?')}"

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Histogram:
-    """`shares` of the candidates of a verdict in each bin; what is below the first edge counts in the first bin."""
+    """`shares`: for each verdict, the share of its candidates in each bin; those below the first edge count in the first bin."""
 
     model: str
     title: str

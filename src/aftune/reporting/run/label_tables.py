@@ -1,4 +1,4 @@
-"""What labelling kept and what it left out, and the problems that were left out before."""
+"""What labelling kept and what it left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ _KEPT = (
 )
 _LEFT_OUT = (
     ("duplicate", "Duplicate", "left out: the same text as an earlier candidate of the problem"),
-    ("contradiction", "Contradiction", "left out: a duplicate of which another verdict was given than of the earlier one"),
-    ("ambiguous", "Ambiguous", "left out: several answers, or one that would have to be calculated: no evidence"),
-    ("timed_out", "Timed out", "left out: comparing the answer took too long: no evidence"),
+    ("contradiction", "Contradiction", "left out: a duplicate whose verdict differs from that of the earlier one"),
+    ("ambiguous", "Ambiguous", "left out as no evidence: several answers, or one that would have to be calculated"),
+    ("timed_out", "Timed out", "left out as no evidence: comparing the answer took too long"),
     ("truncated", "Truncated", "left out: cut off at the token limit"),
     ("too_long", "Too long", "left out: longer than the model's context"),
     ("empty", "Empty", "left out: no text"),
     ("unknown_problem", "Unknown problem", "left out: belongs to no training problem"),
 )
 _GROUPS = (
-    ("groups_mixed", "Mixed", "right and wrong candidates: these teach the alignment loss"),
+    ("groups_mixed", "Mixed", "right and wrong candidates: the alignment loss learns from these"),
     ("groups_all_right", "All right", "nothing to compare without a wrong candidate"),
-    ("groups_all_wrong", "All wrong", "only the reference, where it joins the candidates, is better"),
+    ("groups_all_wrong", "All wrong", "only the reference is better, if it joins the candidates"),
     ("groups_empty", "Empty", "no candidate is left"),
 )
 _RARE = ("contradiction", "timed_out", "too_long", "empty", "unknown_problem", "groups_empty")
@@ -33,7 +33,7 @@ _RARE = ("contradiction", "timed_out", "too_long", "empty", "unknown_problem", "
 
 @dataclass(frozen=True)
 class CountRow:
-    """`share` is of the table's total, 0 to 1."""
+    """`share` is the share of the table's total, 0 to 1."""
 
     name: str
     count: str
@@ -71,7 +71,7 @@ def labelling_tables(summary: Mapping[str, Any]) -> LabellingTables | None:
 
 
 def _rows(summary: Mapping[str, Any], names: tuple[tuple[str, str, str], ...], total: int) -> list[CountRow]:
-    """Rows of a table; what never happened and is no surprise (`_RARE`) is not listed."""
+    """The rows of a table; what rarely happens (`_RARE`) is listed only if it did."""
     rows = []
     for key, name, meaning in names:
         value = summary.get(key, 0)
@@ -82,26 +82,26 @@ def _rows(summary: Mapping[str, Any], names: tuple[tuple[str, str, str], ...], t
 
 
 def _published(summary: Mapping[str, Any]) -> str | None:
-    """How the verdicts agree with those that came with imported candidates."""
+    """How many verdicts agree with those that came with imported candidates."""
     total = summary.get("published_verdicts", 0)
     if not total:
         return None
-    return f"{count(summary.get('published_agree', 0))} of {count(total)} published verdicts agree with ours."
+    return f"Published verdicts that agree with ours: {count(summary.get('published_agree', 0))} of {count(total)}."
 
 
 def _ranked(summary: Mapping[str, Any], num_groups: int) -> str | None:
-    """How many groups ranking feedback would learn from; None where the task knows no ranking."""
+    """How many groups ranking feedback would learn from; None if the task has no ranking."""
     if "groups_with_rank_pairs" not in summary:
         return None
-    return f"By rank, {count(summary['groups_with_rank_pairs'])} of {count(num_groups)} groups have better and worse candidates."
+    return f"Groups with better and worse candidates by rank: {count(summary['groups_with_rank_pairs'])} of {count(num_groups)}."
 
 
 def _readings(summary: Mapping[str, Any]) -> str | None:
-    """What the two readings of answers found; None in a summary from before there were two."""
+    """What the two readings of answers found; None for a summary made before there were two."""
     if "readings_differ" not in summary:
         return None
     strict, flexible, differ = (count(summary[key]) for key in ("right_strict", "right_flexible", "readings_differ"))
     return (
-        f"Of the candidates with a whole text the strict reading finds {strict} right, the flexible one {flexible}; "
-        f"{differ} differ."
+        f"Among the complete candidates, the strict reading finds {strict} right and the flexible one {flexible}; "
+        f"they differ on {differ}."
     )

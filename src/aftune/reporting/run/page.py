@@ -1,5 +1,6 @@
 """Puts the page of a run together."""
 
+from aftune.common.wording import counted
 from aftune.recipe.names import method_name, model_names, start_name
 from aftune.reporting.run import facts, plots, result_tables
 from aftune.reporting.run.data import ReportData
@@ -18,6 +19,7 @@ def render_page(data: ReportData) -> str:
         lead=result_tables.lead(data),
         facts=facts.facts(data),
         stage_times=facts.stage_times(data),
+        counted=counted,
         recipe_yaml=data.recipe.to_yaml(),
         results=result_tables.result_rows(data),
         num_problems=max((result["num_problems"] for result in data.metrics["results"].values()), default=0),

@@ -1,4 +1,4 @@
-"""The figures of the page."""
+"""The figures on the page of a run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ _MARKERS = {"base": "o", "vft": "s", "control": "D", "aligned": "^"}
 
 
 def result_figures(data: ReportData) -> list[Figure]:
-    """Accuracy and assessment accuracy with intervals, as far as they are known."""
+    """Accuracy and assessment accuracy with intervals, where they are known."""
     figures = [
         _intervals_figure(data, "accuracy", "Accuracy", f"Greedy accuracy on the test problems with 95{PER_CENT} intervals."),
         _intervals_figure(
@@ -134,14 +134,14 @@ def _histogram_figure(histogram: Histogram, top: float) -> Figure:
 
 
 def vft_figures(data: ReportData) -> list[Figure]:
-    """Loss, of training and of validation, and validation accuracy of the VFT stage."""
+    """Training loss, validation loss and validation accuracy of the VFT stage."""
     log = data.logs.get("sft", ())
     loss, accuracy = curve(log, "sft_loss", "loss"), curve(log, "eval_accuracy")
     figures = []
     if loss:
         held_out = curve(log, "eval_loss")
         lines = {"": loss} if held_out is None else {"training": loss, "validation": held_out}
-        caption = "Mean over reference tokens, nats."
+        caption = "Mean over reference tokens, in nats."
         figures.append(_lines_figure("sft-loss", "VFT loss", lines, ["vft", "control"], caption, log_scale=True))
     if accuracy:
         figures.append(_validation_figure(accuracy, curve(log, f"eval_{KEY}") or accuracy))
@@ -175,17 +175,17 @@ def _validation_figure(accuracy: Curve, choice: Curve) -> Figure:
     why = (
         ""
         if equal == 1
-        else f"; of {equal} epochs with this accuracy "
+        else f"; of {equal} epochs with this accuracy, "
         + ("the first" if choice is accuracy else "the one with the lowest validation loss")
     )
     return Figure(
         draw("validation", f"Validation accuracy by epoch; the best, {percent(best)}, after epoch {epoch}", paint),
-        f"After each epoch. The weights of epoch {epoch} of {len(accuracy.values)} were kept ({percent(best)}{why}).",
+        f"Measured after each epoch. The weights of epoch {epoch} of {len(accuracy.values)} were kept ({percent(best)}{why}).",
     )
 
 
 def alignment_figures(data: ReportData) -> list[Figure]:
-    """Both losses, both score curves, and the shares of pairs in order, as far as they were logged."""
+    """Both losses, both score curves, and the shares of pairs in order, where they were logged."""
     log, control = data.logs.get("align", ()), data.logs.get("control", ())
     method, control_label = method_name(data.recipe.align), CONTROLS[data.recipe.control.match].label
     vft_losses = {
@@ -201,17 +201,17 @@ def alignment_figures(data: ReportData) -> list[Figure]:
     figures = [
         _lines_figure(
             "scores",
-            "Scores while aligning",
+            "Scores during alignment",
             scores,
             ["right", "wrong"],
-            "Mean score of better and worse candidates, nats per token.",
+            "Mean score of better and of worse candidates, in nats per token.",
         )
         if scores
         else None,
         _lines_figure("shares", "Pairs", shares, ["aligned", "wrong"], _shares_caption(shares), per_cent=True) if shares else None,
         _lines_figure("alignment-loss", "Alignment loss", {"": loss}, ["aligned"], "Mean over groups.") if loss else None,
         _lines_figure(
-            "vft-loss", "VFT loss while aligning", vft_losses, ["aligned", "control"], _vft_caption(vft_losses, control_label)
+            "vft-loss", "VFT loss during alignment", vft_losses, ["aligned", "control"], _vft_caption(vft_losses, control_label)
         )
         if vft_losses
         else None,
@@ -225,7 +225,7 @@ def _shares_caption(shares: Mapping[str, Curve]) -> str:
 
 
 def _vft_caption(losses: Mapping[str, Curve], control: str) -> str:
-    caption = "Mean over the tokens of the VFT loss, nats"
+    caption = "Mean over the tokens that the VFT loss is taken on, in nats"
     return caption + (f"; “{control}” trains on this loss alone." if control in losses else ".")
 
 

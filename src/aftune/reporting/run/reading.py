@@ -1,9 +1,10 @@
-"""Groups to read: a fixed choice over the test set, each candidate with its verdict and its scores before and after."""
+"""Groups to read: a fixed choice from the test set, each candidate with its verdict and its scores before and after."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from aftune.common.wording import counted
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.recipe.names import start_name
 from aftune.records import Feedback, Group
@@ -32,7 +33,7 @@ class CandidateToRead:
 
 @dataclass(frozen=True)
 class GroupToRead:
-    """A group; `in_order` says which share of its pairs is in order, where it has pairs."""
+    """A group; `in_order` says what share of its pairs is in order, if it has pairs."""
 
     problem_id: str
     question: str
@@ -54,7 +55,7 @@ def groups_to_read(data: ReportData) -> list[GroupToRead]:
 
 
 def choose(groups: Sequence[Group], number: int) -> list[int]:
-    """Places of the groups to read: mixed ones spread evenly, then others that have candidates; in the order of the test set."""
+    """Places of the groups to read: mixed ones, spread evenly, then others with candidates; in the order of the test set."""
     mixed: list[int] = []
     others: list[int] = []
     for place, group in enumerate(groups):
@@ -65,7 +66,7 @@ def choose(groups: Sequence[Group], number: int) -> list[int]:
 
 
 def _spread(items: Sequence[Item], number: int) -> list[Item]:
-    """`number` items, or all where there are fewer, at even distances."""
+    """`number` items at even distances, or all if there are fewer."""
     number = min(number, len(items))
     return [items[(2 * place + 1) * len(items) // (2 * number)] for place in range(number)]
 
@@ -109,7 +110,7 @@ def _verdict(feedback: Feedback) -> str:
 
 
 def _detail(feedback: Feedback) -> str:
-    """The answer that was read and the reason; the quality where it is a ranking number."""
+    """The answer that was read and the reason, with the quality if it comes from a ranking."""
     quality = f"quality {feedback.quality:g}, " if _verdict(feedback) == "other" else ""
     answer = "" if feedback.answer is None else f"answer {visible(feedback.answer)}, "
     return f"{quality}{answer}{feedback.reason}"
@@ -118,7 +119,7 @@ def _detail(feedback: Feedback) -> str:
 def _counts(group: Group) -> str:
     verdicts = [_verdict(feedback) for feedback in group.feedback]
     if "other" in verdicts:
-        return f"{len(verdicts)} candidates"
+        return counted(len(verdicts), "candidate")
     return f"{verdicts.count('right')} right, {verdicts.count('wrong')} wrong"
 
 

@@ -1,4 +1,4 @@
-"""The headline: accuracy and assessment accuracy of each model, and what can be told between them."""
+"""The headline: accuracy and assessment accuracy of each model, and what the data show of their differences."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aftune.recipe.names import ModelName, method_name, model_names, start_name
-from aftune.reporting.formatting import MISSING, count, evidence, number, percent, percent_interval, points, score
+from aftune.reporting.formatting import MISSING, count, evidence, percent, percent_interval, points, score
 from aftune.reporting.run.data import ReportData
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One model in the headline table; intervals are empty where there is none."""
+    """One model in the headline table; an interval is empty if there is none."""
 
     name: ModelName
     accuracy: str
@@ -26,7 +26,7 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The aligned model against another one, in words; `told` is 1 above, -1 below, 0 no difference can be told."""
+    """The aligned model against another one, in words; `told` is 1 if above, -1 if below, 0 if the data show no difference."""
 
     other: ModelName
     told: int
@@ -35,7 +35,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """A metric by kinds of problems: `rows` has a model and one text for each of `columns`; `corner` says what is in it."""
+    """A metric by kind of problem: each of `rows` has a model and one text per column; `corner` is the top left heading."""
 
     corner: str
     columns: list[str]
@@ -43,7 +43,7 @@ class Breakdown:
 
 
 def lead(data: ReportData) -> str:
-    """What happened, in one sentence: before and after alignment, or what stood in its place."""
+    """What happened, in one sentence: before and after alignment, or what took its place."""
     align = data.recipe.align
     (start,) = model_names([start_name(data.recipe)], data.recipe)
     before, after = data.metrics["results"].get(start.key), data.metrics["results"].get("aligned")
@@ -89,8 +89,8 @@ def _comparison(ours: str, other: ModelName, values: Mapping[str, Any]) -> Compa
     told = 1 if low > 0 else -1 if high < 0 else 0
     interval = evidence(percent_interval((low, high)), p)
     if told == 0:
-        measured = f"{number(100 * difference, 1, sign=True)} points measured"
-        sentence = f"No difference between {ours} and {other.phrase} can be told: {measured} ({interval})."
+        measured = f"{points(difference, sign=True)} measured"
+        sentence = f"The data do not show a difference between {ours} and {other.phrase}: {measured} ({interval})."
     else:
         side = "above" if told > 0 else "below"
         sentence = f"{ours} is {points(difference)} {side} {other.phrase} ({interval})."
@@ -100,7 +100,7 @@ def _comparison(ours: str, other: ModelName, values: Mapping[str, Any]) -> Compa
 
 
 def operations_table(data: ReportData) -> Breakdown | None:
-    """None where the task does not count operations."""
+    """None if the task does not count operations."""
     tables = {key: result.get("accuracy_by_num_operations") or {} for key, result in data.metrics["results"].items()}
     keys = operation_keys(tables)
     if not keys:
@@ -110,7 +110,7 @@ def operations_table(data: ReportData) -> Breakdown | None:
 
 
 def task_tables(data: ReportData) -> list[Breakdown]:
-    """Accuracy and assessment accuracy by task; none where there is one task."""
+    """Accuracy and assessment accuracy by task; empty if there is only one task."""
     results = data.metrics["results"]
     found = []
     for corner, metric, sizes in (
@@ -137,5 +137,5 @@ def _breakdown(
 
 
 def operation_keys(tables: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Numbers of operations in ascending order; JSON has made texts of them."""
+    """Numbers of operations in ascending order; JSON has turned them into texts."""
     return sorted({key for table in tables.values() for key in table}, key=lambda key: (len(key), key))

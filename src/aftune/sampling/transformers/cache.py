@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
-SPARE = 8  # columns at least that are free after a new layout: more are read for nothing, fewer mean copying more often
-STEP = 16  # widths are multiples of it: products over other widths took up to half as long again on a CPU, in bfloat16
+SPARE = 8  # at least this many columns are free after a new layout: more are read for nothing, fewer mean copying more often
+STEP = 16  # widths are multiples of this: products over other widths took up to half as long again on a CPU, in bfloat16
 
 
 class SlotCache(Cache):
@@ -15,7 +15,7 @@ class SlotCache(Cache):
 
     So a step writes one column, and a row's own columns are those from its start on. Each layer's keys and values are one
     dense tensor [slots, H, width, D] that attention reads whole: batched matrix products over parts of wider rows are several
-    times slower on a CPU. `width` therefore stays near the longest row, and the layout is made anew every 8 to 23 columns.
+    times slower on a CPU. `width` therefore stays near the longest row, and the layout is redone every 8 to 23 columns.
     """
 
     def __init__(self) -> None:
@@ -37,15 +37,15 @@ class SlotCache(Cache):
         return self.column
 
     def lay_out(self, length: int, kept: int, num_slots: int) -> int:
-        """Moves the last `kept` columns of all rows so that they end at column `length`; room for `num_slots` rows and a
-        few more columns. Returns by how many columns everything moved."""
+        """Moves the last `kept` columns of all rows so that they end at column `length`, and makes room for `num_slots`
+        rows and a few more columns. Returns by how many columns everything moved."""
         self.width = math.ceil((length + SPARE) / STEP) * STEP
         old, new = slice(self.column - kept, self.column), slice(length - kept, length)
         for tensors in (self.keys, self.values):
             for layer, tensor in enumerate(tensors):
                 moved = tensor.new_empty(num_slots, tensor.shape[1], self.width, tensor.shape[3])
                 moved[: self.num_rows, :, new] = tensor[: self.num_rows, :, old]
-                # What attention masks must still be finite.
+                # Masked values must be finite too.
                 moved[: self.num_rows, :, : new.start] = 0
                 moved[: self.num_rows, :, new.stop :] = 0
                 moved[self.num_rows :] = 0

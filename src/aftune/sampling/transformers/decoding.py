@@ -14,15 +14,15 @@ from aftune.sampling.transformers.cache import SPARE, STEP, SlotCache
 from aftune.sampling.transformers.next_token import TokenChoice
 from aftune.sampling.transformers.rows import Job, Row, add_tokens, uniform_numbers
 
-PREFILL_TOKENS = 8192  # at most in one forward pass, unless a single prompt is longer: bounds memory
+PREFILL_TOKENS = 8192  # the most in one forward pass, unless a single prompt is longer: bounds memory
 REFILL_SHARE = 8  # waiting requests come in when an eighth of the slots is free: prefills of a few tokens are wasteful
 
 
 def unsupported(model: PreTrainedModel, longest: int) -> str | None:
-    """Why the loop cannot run a model on sequences of up to `longest` tokens, or None: it can."""
+    """Why the loop cannot run a model on sequences of up to `longest` tokens, or None where it can."""
     config = model.config.get_text_config(decoder=True)
     if config._attn_implementation not in ("eager", "sdpa"):
-        return f"attention {config._attn_implementation!r} takes no mask of our own"
+        return f"attention {config._attn_implementation!r} does not take our own mask"
     parameters = inspect.signature(type(model).forward).parameters
     if not model._supports_attention_backend or not {"position_ids", "logits_to_keep"} <= parameters.keys():
         return "it does not take positions and masks for each row"
@@ -39,9 +39,9 @@ def unsupported(model: PreTrainedModel, longest: int) -> str | None:
 class DecodingLoop:
     """One run over the requests of a job.
 
-    All rows of the cache end at the same column, so a row is known by the column it starts at, and its next position is the
-    difference. Rows 0 to len(rows) - 1 of every tensor are in use. Rows that have finished stay until enough have, or until the
-    end: they cost a little work and nothing of theirs is kept.
+    All rows of the cache end at the same column, so a row is described by the column it starts at, and its next position is
+    the difference. Rows 0 to len(rows) - 1 of every tensor are in use. Finished rows stay until enough have finished, or until the
+    end: they cost a little work, and what they produce is discarded.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class DecodingLoop:
                 self._step(bool(waiting))
 
     def _groups(self) -> list[list[int]]:
-        """Indices of requests that share a prompt and stand next to each other, at most `num_slots` each; the last is next."""
+        """Indices of adjacent requests that share a prompt, at most `num_slots` in a group; the last group is next."""
         groups = []
         for _, members in groupby(range(len(self.requests)), key=lambda index: self.requests[index].prompt):
             indices = list(members)
@@ -104,7 +104,7 @@ class DecodingLoop:
             self._admit(taken)
 
     def _admit(self, groups: list[list[int]]) -> None:
-        """Prefills one prompt a group, and adds a row for each of its requests with its first token."""
+        """Prefills one prompt per group, and adds a row for each of its requests with its first token."""
         prompts = [self.requests[group[0]].prompt for group in groups]
         lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
         longest = int(lengths_P.max())
@@ -141,7 +141,7 @@ class DecodingLoop:
             self._lay_out(kept, kept, self.num_slots if is_refilled else rows.stop)
         column_W = torch.arange(self.cache.width, device=self.device)
         visible_N_W = (column_W >= self.start_N[rows, None]) & (column_W <= self.cache.column)
-        # Finished rows may have come to the end of the context, where learned positions end too.
+        # Finished rows may have reached the end of the context, where learned positions end too.
         position_N1 = (self.cache.column - self.start_N[rows])[:, None].clamp(max=self.last_position)
         with fast_single_steps(self.model):
             logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], self.cache)

@@ -16,11 +16,11 @@ from aftune.sampling.transformers.whole_batches import generate_whole
 
 def decode(model: PreTrainedModel, job: Job) -> Iterator[tuple[int, list[int], bool]]:
     """`(index of the request, token ids, whether a stop token followed)`, each when it is finished: by the decoding loop, or in
-    whole batches, with a warning, for a model that it cannot run."""
+    whole batches, with a warning, for a model that the loop cannot run."""
     reason = unsupported(model, job.longest)
     if reason is None:
         return DecodingLoop(model, job).run()
-    warnings.warn(f"sampling goes the slow way, whole batches: {reason}", stacklevel=2)
+    warnings.warn(f"sampling runs in whole batches, which is slower: {reason}", stacklevel=2)
     return generate_whole(model, job)
 
 

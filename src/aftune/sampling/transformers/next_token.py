@@ -7,7 +7,7 @@ from transformers import LogitsProcessorList, TopKLogitsWarper, TopPLogitsWarper
 from aftune.sampling.interface import SamplingSettings
 
 BLOCK = 128  # tokens that are summed up before the exact search starts
-NOT_FINITE = -1  # stands for a token where the logits are no numbers to choose by
+NOT_FINITE = -1  # in place of a token where the logits are not finite
 
 
 class TokenChoice:
@@ -38,7 +38,7 @@ class TokenChoice:
 def draw(probabilities_N_V: Tensor, uniforms_N: Tensor) -> Tensor:
     """Inverts each row's cumulative distribution at its uniform number; returns token ids [N].
 
-    Sums of whole blocks tell the block, and only that block is summed token by token: a cumulative sum over a vocabulary of
+    Sums of whole blocks determine the block, and only that block is summed token by token: a cumulative sum over a vocabulary of
     32,000 costs more than the model's softmax. Sums over blocks are float64. Tokens of probability 0 are never drawn.
     `NOT_FINITE` where the probabilities are NaN.
     """
@@ -68,6 +68,6 @@ def _cumulative(values_N_B: Tensor) -> Tensor:
 
 
 def _below(threshold_N1: Tensor, cumulative_N_B: Tensor) -> Tensor:
-    """The threshold, kept below the total that rounding may bring it to: an entry above it then exists."""
+    """The threshold, kept below the total, which rounding may bring it to: there is then an entry above it."""
     total_N1 = cumulative_N_B[:, -1:]
     return torch.minimum(threshold_N1, torch.nextafter(total_N1, torch.zeros_like(total_N1)))

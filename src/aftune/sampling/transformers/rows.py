@@ -17,7 +17,7 @@ from aftune.sampling.transformers.stops import Stops
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be decoded, `num_rows` sequences at a time at most. `room[i]`: the most tokens of a response to request i, its
+    """What is to be decoded, at most `num_rows` sequences at a time. `room[i]`: the most tokens of a response to request i, its
     stop token included."""
 
     requests: Sequence[Request]
@@ -63,7 +63,7 @@ def uniform_numbers(rows: Sequence[Row], device: torch.device) -> Tensor:
 
 
 def add_tokens(rows: Sequence[Row], token_N: Tensor, stops: Stops, model: PreTrainedModel) -> None:
-    """Gives each row that is not done its next token; raises DataError for one of whose logits some are not finite."""
+    """Gives each row that is not done its next token; raises DataError for one with logits that are not finite."""
     for row, token in zip(rows, token_N.tolist(), strict=True):
         if row.done:
             continue
@@ -75,10 +75,10 @@ def add_tokens(rows: Sequence[Row], token_N: Tensor, stops: Stops, model: PreTra
 def _not_finite(row: Row, model: PreTrainedModel) -> DataError:
     name = model.config.name_or_path or type(model).__name__
     bad = next((name for name, weight in model.named_parameters() if not weight.isfinite().all()), None)
-    found = f"{row.request.name}: the logits of model {name} are not finite after {len(row.ids)} tokens of the response"
+    found = f"{row.request.name}: the logits of model {name} are not finite at token {len(row.ids) + 1} of the response"
     if bad is not None:
         return DataError(
-            f"{found}, because its weights are not ({bad}); train it again with a lower learning rate, or get the model anew"
+            f"{found}, because its weights are not ({bad}); use an undamaged copy, or train it again with a lower learning rate"
         )
     precision = str(model.dtype).removeprefix("torch.")
-    return DataError(f"{found}, although its weights are, in {precision}; set model.precision=float32 or model.attention=eager")
+    return DataError(f"{found} in {precision}, although its weights are; set model.precision=float32 or model.attention=eager")

@@ -7,8 +7,8 @@ from transformers import PreTrainedTokenizerBase
 
 from aftune.prompts.special_tokens import letters, special_tokens
 
-_MARGIN = 8  # tokens before those that a stop string needs at most, one a byte: the first of a text may lose its space
-_INCOMPLETE = "\ufffd"  # what is decoded where a character's bytes are not all there
+_MARGIN = 8  # tokens beyond the most that a stop string needs (one per byte): the first of a text may lose its space
+_INCOMPLETE = "\ufffd"  # what is decoded where some of a character's bytes are missing
 
 
 class StopStrings:
@@ -22,19 +22,19 @@ class StopStrings:
         self._may_end: dict[int, bool] = {}
 
     def just_ended(self, ids: Sequence[int]) -> bool:
-        """Whether the newest token completes one. Only tokens that hold the last character of one are looked into."""
+        """Whether the newest token completes a stop string. Only tokens that contain the last character of one are checked."""
         token = ids[-1]
         may_end = self._may_end.get(token)
         if may_end is None:
-            # Twice, for the second one stands within a text, where it has the space that a first one may lose.
+            # Twice, because the second one is inside a text, where it keeps the space that the first one may lose.
             text = self._decode([token, token])
             may_end = self._may_end[token] = _INCOMPLETE in text or not self._last.isdisjoint(text)
         return may_end and self._find(self._decode(ids[-self._tail :])) is not None
 
     def cut(self, ids: list[int]) -> tuple[list[int], str] | None:
-        """Ids and text before the first one, or None: there is none.
+        """Ids and text before the first stop string, or None where there is none.
 
-        The ids are the first of `ids`, where the text ends with one of them; else those of the text alone.
+        The ids are the first of `ids` where the text ends at the end of one of them, else those of the text by itself.
         """
         text = self._decode(ids)
         place = self._find(text)
@@ -69,7 +69,7 @@ class Stops:
 
 
 def stops_of(tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[int], strings: Sequence[str]) -> Stops:
-    """A stop string that names a special token is a stop token."""
+    """Stop tokens and stop strings; a stop string that names a special token becomes a stop token."""
     if not strings:
         return Stops(frozenset(token_ids))
     control = special_tokens(tokenizer).by_text

@@ -62,7 +62,7 @@ def generate_whole(model: PreTrainedModel, job: Job) -> Iterator[tuple[int, list
 
 
 def _generate(model: PreTrainedModel, rows: Sequence[Row], settings: SamplingSettings, stops: Stops) -> None:
-    """Fills the rows, as far as all have room. Prompts are padded on the left; padding is masked, so any id serves."""
+    """Fills the rows, as far as all have room. Prompts are padded on the left; padding is masked, so any id will do."""
     prompts = [row.request.prompt for row in rows]
     longest = max(map(len, prompts))
     ids_N_T = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
@@ -81,8 +81,8 @@ def _generate(model: PreTrainedModel, rows: Sequence[Row], settings: SamplingSet
 
 @contextmanager
 def _own_settings(model: PreTrainedModel) -> Iterator[None]:
-    """Within the block a model has no generation configuration of its own: penalties, forbidden and forced tokens and the like
-    that stand in it are not the policy's distribution, and `generate` takes them wherever nothing else is said."""
+    """Within the block, a model has no generation configuration of its own: with penalties, forbidden or forced tokens and such,
+    responses are not drawn from the policy's distribution, and `generate` applies them by default."""
     before = model.generation_config
     model.generation_config = GenerationConfig()
     try:

@@ -7,7 +7,7 @@ import pytest
 
 from aftune.answers import Found
 from aftune.answers.verdicts import NOTHING
-from aftune.evaluation.accuracy import greedy_accuracy
+from aftune.evaluation.greedy import greedy_accuracy
 from aftune.prompts.prompter import Prompter
 from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
@@ -41,4 +41,4 @@ def test_share_of_problems_whose_greedy_response_is_right(make_llama: Callable[.
         ((_, completion),) = TransformersEngine(model, tokenizer).complete([Request(prompt)], settings)
         problems[index] = problems[index].model_copy(update={"gold_answer": completion.text[:5]})
     assert problems[1].gold_answer != problems[4].gold_answer
-    assert greedy_accuracy(model, prompter, task, problems, settings, batch_size) == 0.4
+    assert greedy_accuracy(TransformersEngine(model, tokenizer, batch_size), prompter, task, problems, settings) == 0.4
