@@ -47,7 +47,7 @@ def test_hand_worked_ranking_example() -> None:
 
 
 def test_detached_boundary_keeps_pushing_the_worst_positive_up() -> None:
-    """Without the detachment the constraint pushes the worst of the better candidates down: its slope is positive (docs/method.md)."""
+    """Without detachment the constraint pushes the worst of the better candidates down: a positive slope (docs/method.md)."""
     scores = torch.tensor([[-0.30, -0.55, -0.42, -0.6]], dtype=DOUBLE)
     qualities = [[1, 1, 1, 0]]
     assert gradient(AftLoss("boundary", 0.2, False), scores, qualities)[0, 1].item() == pytest.approx(0.39, abs=0.005)

@@ -155,9 +155,7 @@ def test_openai_batch(read: Callable[..., Imported]) -> None:
 def test_a_bad_index_of_a_batch_is_named(read: Callable[..., Imported], index: Any) -> None:
     row = batch("p/0", ("a", "stop"))
     row["response"]["body"]["choices"][0]["index"] = index
-    with pytest.raises(
-        DataError, match=r"file\.jsonl:1: index is .*, expected a whole number from 0 to 999,999,999; "
-    ):
+    with pytest.raises(DataError, match=r"file\.jsonl:1: index is .*, expected a whole number from 0 to 999,999,999; "):
         read("openai_batch", row)
 
 
