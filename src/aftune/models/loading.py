@@ -3,7 +3,7 @@
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from aftune.common import hub
 from aftune.common.errors import DataError
+from aftune.models.adapters import has_adapter, load_adapter, recorded_base
 from aftune.models.devices import pick_device
 from aftune.models.precision import faster_precision
 from aftune.recipe import ModelSection
@@ -27,7 +28,7 @@ def resolve(name: str) -> str:
         return str(resources.files("aftune") / "assets" / "base")
     if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or Path(name).exists():
         folder = Path(name).expanduser()
-        if not (folder / "config.json").is_file():
+        if not (folder / "config.json").is_file() and not has_adapter(folder):
             raise DataError(f"model.name: {folder} holds no model (config.json is missing); give a folder in Hugging Face format")
         return str(folder)
     return name
@@ -61,11 +62,16 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
 
 
 def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
-    """A causal language model on the requested device, in evaluation mode.
+    """A causal language model on the requested device, in evaluation mode. A folder with an adapter gives the section's model with
+    that adapter in place.
 
     Its weights have the section's precision (auto: what is fast on the device); with `float32` they are float32, as small updates
     are lost in bfloat16. Raises DataError for one that cannot be loaded, UsageError for a device that is not here.
     """
+    folder = Path(resolve(name))
+    if has_adapter(folder):
+        base = section.name if Path(resolve(section.name)) != folder else recorded_base(folder)
+        return cast(PreTrainedModel, load_adapter(load_model(base, section, float32=float32), folder)).eval()
     device = pick_device(section.device)
     precision = faster_precision(device) if section.precision == "auto" else section.precision
     dtype = torch.float32 if float32 else getattr(torch, precision)

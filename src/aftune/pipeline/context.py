@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from aftune import tasks
 from aftune.models import loading
+from aftune.models.adapters import add_adapter
 from aftune.pipeline import recipe_task
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import in_round
@@ -92,6 +93,18 @@ class Context:
 
     def load_policy(self, stage: str, *, float32: bool = False) -> PreTrainedModel:
         return loading.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
+
+    def load_trainable(self, stage: str) -> Any:
+        """A stage's model for training: with all its weights in float32, or as the base model with an adapter, that of the stage or
+        a new one."""
+        section = self.recipe.adapter
+        if section.kind == "none":
+            return self.load_policy(stage, float32=True)
+        return add_adapter(self.load_policy("base"), section, None if stage == "base" else self._adapter_folder(stage))
+
+    def _adapter_folder(self, stage: str) -> Path:
+        own = self._place(stage) / "adapter"
+        return own if own.exists() else self._place(stage) / "model"
 
     def engine(self, stage: str, section: SamplingSection) -> Engine:
         """The engine that samples from a stage's model."""

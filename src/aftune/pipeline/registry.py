@@ -62,7 +62,8 @@ def _control_settings(recipe: Recipe) -> Settings:
     shape = {key: getattr(recipe.align, key) for key in (*TrainingSection.model_fields, "start")}
     if recipe.control.match == "compute":
         shape["num_candidates"] = recipe.align.num_candidates
-    return {"align": shape, "control": {"match": recipe.control.match}, "seed": recipe.seed, "rounds": recipe.rounds}
+    own = {"align": shape, "control": {"match": recipe.control.match}}
+    return own | _section("seed", "rounds", "adapter")(recipe)
 
 
 def _reference_settings(recipe: Recipe) -> Settings:
@@ -95,7 +96,7 @@ SFT = Stage(
     version=3,  # 3: among equal epochs, the one with the lowest validation loss
     reads=("prepare",),
     leaves="sft/model",
-    settings=lambda recipe: _section("sft", "seed", "model")(recipe) | _validation_settings(recipe),
+    settings=lambda recipe: _section("sft", "seed", "model", "adapter")(recipe) | _validation_settings(recipe),
 )
 
 
@@ -133,7 +134,7 @@ ALIGN = Stage(
     version=3,
     reads=("prepare", "sft", "label", "reference"),
     leaves="align/model",
-    settings=_section("align", "seed", "model"),
+    settings=_section("align", "seed", "model", "adapter"),
 )
 
 

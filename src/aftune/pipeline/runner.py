@@ -9,6 +9,7 @@ from typing import Any
 from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
+from aftune.models.adapters import check_adapter
 from aftune.models.devices import pick_device
 from aftune.pipeline import recipe_task
 from aftune.pipeline.directory import claim
@@ -23,7 +24,7 @@ from aftune.recipe import Recipe
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
     recipe_task.check(recipe)
-    pick_device(recipe.model.device)
+    check_adapter(recipe.adapter, pick_device(recipe.model.device))
 
 
 def run_stages(

@@ -3,6 +3,7 @@
 from aftune.recipe.loading import bundled_recipe, load_recipe, recipe_from, with_settings
 from aftune.recipe.sections import (
     HARMLESS,
+    AdapterSection,
     AlignSection,
     ColumnsSection,
     CompareSection,
@@ -26,6 +27,7 @@ from aftune.recipe.sections import (
 
 __all__ = [
     "HARMLESS",
+    "AdapterSection",
     "AlignSection",
     "ColumnsSection",
     "CompareSection",

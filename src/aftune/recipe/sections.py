@@ -58,6 +58,24 @@ class ModelSection(Section):
     trust_remote_code: bool = False
 
 
+class AdapterSection(Section):
+    """Training a small adapter (PEFT) instead of all weights, which stay frozen in the model's precision.
+
+    kind: lora, dora, or qlora (the frozen weights in 4 bits, on a GPU with bitsandbytes). targets: the layers that get one: auto is
+    PEFT's choice for the architecture, all-linear every linear layer but the head, or names of layers. modules_to_save: layers
+    that are trained whole beside it. merge: whether a stage also leaves a plain model with the adapter merged in; without it
+    later stages load base model and adapter.
+    """
+
+    kind: Literal["none", "lora", "dora", "qlora"] = "none"
+    rank: Count = 16
+    alpha: Positive = 32.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: Literal["auto", "all-linear"] | list[str] = "auto"
+    modules_to_save: list[str] = []
+    merge: bool = True
+
+
 class Slices(Section):
     """What is used from a task: splits, or slices of them (`train[:1000]`, `test[50%:]`). options: the task's own settings
     (docs/tasks.md)."""
@@ -249,6 +267,7 @@ class Recipe(Section):
     rounds: Count = 1
     data: Annotated[FilePath | None, HARMLESS] = None
     model: ModelSection = ModelSection()
+    adapter: AdapterSection = AdapterSection()
     task: TaskSection = TaskSection()
     prompt: PromptSection = PromptSection()
     candidates: ImportSection | None = None

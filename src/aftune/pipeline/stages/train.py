@@ -16,6 +16,7 @@ from aftune.common.json_text import write_json
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
 from aftune.evaluation.greedy import greedy_accuracy
 from aftune.evaluation.reference_loss import reference_loss
+from aftune.models.adapters import base_of, merged
 from aftune.models.devices import pick_device
 from aftune.models.saving import save_policy, saved_dtype
 from aftune.pipeline.context import Context, Summary
@@ -43,6 +44,7 @@ def sft(context: Context) -> Summary:
 
     def validate(model: PreTrainedModel) -> dict[str, float]:
         settings = context.settings(context.recipe.evaluate, validation, greedy=True)
+        model = base_of(model)
         engine = TransformersEngine(model, context.tokenizer, context.recipe.evaluate.batch_size)
         accuracy = greedy_accuracy(engine, context.prompter, context.task, validation, settings)
         with_reference = (problem for problem in validation if context.task.reference_response(problem) is not None)
@@ -123,7 +125,7 @@ def _train(
     set_seed(context.recipe.seed)
     args = training_arguments(section, folder / "checkpoints", context.recipe, validated=validate is not None)
     trainer = AlignmentTrainer(
-        model=context.load_policy(start, float32=True),
+        model=context.load_trainable(start),
         args=args,
         train_dataset=Encoded(groups, partial(_encode, context, args)),
         processing_class=context.tokenizer,
@@ -136,12 +138,23 @@ def _train(
     if patience is not None:
         trainer.add_callback(EarlyStoppingCallback(patience))
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
-    save_policy(trainer.model.to(saved_dtype(context.recipe.model)), context.tokenizer, folder / "model")
+    _save(context, trainer.model, folder)
     write_json(folder / "log.json", _finite(trainer.state.log_history))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     log = trainer.state.log_history
     aligned = isinstance(section, AlignSection) and section.alignment_weight > 0
     return _summary(trainer) | {"warnings": of_vft(log, context.recipe) + of_alignment(log, aligned=aligned)}
+
+
+def _save(context: Context, model: Any, folder: Path) -> None:
+    """The whole model in `model`, and its adapter in `adapter`; an adapter that is not merged stands in `model` instead."""
+    section, dtype = context.recipe.adapter, saved_dtype(context.recipe.model)
+    if section.kind != "none":
+        save_policy(model, context.tokenizer, folder / ("adapter" if section.merge else "model"))
+        if not section.merge:
+            return
+        model = merged(model)
+    save_policy(model.to(dtype), context.tokenizer, folder / "model")
 
 
 def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *, validated: bool) -> AlignmentConfig:

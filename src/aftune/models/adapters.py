@@ -1,0 +1,98 @@
+"""Adapters (PEFT): a few weights that are trained while the model's own stay as they are."""
+
+import difflib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aftune.common.errors import DataError, UsageError
+from aftune.recipe import AdapterSection
+
+CONFIG = "adapter_config.json"  # what a folder with an adapter has
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise UsageError("adapter.kind: adapters need PEFT; install it with pip install 'aftune[peft]', or set none") from error
+    return peft
+
+
+def add_adapter(model: Any, section: AdapterSection, folder: Path | None = None) -> Any:
+    """The model with an adapter to train, a `peft.PeftModel`: the one in the folder, or a new one that changes nothing yet.
+
+    Raises UsageError where PEFT is missing, and for targets that the model does not have.
+    """
+    peft = _peft()
+    if folder is not None:
+        return peft.PeftModel.from_pretrained(model, folder, is_trainable=True)
+    targets: Any = None if section.targets == "auto" else section.targets
+    config = peft.LoraConfig(
+        task_type="CAUSAL_LM",
+        r=section.rank,
+        lora_alpha=section.alpha,
+        lora_dropout=section.dropout,
+        target_modules=targets,
+        modules_to_save=list(section.modules_to_save) or None,
+        use_dora=section.kind == "dora",
+    )
+    check_targets(model, section)
+    try:
+        return peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise UsageError(f"adapter.targets: {str(error).splitlines()[0]}; name layers of the model, or use all-linear") from error
+
+
+def check_targets(model: Any, section: AdapterSection) -> None:
+    """Raises UsageError for a name in `targets` or `modules_to_save` that no layer of the model has."""
+    names = [name for name, _ in model.named_modules() if name]
+    last = sorted({name.rpartition(".")[2] for name in names if not name.rpartition(".")[2].isdigit()})
+    for key in ("targets", "modules_to_save"):
+        given = getattr(section, key)
+        for name in given if isinstance(given, list) else ():
+            if not any(known == name or known.endswith(f".{name}") for known in names):
+                near = difflib.get_close_matches(name, last, n=3, cutoff=0.4) or last
+                raise UsageError(f"adapter.{key}: the model has no layer {name!r}; it has {', '.join(near)}")
+
+
+def check_adapter(section: AdapterSection, device: str) -> None:
+    """Raises UsageError for an adapter that cannot be trained here: PEFT is missing, or 4 bits without a GPU."""
+    if section.kind == "none":
+        return
+    _peft()
+    if section.kind == "qlora" and (device != "cuda" or importlib.util.find_spec("bitsandbytes") is None):
+        raise UsageError(
+            "adapter.kind: qlora needs a CUDA GPU and bitsandbytes; use lora, which keeps the frozen weights in 16 bits"
+        )
+
+
+def has_adapter(folder: Path) -> bool:
+    """Whether a model folder holds an adapter instead of a whole model."""
+    return (folder / CONFIG).is_file()
+
+
+def recorded_base(folder: Path) -> str:
+    """The base model that an adapter was trained on, as its folder says; raises DataError where it does not."""
+    base = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise DataError(f"{folder / CONFIG}: names no base model; set base_model_name_or_path")
+    return str(base)
+
+
+def load_adapter(model: Any, folder: Path) -> Any:
+    """A base model with the adapter of a folder in place, for sampling and scoring: still a transformers model."""
+    return _peft().PeftModel.from_pretrained(model, folder).get_base_model()
+
+
+def merged(model: Any) -> Any:
+    """A plain model with the adapter merged in, computed in float32: a small adapter would be rounded away in bfloat16."""
+    return model.to(torch.float32).merge_and_unload()
+
+
+def base_of(model: Any) -> Any:
+    """The transformers model below an adapter, with the adapter in place; a model without one as it is."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
