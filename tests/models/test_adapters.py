@@ -1,0 +1,97 @@
+"""Adapters: what is trained, what is computed with them, and what is refused."""
+
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from aftune.common.errors import UsageError
+from aftune.models.abilities import abilities
+from aftune.models.adapters import add_adapter, base_of, check_adapter, has_adapter, merged
+from aftune.models.loading import load_model
+from aftune.recipe import AdapterSection, ModelSection
+from aftune.scoring import score_groups
+from judge import GROUPS, assert_scores, expected_scores
+
+CPU = ModelSection(device="cpu", precision="float32")
+
+
+def adapted(model: Any, **settings: Any) -> Any:
+    """A copy with an adapter whose weights are not those that change nothing."""
+    made = add_adapter(deepcopy(model), AdapterSection(**{"kind": "lora", "rank": 4, **settings}))
+    generator = torch.Generator().manual_seed(0)
+    for name, weight in made.named_parameters():
+        if weight.requires_grad and "lora" in name:
+            weight.data = 0.2 * torch.randn(weight.shape, generator=generator)
+    return made.eval()
+
+
+@pytest.fixture(autouse=True)
+def _needs_peft() -> None:
+    pytest.importorskip("peft", reason="PEFT is not installed: pip install 'aftune[peft]'")
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_a_new_adapter_changes_nothing_and_is_all_that_is_trained(llama: Any, kind: str) -> None:
+    made = add_adapter(deepcopy(llama), AdapterSection(kind=kind, targets="all-linear", rank=2))
+    assert_scores(score_groups(made, GROUPS), expected_scores(llama, GROUPS), 1e-5)
+    trained = {name for name, weight in made.named_parameters() if weight.requires_grad}
+    assert trained
+    assert all("lora_" in name for name in trained)
+    layers = {name.rpartition(".lora_")[0].rpartition(".")[2] for name in trained}
+    assert layers == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "chunked_head"),
+    [({}, True), ({"targets": "all-linear"}, True), ({"targets": ["lm_head"]}, False), ({"modules_to_save": ["lm_head"]}, False)],
+)
+@pytest.mark.filterwarnings("ignore:.* after the head")
+def test_scores_with_an_adapter_in_place_and_merged(llama: Any, settings: dict[str, Any], chunked_head: bool) -> None:
+    """Both equal a plain forward pass of the adapted model; the prompt is still computed once for its responses, and only a head
+    that is adapted itself is not computed in chunks."""
+    made = adapted(llama, **settings)
+    expected = expected_scores(made, GROUPS)
+    assert expected != expected_scores(llama, GROUPS)
+    assert_scores(score_groups(made, GROUPS), expected, 1e-5)
+    assert abilities(base_of(made)).shared_prefix
+    assert abilities(base_of(made)).chunked_head == chunked_head
+    assert_scores(score_groups(merged(deepcopy(made)), GROUPS), expected, 1e-5)
+
+
+def test_a_folder_with_an_adapter_is_loaded_with_its_base(llama: Any, tmp_path: Path) -> None:
+    llama.save_pretrained(tmp_path / "base")
+    base = load_model(str(tmp_path / "base"), CPU)
+    made = adapted(base)
+    made.save_pretrained(tmp_path / "adapter")
+    assert has_adapter(tmp_path / "adapter")
+    section = CPU.model_copy(update={"name": str(tmp_path / "base")})
+    expected = expected_scores(made, GROUPS)
+    assert_scores(score_groups(load_model(str(tmp_path / "adapter"), section), GROUPS), expected, 1e-5)
+    itself = CPU.model_copy(update={"name": str(tmp_path / "adapter")})  # its own base is the one that the folder names
+    assert_scores(score_groups(load_model(str(tmp_path / "adapter"), itself), GROUPS), expected, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"targets": ["q_prj"]}, r"adapter\.targets: the model has no layer 'q_prj'; it has q_proj, "),
+        ({"modules_to_save": ["head"]}, r"adapter\.modules_to_save: the model has no layer 'head'; it has lm_head"),
+    ],
+)
+def test_layers_that_do_not_exist(llama: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        add_adapter(deepcopy(llama), AdapterSection(kind="lora", **settings))
+
+
+def test_what_cannot_be_trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="qlora needs a CUDA GPU and bitsandbytes"):
+        check_adapter(AdapterSection(kind="qlora"), "cpu")
+    check_adapter(AdapterSection(kind="lora"), "cpu")
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(UsageError, match=r"pip install 'aftune\[peft\]'"):
+        check_adapter(AdapterSection(kind="lora"), "cpu")
+    check_adapter(AdapterSection(), "cpu")
