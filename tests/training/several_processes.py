@@ -1,8 +1,8 @@
 """Trains in as many processes as it is started in, one training after the other: python several_processes.py SPECIFICATION
 
 SPECIFICATION is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all and
-by name; beside them `num_groups` and `resume`, a checkpoint). The first process writes the weights and the log of each training
-beside the file.
+by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). The first process writes the weights and the log of each
+training beside the file.
 """
 
 import json
@@ -15,6 +15,8 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from aftune import AlignmentConfig, AlignmentTrainer
+from aftune.models.adapters import add_adapter
+from aftune.recipe import AdapterSection
 from small_groups import made_groups
 
 
@@ -22,8 +24,11 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
     settings = {**specification["common"], **specification["trainings"][name]}
     groups = made_groups(settings.pop("num_groups", 16))
     resume = settings.pop("resume", None)
+    adapter = settings.pop("adapter", None)
+    model = AutoModelForCausalLM.from_pretrained(specification["model"], dtype=torch.float32)
+    torch.manual_seed(0)
     trainer = AlignmentTrainer(
-        AutoModelForCausalLM.from_pretrained(specification["model"], dtype=torch.float32),
+        model if adapter is None else add_adapter(model, AdapterSection(**adapter)),
         AlignmentConfig(output_dir=str(folder / name), **settings),
         groups,
         AutoTokenizer.from_pretrained(specification["tokenizer"]),

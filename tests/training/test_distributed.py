@@ -1,5 +1,6 @@
 """Several processes train as one does: real processes, started by torch's launcher, that talk through gloo."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -37,6 +38,9 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "a last batch of 5": {"num_groups": 21, "max_steps": 6},
     "a last batch of 1": {"num_groups": 17, "max_steps": 6},
 }
+if importlib.util.find_spec("peft") is not None:
+    TRAININGS["lora"] = {"adapter": {"kind": "lora", "rank": 4}}
+    TRAININGS["lora, dpo"] = {"adapter": {"kind": "lora", "targets": "all-linear"}, "loss": "dpo", "constraint": "boundary"}
 
 
 def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any]) -> None:
