@@ -5,21 +5,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aftune import __version__
-from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, RecipeFile, guard
+from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, Processes, RecipeFile, guard
 
 
 def run(
-    recipe: RecipeFile, overrides: Overrides = None, dry_run: DryRun = False, overwrite: Overwrite = False, debug: Debug = False
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    processes: Processes = None,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
 ) -> None:
     """Run all stages of a recipe; finished stages are skipped."""
-    guard(lambda: _run(recipe, overrides or [], dry_run=dry_run, overwrite=overwrite), debug)
+    guard(lambda: _run(recipe, overrides or [], processes=processes, dry_run=dry_run, overwrite=overwrite), debug)
 
 
-def quickstart(overrides: Overrides = None, dry_run: DryRun = False, overwrite: Overwrite = False, debug: Debug = False) -> None:
+def quickstart(
+    overrides: Overrides = None,
+    processes: Processes = None,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
     """Run the bundled quickstart recipe: needs no data, no network and no GPU."""
     from aftune.recipe import bundled_recipe
 
-    guard(lambda: _run(bundled_recipe("quickstart.yaml"), overrides or [], dry_run=dry_run, overwrite=overwrite), debug)
+    path = bundled_recipe("quickstart.yaml")
+    guard(lambda: _run(path, overrides or [], processes=processes, dry_run=dry_run, overwrite=overwrite), debug)
 
 
 STAGES = {
@@ -38,20 +50,35 @@ STAGES = {
 def stage_command(name: str) -> Callable[..., None]:
     """The command that runs one stage."""
 
-    def command(recipe: RecipeFile, overrides: Overrides = None, debug: Debug = False) -> None:
-        guard(lambda: _run(recipe, overrides or [], only=name), debug)
+    def command(recipe: RecipeFile, overrides: Overrides = None, processes: Processes = None, debug: Debug = False) -> None:
+        guard(lambda: _run(recipe, overrides or [], only=name, processes=processes), debug)
 
     command.__doc__ = STAGES[name]
     return command
 
 
-def _run(path: Path, overrides: list[str], *, only: str | None = None, dry_run: bool = False, overwrite: bool = False) -> None:
+def _run(
+    path: Path,
+    overrides: list[str],
+    *,
+    only: str | None = None,
+    processes: str | None = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+) -> None:
     from rich.markup import escape
 
+    from aftune.cli.launch import launch, wanted_processes
     from aftune.common.progress import console
+    from aftune.pipeline.processes import is_first
     from aftune.recipe import load_recipe
 
     resolved = load_recipe(path, overrides)
+    number = 1 if dry_run else wanted_processes(processes)
+    if number > 1:
+        launch(number)
+        return
+    console.quiet = not is_first()
     if not dry_run:  # before torch is imported, which takes seconds
         console.print(f"[bold]aftune {__version__}[/bold]  {escape(path.name)} -> {escape(str(resolved.run_dir))}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)

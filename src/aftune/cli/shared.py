@@ -12,6 +12,7 @@ Overrides = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run of another recipe in this run_dir.")]
+Processes = Annotated[str | None, typer.Option("--processes", help="Processes on this machine: a number, or auto for one per GPU.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe, the stages and their cost; touch nothing.")]
 
 

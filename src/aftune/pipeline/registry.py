@@ -189,6 +189,9 @@ MEASURE = Stage(
 )
 
 
+# The kinds of stages that all processes of a run take part in.
+TRAIN = frozenset(stage.kind for stage in (SFT, ALIGN, CONTROL))
+
 # What a round repeats.
 ROUND = (SAMPLE, LABEL, REFERENCE, ALIGN)
 

@@ -3,21 +3,23 @@
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
-from aftune.common.errors import AftuneError, StageError
+from aftune.common.errors import AftuneError, StageError, UsageError
+from aftune.common.progress import console
 from aftune.models.adapters import check_adapter
 from aftune.models.devices import pick_device
-from aftune.pipeline import recipe_task
+from aftune.pipeline import processes, recipe_task
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.inputs import Inputs
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
-from aftune.pipeline.registry import Stage
+from aftune.pipeline.registry import TRAIN, Stage
 from aftune.recipe import Recipe
 
 
@@ -25,6 +27,12 @@ def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
     recipe_task.check(recipe)
     check_adapter(recipe.adapter, pick_device(recipe.model.device))
+    for name in ("sft", "align"):
+        size = getattr(recipe, name).batch_size
+        if size % processes.number():
+            raise UsageError(
+                f"{name}.batch_size: {size} problems cannot be shared by {processes.number()} processes; take a multiple"
+            )
 
 
 def run_stages(
@@ -43,6 +51,11 @@ def run_stages(
     """
     from aftune.pipeline.context import Context
 
+    if processes.number() > 1:
+        processes.join(pick_device(recipe.model.device))
+        if not processes.is_first():
+            _follow()
+            return {}
     check(recipe)
     run = RunDirectory(recipe.run_dir)
     settled = settle(recipe, [run])
@@ -69,11 +82,33 @@ def run_stages(
             run.note_precision(recipe.model.precision, settled.why)
             for item in wanted:
                 _run_one(context, item, report)
+            processes.share()
             entries: dict[str, Any] = run.manifest()["stages"]
             return entries
     except AftuneError:
         run.undo(made)
         raise
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A stage that all processes run."""
+
+    recipe: Recipe
+    shared: Path | None
+    kind: str
+    round: int
+
+
+def _follow() -> None:
+    """What the processes beside the first do: the stages that train, until it has no more."""
+    from aftune.pipeline.context import Context
+    from aftune.pipeline.stage_functions import FUNCTIONS
+
+    console.quiet = True
+    while (work := processes.share()) is not None:
+        shared = None if work.shared is None else RunDirectory(work.shared)
+        FUNCTIONS[work.kind](Context(work.recipe, RunDirectory(work.recipe.run_dir), shared, work.round))
 
 
 def _wanted(plans: Sequence[Plan], only: str | None) -> list[Plan]:
@@ -112,6 +147,8 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
+        if stage.kind in TRAIN:
+            processes.share(_Work(context.recipe, shared.path if (shared := context.shared) else None, stage.kind, stage.round))
         summary = function(context)
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ import torch
 from aftune.common import progress
 from aftune.common.process import end_with_parent, keep_freed_memory
 from aftune.models.devices import pick_device
+from aftune.pipeline import processes
 from aftune.pipeline.estimate.cost import num_parameters
 from aftune.recipe import Recipe
 
@@ -60,6 +61,7 @@ class _Serial(Executor):
 
 
 def _start_worker(threads: int) -> None:
+    processes.leave()
     end_with_parent()
     warnings.filterwarnings("ignore", category=FutureWarning)
     keep_freed_memory()

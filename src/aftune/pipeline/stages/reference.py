@@ -15,7 +15,7 @@ def reference(context: Context) -> Summary:
     its candidate, since `align` may train on only some of them."""
     recipe = context.recipe
     groups = RecordFile(context.folder("label") / "groups.jsonl", Group)
-    model = context.load_policy(context.start, float32=True)
+    model = context.load_trainable(context.start).eval()
     encoded = (
         encode_group(
             context.tokenizer,

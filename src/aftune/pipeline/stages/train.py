@@ -19,6 +19,7 @@ from aftune.evaluation.reference_loss import reference_loss
 from aftune.models.adapters import base_of, merged
 from aftune.models.devices import pick_device
 from aftune.models.saving import save_policy, saved_dtype
+from aftune.pipeline import processes
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.recipe_task import default_feedback
 from aftune.pipeline.registry import needs_reference
@@ -137,10 +138,12 @@ def _train(
     patience = section.patience if isinstance(section, SftSection) else None
     if patience is not None:
         trainer.add_callback(EarlyStoppingCallback(patience))
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
-    _save(context, trainer.model, folder)
-    write_json(folder / "log.json", _finite(trainer.state.log_history))
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    first = processes.is_first()
+    trainer.train(resume_from_checkpoint=processes.share(last_checkpoint(folder / "checkpoints") if first else None))
+    if first:
+        _save(context, trainer.model, folder)
+        write_json(folder / "log.json", _finite(trainer.state.log_history))
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     log = trainer.state.log_history
     aligned = isinstance(section, AlignSection) and section.alignment_weight > 0
     return _summary(trainer) | {"warnings": of_vft(log, context.recipe) + of_alignment(log, aligned=aligned)}
@@ -179,7 +182,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         lr_scheduler_type=section.lr_schedule,
         warmup_fraction=section.warmup_fraction,
         num_train_epochs=section.num_epochs,
-        per_device_train_batch_size=section.batch_size,
+        per_device_train_batch_size=section.batch_size // processes.number(),
         token_budget=section.token_budget,
         weight_decay=section.weight_decay,
         max_grad_norm=section.max_grad_norm,
