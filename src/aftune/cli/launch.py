@@ -2,11 +2,12 @@
 
 import logging
 import os
+import signal
 import sys
 
 import typer
 
-from aftune.common.errors import UsageError
+from aftune.common.errors import AftuneError, UsageError
 
 
 def wanted_processes(text: str | None) -> int:
@@ -34,5 +35,8 @@ def launch(number: int) -> None:
     try:
         run(arguments)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        raise typer.Exit(failure.exitcode if failure.exitcode > 0 else 1) from error
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            ended = f"process {rank + 1} of {number} was ended by {signal.Signals(-failure.exitcode).name}"
+            raise AftuneError(f"{ended}; run the same command again, finished work is kept") from error
+        raise typer.Exit(failure.exitcode) from error

@@ -28,8 +28,11 @@ def guard(action: Callable[[], Any], debug: bool) -> None:
         if debug:
             raise
         from aftune.common.diagnosis import diagnose
+        from aftune.pipeline import processes
 
         known = diagnose(error)
+        if processes.says_nothing(error):
+            raise typer.Exit(known.exit_status) from error
         _fail(str(known), known.exit_status)
 
 

@@ -7,8 +7,11 @@ import os
 from datetime import timedelta
 from typing import Any
 
+from aftune.common.errors import TrainingError
+
 # What the launchers set; a process that starts workers of its own takes it from them.
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_LOST = ("Connection closed by peer", "Connection reset by peer", "remote process exited", "Broken pipe")
 _PATIENCE = timedelta(days=14)  # the others wait while the first one samples
 
 
@@ -37,6 +40,12 @@ def share(value: Any = None) -> Any:
     values = [value]
     broadcast_object_list(values)
     return values[0]
+
+
+def says_nothing(error: Exception) -> bool:
+    """Whether another process tells the user of this error: it ended, and this one lost it, or all end for the same reason."""
+    lost = any(words in str(error) for words in _LOST)
+    return number() > 1 and (lost or (isinstance(error, TrainingError) and not is_first()))
 
 
 def leave() -> None:
