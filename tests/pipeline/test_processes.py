@@ -1,0 +1,104 @@
+"""Runs in two processes: the same figures as in one, one message for a fault, and no process that waits for a dead one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import small_run
+from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.records import Candidate, Group, read_records
+
+SECONDS = 20.0  # that a process may take to notice that another one is gone
+
+
+def command(folder: Path, number: int, *overrides: str) -> list[str]:
+    """Runs `small_run`'s recipe."""
+    path = folder / "recipe-of-the-test.yaml"
+    path.write_text(small_run.recipe(folder / "run").to_yaml())
+    return [sys.executable, "-m", "aftune", "run", str(path), *overrides, "--processes", str(number)]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def run(folder: Path, number: int, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(folder, number, *overrides), env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def figures(folder: Path) -> Any:
+    return json.loads((folder / "run" / "metrics.json").read_text())["results"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    folders = {number: tmp_path_factory.mktemp(f"processes-{number}") for number in (1, 2)}
+    for number, folder in folders.items():
+        done = run(folder, number)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("align     done") == 1
+    return folders
+
+
+def test_two_processes_give_the_figures_of_one(runs: dict[int, Path]) -> None:
+    """Candidates and verdicts to the last character, scores to rounding."""
+    one, two = (runs[number] / "run" for number in (1, 2))
+    for stage in ("sample", "evaluate"):
+        ours, theirs = (read_records(folder / stage / "candidates.jsonl", Candidate) for folder in (two, one))
+        assert [(c.problem_id, c.index, c.text) for c in ours] == [(c.problem_id, c.index, c.text) for c in theirs]
+    groups = [read_records(folder / "label" / "groups.jsonl", Group) for folder in (one, two)]
+    assert [group.qualities for group in groups[0]] == [group.qualities for group in groups[1]]
+    ours, theirs = figures(runs[2]), figures(runs[1])
+    for model, values in theirs.items():
+        for name, value in values.items():
+            assert ours[model][name] == pytest.approx(value, rel=1e-4), (model, name)
+    logs = [json.loads((folder / "align" / "log.json").read_text()) for folder in (one, two)]
+    assert [entry["loss"] for entry in logs[1] if "loss" in entry] == pytest.approx(
+        [entry["loss"] for entry in logs[0] if "loss" in entry], abs=1e-5
+    )
+
+
+def test_a_fault_is_told_once(tmp_path: Path) -> None:
+    done = run(tmp_path, 2, "sft.learning_rate=1e30")
+    assert done.returncode == 1
+    assert done.stderr.count("aftune: error:") == 1
+    assert "training has diverged" in done.stderr
+
+
+def test_a_batch_that_processes_cannot_share(tmp_path: Path) -> None:
+    done = run(tmp_path, 2, "align.batch_size=7")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "aftune: error: align.batch_size: 7 problems cannot be shared by 2 processes; take a multiple"
+    )
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_ends_the_run_and_the_same_command_continues(runs: dict[int, Path], tmp_path: Path, victim: int) -> None:
+    """Killed in the middle of `align`; what the same command then ends with are the figures of the unbroken run."""
+    with subprocess.Popen(
+        command(tmp_path, 2), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        while RunDirectory(tmp_path / "run").entry("align").get("status") != "running":
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.05)
+        workers = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=True).stdout.split()
+        os.kill(int(workers[victim]), signal.SIGKILL)
+        _, errors = running.communicate(timeout=SECONDS)
+    assert running.returncode == 1
+    assert f"process {victim + 1} of 2 was ended by SIGKILL" in errors
+    done = run(tmp_path, 2)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = figures(tmp_path), figures(runs[2])
+    for model, values in theirs.items():
+        assert ours[model]["accuracy"] == values["accuracy"]
+        assert ours[model]["reference_perplexity"] == pytest.approx(values["reference_perplexity"], rel=1e-5)
