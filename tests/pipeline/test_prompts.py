@@ -95,5 +95,5 @@ def test_export_of_a_run_asks_as_the_run_does(run: Context, tmp_path: Path) -> N
     assert first["doc"]["problem_id"] == problem.id
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
     assert run.tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"] == run.prompter(problem)
-    with pytest.raises(UsageError, match="--model is 'best', expected base, vft, aligned"):
+    with pytest.raises(UsageError, match="--model is 'best', expected one of base, vft, aligned"):
         export(run.run.path, "samples", tmp_path / "s.jsonl", model="best")
