@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoModelForCausalLM
 
 from aftune.common.errors import DataError, UsageError
 from aftune.recipe import AdapterSection
@@ -68,6 +69,13 @@ def check_adapter(section: AdapterSection, device: str) -> None:
         raise UsageError(
             "adapter.kind: qlora needs a CUDA GPU and bitsandbytes; use lora, which keeps the frozen weights in 16 bits"
         )
+
+
+def count_adapted(config: Any, section: AdapterSection) -> int:
+    """Weights that are trained in the model of a configuration with a new adapter; no memory is taken for them."""
+    with torch.device("meta"):
+        model = add_adapter(AutoModelForCausalLM.from_config(config), section)
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
 def has_adapter(folder: Path) -> bool:

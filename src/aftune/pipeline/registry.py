@@ -63,7 +63,7 @@ def _control_settings(recipe: Recipe) -> Settings:
     if recipe.control.match == "compute":
         shape["num_candidates"] = recipe.align.num_candidates
     own = {"align": shape, "control": {"match": recipe.control.match}}
-    return own | _section("seed", "rounds", "adapter")(recipe)
+    return own | _section("seed", "rounds", "adapter", "save")(recipe)
 
 
 def _reference_settings(recipe: Recipe) -> Settings:
@@ -96,7 +96,7 @@ SFT = Stage(
     version=3,  # 3: among equal epochs, the one with the lowest validation loss
     reads=("prepare",),
     leaves="sft/model",
-    settings=lambda recipe: _section("sft", "seed", "model", "adapter")(recipe) | _validation_settings(recipe),
+    settings=lambda recipe: _section("sft", "seed", "model", "adapter", "save")(recipe) | _validation_settings(recipe),
 )
 
 
@@ -134,7 +134,7 @@ ALIGN = Stage(
     version=3,
     reads=("prepare", "sft", "label", "reference"),
     leaves="align/model",
-    settings=_section("align", "seed", "model", "adapter"),
+    settings=_section("align", "seed", "model", "adapter", "save"),
 )
 
 

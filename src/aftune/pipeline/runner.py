@@ -24,10 +24,13 @@ from aftune.recipe import Recipe
 
 
 def check(recipe: Recipe) -> None:
-    """Raises UsageError for a task, a split or a device that does not exist, before anything is done."""
+    """Raises UsageError for a task, a split, a device, an adapter or an optimizer that cannot be had, before anything is done."""
+    from aftune.training.optimizers import check_optimizer  # with the trainer, which takes seconds
+
     recipe_task.check(recipe)
     check_adapter(recipe.adapter, pick_device(recipe.model.device))
     for name in ("sft", "align"):
+        check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer)
         size = getattr(recipe, name).batch_size
         if size % processes.number():
             raise UsageError(

@@ -129,7 +129,8 @@ class PromptSection(Section):
 
 
 class TrainingSection(Section):
-    """What every training stage shares. `batch_size` is problems per optimizer step; `token_budget` is tokens in one forward and
+    """What every training stage shares. `optimizer`: adamw, or another name that transformers knows (adafactor, adamw_8bit, ...).
+    `batch_size` is problems per optimizer step; `token_budget` is tokens in one forward and
     backward pass: it determines the memory needed and changes no result."""
 
     learning_rate: Positive = 2e-5
@@ -138,9 +139,17 @@ class TrainingSection(Section):
     num_epochs: Positive = 3.0
     batch_size: Count = 16
     token_budget: Annotated[Count, HARMLESS] = 4096
+    optimizer: str = "adamw"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Positive = 1.0
     gradient_checkpointing: Annotated[bool, HARMLESS] = False
+
+
+class SaveSection(Section):
+    """Checkpoints of a stage that trains: at the end of each epoch and after so many minutes, of which the last ones are kept."""
+
+    minutes: Annotated[Positive, HARMLESS] = 15.0
+    keep: Annotated[Count, HARMLESS] = 2
 
 
 class SftSection(TrainingSection):
@@ -271,6 +280,7 @@ class Recipe(Section):
     task: TaskSection = TaskSection()
     prompt: PromptSection = PromptSection()
     candidates: ImportSection | None = None
+    save: SaveSection = SaveSection()
     sft: SftSection = SftSection()
     sample: SamplingSection = SamplingSection()
     label: LabelSection = LabelSection()

@@ -13,6 +13,7 @@ from typing import Any
 from aftune.common.errors import AftuneError
 from aftune.common.wording import counted
 from aftune.interchange.importers import CANDIDATES_PER_PROBLEM
+from aftune.models.adapters import count_adapted
 from aftune.models.kernels.chunked_head import CHUNK_ELEMENTS
 from aftune.models.loading import count_parameters, load_config, load_tokenizer
 from aftune.pipeline.context import make_prompter
@@ -239,7 +240,15 @@ def training_memory(recipe: Recipe) -> TrainingMemory | None:
     kept = kept_bytes(config, in_row, prompt + response, half=section.precision == "bfloat16")
     if recipe.align.gradient_checkpointing:
         kept /= config.num_hidden_layers
-    return TrainingMemory(round(group), num_rows, parameters * 16, kept + head)
+    return TrainingMemory(round(group), num_rows, _state_bytes(recipe, config, parameters), kept + head)
+
+
+def _state_bytes(recipe: Recipe, config: Any, parameters: float) -> float:
+    """Weights, gradients and Adam's two moments in float32; with an adapter those of its weights, and the frozen ones alone."""
+    if recipe.adapter.kind == "none":
+        return 16 * parameters
+    frozen = 0.5 if recipe.adapter.kind == "qlora" else 2 if recipe.model.precision == "bfloat16" else 4
+    return frozen * parameters + 16 * count_adapted(config, recipe.adapter)
 
 
 def kept_bytes(config: Any, num_tokens: float, num_visible: float, *, half: bool) -> float:

@@ -31,8 +31,9 @@ from aftune.records.large_files import RecordFile
 from aftune.sampling import TransformersEngine
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.auto_beta import auto_beta
-from aftune.training.callbacks import RichProgressCallback
+from aftune.training.callbacks import RichProgressCallback, TimedCheckpoints
 from aftune.training.dataset import Encoded
+from aftune.training.optimizers import DEFAULT
 from aftune.training.trainer import encode_for_training
 
 
@@ -132,7 +133,7 @@ def _train(
         processing_class=context.tokenizer,
         validate=validate,
         reference_logprobs=reference_logprobs,
-        callbacks=[RichProgressCallback(folder.name)],
+        callbacks=[RichProgressCallback(folder.name), TimedCheckpoints(context.recipe.save.minutes, processes.share)],
     )
     trainer.remove_callback(PrinterCallback)
     patience = section.patience if isinstance(section, SftSection) else None
@@ -168,9 +169,9 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         alignment = {name: getattr(section, name) for name in sorted(own)}
         if section.feedback == "task":
             alignment["feedback"] = default_feedback(recipe)
-    selection: dict[str, Any] = {}
+    selection: dict[str, Any] = {} if section.optimizer == DEFAULT else {"optim": section.optimizer}
     if validated:
-        selection = {
+        selection |= {
             "eval_strategy": "epoch",
             "load_best_model_at_end": True,
             "metric_for_best_model": KEY,
@@ -190,7 +191,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         bf16=recipe.model.precision == "bfloat16",
         use_cpu=pick_device(recipe.model.device) == "cpu",
         save_strategy="epoch",
-        save_total_limit=1,
+        save_total_limit=recipe.save.keep,
         restore_callback_states_from_checkpoint=True,
         logging_steps=0.02,
         disable_tqdm=True,
