@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-NAMES = ("aftune", "aftune-detached", "padded", "dpo", "dpo-padding-free", "dpo-liger", "matmul")
+NAMES = ("aftune", "aftune-detached", "padded", "dpo", "dpo-padding-free", "dpo-liger", "aftune-lora", "dpo-lora", "matmul")
 SIZES = (1024, 2048, 4096)  # of the square matrices of "matmul"
 
 
@@ -181,7 +181,13 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
     groups = load_groups(workload)
     model = AutoModelForCausalLM.from_pretrained(workload / "model", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(workload / "model")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.0, fused=True)  # the Trainer's default kind
+    if settings.name.endswith("-lora"):
+        from aftune.models.adapters import add_adapter
+        from aftune.recipe import AdapterSection
+
+        model = add_adapter(model, AdapterSection(kind="lora", targets="all-linear"))
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=1e-5, weight_decay=0.0, fused=True)  # the Trainer's default kind
 
     class WaitForParent(TrainerCallback):
         def wait(self) -> None:

@@ -3,6 +3,7 @@
     python benchmarks/training.py --data FOLDER                     # GSM8K's real lengths, 16 groups of 6 candidates + reference
     python benchmarks/training.py --data FOLDER --prompt-tokens 1000
     python benchmarks/training.py --data FOLDER --peers-keep-memory # peers also with aftune's allocator setting
+    python benchmarks/training.py --data FOLDER --model FOLDER --contenders aftune aftune-lora dpo-lora --precision float32
     python benchmarks/training.py --quick                           # a minute, random lengths, small numbers
 
 Every contender is a process of its own (contender.py) that stays alive; in each round each makes one optimizer step on all
@@ -21,6 +22,7 @@ from statistics import median
 
 import workloads
 from contender import NAMES, Contender, NotRunError, Settings, Step
+from transformers import AutoConfig, AutoTokenizer
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -82,7 +84,7 @@ def measure(folder: Path, chosen: Sequence[Settings], rounds: int) -> dict[str, 
 def report(steps: dict[str, list[Step]], num_groups: int, num_tokens: int, flops: Callable[[str], float]) -> None:
     peaks = [step.flops for step in steps.pop("matmul")]
     print(f"matmul peak: {spread([peak / 1e9 for peak in peaks], 0)} GFLOP/s")
-    baselines = [title for title in steps if title.split(",")[0] in ("padded", "dpo", "aftune")]
+    baselines = [title for title in steps if title.split(",")[0] in ("padded", "dpo", "aftune", "dpo-lora")]
     rows = []
     for title, own in steps.items():
         seconds = [step.seconds for step in own]
@@ -106,7 +108,10 @@ def report(steps: dict[str, list[Step]], num_groups: int, num_tokens: int, flops
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with GSM8K's files; without it, lengths are random")
-    parser.add_argument("--contenders", nargs="+", choices=[name for name in NAMES if name != "matmul"], default=list(NAMES[:-1]))
+    parser.add_argument(
+        "--model", type=Path, help="folder of a real Llama model (with --data), instead of 25 million random weights"
+    )
+    parser.add_argument("--contenders", nargs="+", choices=[name for name in NAMES if name != "matmul"], default=list(NAMES[:6]))
     parser.add_argument("--precision", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
@@ -120,12 +125,15 @@ def main() -> None:
     parser.add_argument("--peers-keep-memory", action="store_true", help="run the peers with aftune's allocator setting too")
     parser.add_argument("--quick", action="store_true", help="a smaller model, 2 groups, float32, one round")
     args = parser.parse_args()
-    config = workloads.llama_config()
+    config = AutoConfig.from_pretrained(args.model) if args.model else workloads.llama_config()
     if args.quick:
         config = workloads.llama_config(4096, width=128, layers=2)
         args.groups, args.rounds, args.precision = 2, 1, ["float32"]
     if args.data:
-        tokenizer = workloads.gsm8k_tokenizer(args.data, config.vocab_size)
+        if args.model:
+            tokenizer = AutoTokenizer.from_pretrained(args.model)
+        else:
+            tokenizer = workloads.gsm8k_tokenizer(args.data, config.vocab_size)
         groups = workloads.gsm8k_groups(args.data, tokenizer, args.groups, args.k)
     else:
         tokenizer = workloads.plain_tokenizer(config.vocab_size)
@@ -135,7 +143,7 @@ def main() -> None:
     if args.prompt_tokens:
         groups = workloads.with_prompts_of(groups, args.prompt_tokens, config.vocab_size)
     with tempfile.TemporaryDirectory() as folder:
-        num_parameters = workloads.save(Path(folder), config, tokenizer, groups)
+        num_parameters = workloads.save(Path(folder), config, tokenizer, groups, args.model)
         print(workloads.describe(groups, num_parameters))
         for precision in args.precision:
             print(f"\n{precision}, {args.threads} threads")

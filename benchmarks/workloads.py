@@ -135,10 +135,12 @@ def with_prompts_of(groups: Sequence[EncodedGroup], prompt_tokens: int, vocabula
     ]
 
 
-def save(folder: Path, config: LlamaConfig, tokenizer: PreTrainedTokenizerBase, groups: Sequence[EncodedGroup]) -> int:
-    """Writes `model/` and `groups.jsonl`; returns the number of parameters."""
+def save(
+    folder: Path, config: LlamaConfig, tokenizer: PreTrainedTokenizerBase, groups: Sequence[EncodedGroup], real: Path | None = None
+) -> int:
+    """Writes `model/`, with random weights or those of a real model, and `groups.jsonl`; returns the number of parameters."""
     torch.manual_seed(0)
-    model = LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config) if real is None else LlamaForCausalLM.from_pretrained(real, dtype=torch.float32)
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     (folder / "groups.jsonl").write_text("".join(json.dumps(asdict(group)) + "\n" for group in groups))
