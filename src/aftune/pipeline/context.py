@@ -39,6 +39,10 @@ class Context:
     shared: RunDirectory | None = None
     round: int = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, without what was loaded: it loads its own."""
+        return Context, (self.recipe, self.run, self.shared, self.round)
+
     @cached_property
     def task(self) -> tasks.Task:
         return recipe_task.build(self.recipe)

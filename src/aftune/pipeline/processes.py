@@ -1,13 +1,18 @@
 """Several processes in one run, started by torch's launcher (`aftune run --processes`, torchrun) or by accelerate.
 
-The first process decides, writes, and runs the stages that one process runs; the others follow it into the stages that train.
+The first process decides and writes. Training, sampling and scoring it calls everywhere: the others do nothing else.
 """
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any, TypeVar
 
 from aftune.common.errors import TrainingError
+
+Item = TypeVar("Item")
 
 # What the launchers set; a process that starts workers of its own takes it from them.
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -20,8 +25,13 @@ def number() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """The place of this process among them, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def is_first() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0
 
 
 def join(device: str) -> None:
@@ -40,6 +50,46 @@ def share(value: Any = None) -> Any:
     values = [value]
     broadcast_object_list(values)
     return values[0]
+
+
+def everywhere(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls a function of a module in all processes at once, and gives the first one's result when all have returned."""
+    if number() == 1:
+        return function(*args)
+    share((function, args))
+    result = function(*args)
+    _wait()
+    return result
+
+
+def follow() -> None:
+    """What the processes beside the first do: what it calls everywhere, until it has no more."""
+    while (work := share()) is not None:
+        function, args = work
+        function(*args)
+        _wait()
+
+
+def part(path: Path, process: int) -> Path:
+    """The file with a process's part of what belongs into `path`."""
+    return path.with_name(f"{path.stem}.part-{process + 1}-of-{number()}{path.suffix}")
+
+
+def own(items: Iterable[Item]) -> list[Item]:
+    """This process's share of some work."""
+    return list(islice(items, rank(), None, number()))
+
+
+def joined(parts: Sequence[Sequence[Item]]) -> Iterator[Item]:
+    """All items in their order, from the shares that `own` gave to each process."""
+    missing = object()
+    return (item for row in zip_longest(*parts, fillvalue=missing) for item in row if item is not missing)  # type: ignore[misc]
+
+
+def _wait() -> None:
+    from accelerate import PartialState
+
+    PartialState().wait_for_everyone()
 
 
 def says_nothing(error: Exception) -> bool:

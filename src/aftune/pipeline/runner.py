@@ -3,8 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from rich.markup import escape
@@ -57,7 +56,8 @@ def run_stages(
     if processes.number() > 1:
         processes.join(pick_device(recipe.model.device))
         if not processes.is_first():
-            _follow()
+            console.quiet = True
+            processes.follow()
             return {}
     check(recipe)
     run = RunDirectory(recipe.run_dir)
@@ -91,27 +91,6 @@ def run_stages(
     except AftuneError:
         run.undo(made)
         raise
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A stage that all processes run."""
-
-    recipe: Recipe
-    shared: Path | None
-    kind: str
-    round: int
-
-
-def _follow() -> None:
-    """What the processes beside the first do: the stages that train, until it has no more."""
-    from aftune.pipeline.context import Context
-    from aftune.pipeline.stage_functions import FUNCTIONS
-
-    console.quiet = True
-    while (work := processes.share()) is not None:
-        shared = None if work.shared is None else RunDirectory(work.shared)
-        FUNCTIONS[work.kind](Context(work.recipe, RunDirectory(work.recipe.run_dir), shared, work.round))
 
 
 def _wanted(plans: Sequence[Plan], only: str | None) -> list[Plan]:
@@ -150,9 +129,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
-        if stage.kind in TRAIN:
-            processes.share(_Work(context.recipe, shared.path if (shared := context.shared) else None, stage.kind, stage.round))
-        summary = function(context)
+        summary = processes.everywhere(function, context) if stage.kind in TRAIN else function(context)
     except BaseException as error:
         with contextlib.suppress(OSError):
             context.run.interrupted(stage.name, time.monotonic() - started)

@@ -2,12 +2,12 @@
 
 import gc
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from aftune.common.json_text import write_json
 from aftune.common.progress import progress_bar
 from aftune.evaluation.statistics import paired_difference
+from aftune.pipeline import processes
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.registry import policies
 from aftune.pipeline.stages.held_out import held_out_groups
@@ -40,13 +40,12 @@ def evaluate(context: Context) -> Summary:
 def _measure_all(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
     """Metrics of each model by its name; small models are measured in parallel."""
     named = policies(context.recipe)
-    jobs = jobs_for(context.recipe, len(named), len(groups))
+    jobs = 1 if processes.number() > 1 else jobs_for(context.recipe, len(named), len(groups))
     if jobs == 1:
         return {name: _measure(context, name, stage) for name, stage in named.items()}
     results: dict[str, Any] = {}
     with executor(jobs) as workers, progress_bar("evaluate", len(named), "models") as update:
-        # Without what the context has loaded: each process loads its own.
-        waiting = {name: workers.submit(_measure, replace(context), name, stage) for name, stage in named.items()}
+        waiting = {name: workers.submit(_measure, context, name, stage) for name, stage in named.items()}
         for name, future in waiting.items():
             results[name] = future.result()
             update(len(results))

@@ -12,14 +12,16 @@ from aftune.evaluation.assessment import assessment_metrics
 from aftune.evaluation.greedy import judge_response
 from aftune.evaluation.perplexity import reference_metrics
 from aftune.evaluation.voting import voting_metrics
+from aftune.pipeline import processes
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.registry import in_round
+from aftune.pipeline.stages.sample import Sampling, sampled
 from aftune.pipeline.warning_signs import of_results
 from aftune.prompts.encoding import EncodedGroup, encode_group
 from aftune.recipe.names import CONTROLS
-from aftune.records import Group, GroupScores, JudgedResponse, Problem, Votes, write_records
+from aftune.records import Group, GroupScores, JudgedResponse, Problem, Votes, read_records, write_records
 from aftune.records.large_files import RecordFile
-from aftune.sampling.collect import Draw, collect_candidates
+from aftune.sampling.collect import Draw
 from aftune.scoring import ScoredGroup, group_logprobs, score_groups
 
 
@@ -57,8 +59,7 @@ def greedy_verdicts(
         return RecordFile(path, JudgedResponse)
     section = context.recipe.evaluate
     draw = Draw(context.settings(section, problems, greedy=True))
-    engine = context.engine(stage, section)
-    responses = collect_candidates(engine, problems, context.prompter, draw, folder / "responses.jsonl", title)
+    responses = sampled(context, Sampling(stage, problems, section, draw, folder / "responses.jsonl", title))
     reading = context.recipe.label.reading
     write_records(
         path,
@@ -75,11 +76,28 @@ def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group],
     path = folder / "scores.jsonl"
     if path.exists():
         return RecordFile(path, GroupScores)
+    if processes.number() == 1:
+        _score(context, stage, groups, path, title)
+        return RecordFile(path, GroupScores)
+    processes.everywhere(_score_own, context, stage, groups, path, title)
+    parts = [processes.part(path, process) for process in range(processes.number())]
+    write_records(path, processes.joined([read_records(one, GroupScores) if one.exists() else [] for one in parts]))
+    for one in parts:
+        one.unlink(missing_ok=True)
+    return RecordFile(path, GroupScores)
+
+
+def _score_own(context: Context, stage: str, groups: Sequence[Group], path: Path, title: str) -> None:
+    mine = processes.own(groups)
+    if mine:
+        _score(context, stage, mine, processes.part(path, processes.rank()), title)
+
+
+def _score(context: Context, stage: str, groups: Sequence[Group], path: Path, title: str) -> None:
     encoded = (_encoded(context, group, context.task.reference_response(group.problem)) for group in groups)
     with progress_bar(f"{title}: scores", len(groups), "groups") as update:
         scored = group_logprobs(context.load_policy(stage, float32=True), encoded, on_progress=update)
         write_records(path, map(_group_scores, groups, scored))
-    return RecordFile(path, GroupScores)
 
 
 def _encoded(context: Context, group: Group, reference: str | None) -> EncodedGroup:
@@ -94,8 +112,7 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
         return RecordFile(path, Votes)
     section = context.recipe.evaluate
     draw = Draw(context.settings(section, problems), section.num_votes, derive_seed(context.recipe.seed, "votes"))
-    engine = context.engine(stage, section)
-    responses = collect_candidates(engine, problems, context.prompter, draw, folder / "samples.jsonl", f"{title}: votes")
+    responses = sampled(context, Sampling(stage, problems, section, draw, folder / "samples.jsonl", f"{title}: votes"))
     groups = []
     for place, problem in enumerate(problems):
         own = responses[place * section.num_votes : (place + 1) * section.num_votes]

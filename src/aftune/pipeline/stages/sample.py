@@ -1,15 +1,18 @@
 """Stage `sample`: k candidates for each training problem, from the latest model or from a file made elsewhere."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aftune.common.seeds import derive_seed
 from aftune.common.text_files import text_lines, write_lines
 from aftune.interchange.importers import import_candidates
+from aftune.pipeline import processes
 from aftune.pipeline.context import Context, Summary
 from aftune.recipe import SamplingSection
-from aftune.records import Candidate, Problem, write_records
+from aftune.records import Candidate, Problem, iter_records, write_records
 from aftune.sampling.collect import Draw, collect_candidates
 
 NOT_IMPORTED = "not_imported.jsonl"
@@ -43,5 +46,44 @@ def candidates_of(
         write_records(path, imported.candidates)
         return imported.candidates
     draw = Draw(context.settings(section, problems), section.num_candidates, derive_seed(recipe.seed, purpose))
-    engine = context.engine(stage, section)
-    return collect_candidates(engine, problems, context.prompter, draw, path, f"{purpose}: candidates")
+    return sampled(context, Sampling(stage, problems, section, draw, path, f"{purpose}: candidates"))
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Candidates that are wanted: from a stage's model for problems, in a file; title: for the progress bar."""
+
+    stage: str
+    problems: Sequence[Problem]
+    section: SamplingSection
+    draw: Draw
+    path: Path
+    title: str
+
+
+def sampled(context: Context, wanted: Sampling) -> list[Candidate]:
+    """The candidates in the order of the problems, and in the file; several processes sample for every n-th problem each."""
+    if processes.number() == 1 or wanted.path.exists():  # a file that one process began is finished by one
+        return _collect(context, wanted, wanted.problems, wanted.path)
+    processes.everywhere(_collect_own, context, wanted)
+    parts = [processes.part(wanted.path, process) for process in range(processes.number())]
+    found: dict[str, list[Candidate]] = defaultdict(list)
+    for path in filter(Path.exists, parts):  # a process may have had no problem
+        for candidate in iter_records(path, Candidate):
+            found[candidate.problem_id].append(candidate)
+    candidates = [c for problem in wanted.problems for c in sorted(found[problem.id], key=lambda c: c.index)]
+    write_records(wanted.path, candidates)
+    for path in parts:
+        path.unlink(missing_ok=True)
+    return candidates
+
+
+def _collect_own(context: Context, wanted: Sampling) -> None:
+    problems = processes.own(wanted.problems)
+    if problems:
+        _collect(context, wanted, problems, processes.part(wanted.path, processes.rank()))
+
+
+def _collect(context: Context, wanted: Sampling, problems: Sequence[Problem], path: Path) -> list[Candidate]:
+    engine = context.engine(wanted.stage, wanted.section)
+    return collect_candidates(engine, problems, context.prompter, wanted.draw, path, wanted.title)
