@@ -42,6 +42,14 @@ def test_every_room_is_in_the_table_and_says_what_it_is() -> None:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))), folder
 
 
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in ("common", "pipeline")])
+def test_a_room_says_what_it_may_import(room: str) -> None:
+    """The docstring's last sentence has what the table has."""
+    text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    said = re.findall(r"[a-z]+(?:\.[a-z]+)?", text.rpartition("May import ")[2].replace(" and ", ", "))
+    assert sorted(said) == sorted(ROOMS[room])
+
+
 def test_only_a_few_files_stand_outside_the_rooms() -> None:
     assert sorted(path.name for path in PACKAGE.glob("*.py")) == ["__init__.py", "__main__.py"]
 

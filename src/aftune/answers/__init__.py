@@ -1,4 +1,7 @@
-"""Reading the final answer out of a response and comparing it with the gold one. Answers are parsed, never evaluated."""
+"""Reading the final answer out of a response and comparing it with the gold one. Answers are parsed, never evaluated.
+
+A new kind of answer is a file here. May import records and common.
+"""
 
 from aftune.answers.choices import CHOICE, ChoiceKind
 from aftune.answers.expressions import MATH, MathKind

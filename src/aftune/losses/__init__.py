@@ -1,4 +1,7 @@
-"""Losses: pure functions of scores. A loss knows no model. Adding one means adding a file and a line here."""
+"""Losses: pure functions of scores. A loss knows no model.
+
+Adding one means adding a file and a line here. May import common.
+"""
 
 import difflib
 import inspect

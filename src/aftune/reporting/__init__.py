@@ -1,4 +1,7 @@
-"""The report: one self-contained HTML page made from what the stages of a run wrote. It knows data, but no models or folders."""
+"""The report: one self-contained HTML page made from what the stages of a run wrote. It knows data, but no models or folders.
+
+May import evaluation, recipe, records and common.
+"""
 
 from aftune.reporting.curves import LogEntry
 from aftune.reporting.run.data import ReportData

@@ -1,4 +1,7 @@
-"""Scores: the only place where log-probabilities of responses are computed."""
+"""Scores: the only place where log-probabilities of responses are computed.
+
+May import prompts, models and common.
+"""
 
 from aftune.scoring.batches import Batch, Pass, collate, make_pass
 from aftune.scoring.logprobs import ResponseLogprobs, response_logprobs, rows_of_segments

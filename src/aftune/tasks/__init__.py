@@ -1,4 +1,7 @@
-"""The tasks by name. Adding one means adding a file and a line here."""
+"""The tasks by name: what is asked, and when an answer is right. A task knows no tokenizer.
+
+Adding one means adding a file and a line here. May import prompts.formats, answers, records and common.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

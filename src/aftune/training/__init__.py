@@ -1,4 +1,7 @@
-"""Training on groups."""
+"""Training on groups: the trainer, its settings, batches and callbacks. It knows no data set.
+
+May import groups, scoring, losses, models, prompts, records and common.
+"""
 
 from aftune.training.config import AlignmentConfig
 from aftune.training.trainer import AlignmentTrainer
