@@ -1,7 +1,6 @@
 """Adapters (PEFT): a few weights that are trained while the model's own stay as they are."""
 
 import difflib
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -60,15 +59,10 @@ def check_targets(model: Any, section: AdapterSection) -> None:
                 raise UsageError(f"adapter.{key}: the model has no layer {name!r}; it has {', '.join(near)}")
 
 
-def check_adapter(section: AdapterSection, device: str) -> None:
-    """Raises UsageError for an adapter that cannot be trained here: PEFT is missing, or 4 bits without a GPU."""
-    if section.kind == "none":
-        return
-    _peft()
-    if section.kind == "qlora" and (device != "cuda" or importlib.util.find_spec("bitsandbytes") is None):
-        raise UsageError(
-            "adapter.kind: qlora needs a CUDA GPU and bitsandbytes; use lora, which keeps the frozen weights in 16 bits"
-        )
+def check_adapter(section: AdapterSection) -> None:
+    """Raises UsageError for an adapter that cannot be trained here, as PEFT is missing."""
+    if section.kind != "none":
+        _peft()
 
 
 def count_adapted(config: Any, section: AdapterSection) -> int:

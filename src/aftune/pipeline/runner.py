@@ -27,7 +27,8 @@ def check(recipe: Recipe) -> None:
     from aftune.training.optimizers import check_optimizer  # with the trainer, which takes seconds
 
     recipe_task.check(recipe)
-    check_adapter(recipe.adapter, pick_device(recipe.model.device))
+    check_adapter(recipe.adapter)
+    pick_device(recipe.model.device)
     for name in ("sft", "align"):
         check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer)
         size = getattr(recipe, name).batch_size

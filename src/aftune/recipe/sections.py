@@ -61,13 +61,12 @@ class ModelSection(Section):
 class AdapterSection(Section):
     """Training a small adapter (PEFT) instead of all weights, which stay frozen in the model's precision.
 
-    kind: lora, dora, or qlora (the frozen weights in 4 bits, on a GPU with bitsandbytes). targets: the layers that get one: auto is
-    PEFT's choice for the architecture, all-linear every linear layer but the head, or names of layers. modules_to_save: layers
-    that are trained whole beside it. merge: whether a stage also leaves a plain model with the adapter merged in; without it
-    later stages load base model and adapter.
+    targets: the layers that get one: auto is PEFT's choice for the architecture, all-linear every linear layer but the head, or
+    names of layers. modules_to_save: layers that are trained whole beside it. merge: whether a stage also leaves a plain model
+    with the adapter merged in; without it later stages load base model and adapter.
     """
 
-    kind: Literal["none", "lora", "dora", "qlora"] = "none"
+    kind: Literal["none", "lora", "dora"] = "none"
     rank: Count = 16
     alpha: Positive = 32.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -247,7 +247,7 @@ def _state_bytes(recipe: Recipe, config: Any, parameters: float) -> float:
     """Weights, gradients and Adam's two moments in float32; with an adapter those of its weights, and the frozen ones alone."""
     if recipe.adapter.kind == "none":
         return 16 * parameters
-    frozen = 0.5 if recipe.adapter.kind == "qlora" else 2 if recipe.model.precision == "bfloat16" else 4
+    frozen = 2 if recipe.model.precision == "bfloat16" else 4
     return frozen * parameters + 16 * count_adapted(config, recipe.adapter)
 
 
