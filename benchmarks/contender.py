@@ -228,6 +228,8 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
             return AlignmentTrainer(model, args, of, tokenizer, **common)
         import peers
 
+        if "ref" in getattr(model, "peft_config", {}):
+            model.delete_adapter("ref")  # TRL's copy for the reference policy, from the warm-up
         if settings.name == "padded":
             return peers.padded_trainer(model, of, settings.micro_batch, arguments, **common)
         return peers.dpo_trainer(
