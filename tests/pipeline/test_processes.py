@@ -15,7 +15,7 @@ import small_run
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.records import Candidate, Group, read_records
 
-SECONDS = 20.0  # that a process may take to notice that another one is gone
+SECONDS = 120.0  # for a process to notice that another one is gone, on however busy a machine
 
 
 def command(folder: Path, number: int, *overrides: str) -> list[str]:

@@ -70,7 +70,7 @@ def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("aling: {beta: 1.0}", "r.yaml: unknown key 'aling'; did you mean 'align'? allowed here: align, candidates,"),
+        ("aling: {beta: 1.0}", "r.yaml: unknown key 'aling'; did you mean 'align'? allowed here: adapter, align, candidates,"),
         (
             "align: {betta: 1.0}",
             "r.yaml: unknown key 'align.betta'; did you mean 'beta'? allowed here: alignment_weight, auto_beta_quantile,",

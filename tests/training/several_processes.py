@@ -46,3 +46,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for training in wanted["trainings"]:
         train(wanted, path.parent, training)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

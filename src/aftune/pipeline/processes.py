@@ -41,6 +41,14 @@ def join(device: str) -> None:
     PartialState(cpu=device == "cpu", timeout=_PATIENCE)
 
 
+def disconnect() -> None:
+    """Ends the connection of the processes, which must not outlive what they share; each of them calls this last."""
+    if number() > 1:
+        from accelerate import PartialState
+
+        PartialState().destroy_process_group()
+
+
 def share(value: Any = None) -> Any:
     """The first process's value, in every process; each of them must call this."""
     if number() == 1:

@@ -59,6 +59,7 @@ def run_stages(
         if not processes.is_first():
             console.quiet = True
             processes.follow()
+            processes.disconnect()
             return {}
     check(recipe)
     run = RunDirectory(recipe.run_dir)
@@ -86,7 +87,8 @@ def run_stages(
             run.note_precision(recipe.model.precision, settled.why)
             for item in wanted:
                 _run_one(context, item, report)
-            processes.share()
+            processes.share()  # there is no more
+            processes.disconnect()
             entries: dict[str, Any] = run.manifest()["stages"]
             return entries
     except AftuneError:
