@@ -1,4 +1,4 @@
-"""Groups of all shapes for tests of training."""
+"""Groups of all shapes, and settings, for tests of training."""
 
 import torch
 
@@ -25,3 +25,12 @@ def made_groups(num: int = 16) -> list[EncodedGroup]:
 
 
 GROUPS = made_groups()
+
+SETTINGS = {
+    "learning_rate": 3e-3,
+    "lr_scheduler_type": "linear",
+    "logging_steps": 1,
+    "use_cpu": True,
+    "disable_tqdm": True,
+    "seed": 3,
+}

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from aftune import AlignmentConfig, AlignmentTrainer
 from aftune.models.adapters import add_adapter
+from aftune.pipeline import processes
 from aftune.recipe import AdapterSection
 from small_groups import made_groups
 
@@ -46,5 +47,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for training in wanted["trainings"]:
         train(wanted, path.parent, training)
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    if processes.number() > 1:
+        torch.distributed.barrier()
+        processes.end(0)

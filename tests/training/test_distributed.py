@@ -17,17 +17,9 @@ from safetensors.torch import load_file
 from torch.utils.data import SequentialSampler
 
 from aftune.training.distributed import StepBatches
+from small_groups import SETTINGS
 
 PROGRAM = Path(__file__).with_name("several_processes.py")
-COMMON = {
-    "max_steps": 4,
-    "learning_rate": 3e-3,
-    "lr_scheduler_type": "linear",
-    "logging_steps": 1,
-    "use_cpu": True,
-    "disable_tqdm": True,
-    "seed": 3,
-}
 # Without a pair, with rows of one response each, with the last batch filled in part or by one process alone.
 TRAININGS: dict[str, dict[str, Any]] = {
     **{f"aft-{name}": {"constraint": name} for name in ("none", "detached", "boundary")},
@@ -45,7 +37,7 @@ if importlib.util.find_spec("peft") is not None:
 
 def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any]) -> None:
     """All trainings, with 8 groups a step."""
-    common = COMMON | {"per_device_train_batch_size": 8 // num_processes}
+    common = {**SETTINGS, "max_steps": 4, "per_device_train_batch_size": 8 // num_processes}
     folder.mkdir(exist_ok=True)
     path = folder / "specification.json"
     path.write_text(json.dumps({"model": str(model), "tokenizer": str(tokenizer), "common": common, "trainings": trainings}))

@@ -15,22 +15,12 @@ from aftune.losses import METRICS, AftLoss, DpoLoss, Loss, LossInputs, ProLoss, 
 from aftune.prompts.encoding import EncodedGroup, encode_response
 from aftune.records import Candidate, Feedback, Group, Problem
 from aftune.scoring import group_logprobs, score_groups
-from small_groups import GROUPS
+from small_groups import GROUPS, SETTINGS
 
 
 def trained(model: Any, tokenizer: Any, folder: Path, groups: Any = GROUPS, resume: str | None = None, **settings: Any) -> Any:
     """A trainer that has trained a copy of the model."""
-    defaults = {
-        "output_dir": str(folder),
-        "max_steps": 6,
-        "per_device_train_batch_size": 8,
-        "learning_rate": 3e-3,
-        "lr_scheduler_type": "linear",
-        "logging_steps": 1,
-        "use_cpu": True,
-        "disable_tqdm": True,
-        "seed": 3,
-    }
+    defaults = {**SETTINGS, "output_dir": str(folder), "max_steps": 6, "per_device_train_batch_size": 8}
     eval_dataset = settings.pop("eval_dataset", None)
     validate = settings.pop("validate", None)
     reference_logprobs = settings.pop("reference_logprobs", None)

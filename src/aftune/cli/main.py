@@ -9,6 +9,7 @@ from aftune.cli.compare_commands import compare
 from aftune.cli.export_commands import export
 from aftune.cli.run_commands import STAGES, quickstart, run, stage_command
 from aftune.cli.task_commands import benchmark, tasks, validate
+from aftune.pipeline import processes
 
 app = typer.Typer(
     help="Alignment fine-tuning (AFT): language models that score good chains of thought above bad ones.",
@@ -40,4 +41,9 @@ for _name in STAGES:
 
 def main() -> None:
     """Entry point; a wrong command line exits with status 2."""
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        if processes.number() > 1:
+            processes.end(ended.code if isinstance(ended.code, int) else 0)
+        raise

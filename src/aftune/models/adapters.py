@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from aftune.common.errors import DataError, UsageError
 from aftune.recipe import AdapterSection
@@ -65,11 +64,11 @@ def check_adapter(section: AdapterSection) -> None:
         _peft()
 
 
-def count_adapted(config: Any, section: AdapterSection) -> int:
-    """Weights that are trained in the model of a configuration with a new adapter; no memory is taken for them."""
+def count_adapted(model: Any, section: AdapterSection) -> int:
+    """Weights that are trained with a new adapter in an empty model; no memory is taken for them."""
     with torch.device("meta"):
-        model = add_adapter(AutoModelForCausalLM.from_config(config), section)
-    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        adapted = add_adapter(model, section)
+    return sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
 
 
 def has_adapter(folder: Path) -> bool:

@@ -99,10 +99,15 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
         return None
 
 
-def count_parameters(config: Any) -> int:
-    """Number of parameters of the model that a configuration describes; no memory is allocated for them."""
+def empty_model(config: Any) -> Any:
+    """The model that a configuration describes, without memory for its weights."""
     with torch.device("meta"):
-        return int(AutoModelForCausalLM.from_config(config).num_parameters())
+        return AutoModelForCausalLM.from_config(config)
+
+
+def count_parameters(config: Any) -> int:
+    """The number of parameters of the model that a configuration describes."""
+    return int(empty_model(config).num_parameters())
 
 
 def context_length(config: Any) -> int:

@@ -4,11 +4,13 @@ The first process decides and writes. Training, sampling and scoring it calls ev
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from aftune.common.errors import TrainingError
 
@@ -41,12 +43,12 @@ def join(device: str) -> None:
     PartialState(cpu=device == "cpu", timeout=_PATIENCE)
 
 
-def disconnect() -> None:
-    """Ends the connection of the processes, which must not outlive what they share; each of them calls this last."""
-    if number() > 1:
-        from accelerate import PartialState
-
-        PartialState().destroy_process_group()
+def end(status: int) -> NoReturn:
+    """Ends this process at once, with all of its work done: when the interpreter ends, the threads of torch's connection to the
+    others abort it now and then, and a run that succeeded would look as if it had failed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def share(value: Any = None) -> Any:
@@ -76,10 +78,32 @@ def follow() -> None:
         function, args = work
         function(*args)
         _wait()
+    _wait()
 
 
-def part(path: Path, process: int) -> Path:
-    """The file with a process's part of what belongs into `path`."""
+def dismiss() -> None:
+    """Tells the others that there is no more to do; no process ends while another one still listens to it."""
+    if number() > 1:
+        share()
+        _wait()
+
+
+def own_part(path: Path) -> Path:
+    """The file for this process's part of what belongs into `path`."""
+    return _part(path, rank())
+
+
+@contextmanager
+def parts(path: Path) -> Iterator[list[Path]]:
+    """The files that the processes wrote their parts into, in their order, for a block that joins them; one that had nothing to do
+    has none. They are removed when the block has ended well."""
+    found = [_part(path, process) for process in range(number())]
+    yield found
+    for one in found:
+        one.unlink(missing_ok=True)
+
+
+def _part(path: Path, process: int) -> Path:
     return path.with_name(f"{path.stem}.part-{process + 1}-of-{number()}{path.suffix}")
 
 

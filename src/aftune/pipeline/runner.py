@@ -20,12 +20,11 @@ from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import TRAIN, Stage
 from aftune.recipe import Recipe
+from aftune.training.optimizers import check_optimizer
 
 
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split, a device, an adapter or an optimizer that cannot be had, before anything is done."""
-    from aftune.training.optimizers import check_optimizer  # with the trainer, which takes seconds
-
     recipe_task.check(recipe)
     check_adapter(recipe.adapter)
     pick_device(recipe.model.device)
@@ -59,7 +58,6 @@ def run_stages(
         if not processes.is_first():
             console.quiet = True
             processes.follow()
-            processes.disconnect()
             return {}
     check(recipe)
     run = RunDirectory(recipe.run_dir)
@@ -87,8 +85,7 @@ def run_stages(
             run.note_precision(recipe.model.precision, settled.why)
             for item in wanted:
                 _run_one(context, item, report)
-            processes.share()  # there is no more
-            processes.disconnect()
+            processes.dismiss()
             entries: dict[str, Any] = run.manifest()["stages"]
             return entries
     except AftuneError:

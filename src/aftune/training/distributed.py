@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sized
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 from torch.utils.data import Sampler
 
 
@@ -49,8 +48,3 @@ def exchange_gradients(model: Any, accelerator: Any) -> None:
     logits = model(input_ids=ids, use_cache=False).logits
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     accelerator.backward(0.0 * (logits.float().sum() + sum(weight.float().sum() for weight in weights)))
-
-
-def sum_over_processes(value: Tensor, accelerator: Any) -> Tensor:
-    """The sum of a value of all processes; each has to call this."""
-    return cast(Tensor, accelerator.reduce(value, "sum"))

@@ -39,7 +39,7 @@ from aftune.scoring import (
 )
 from aftune.training.config import AlignmentConfig
 from aftune.training.dataset import EncodedGroups, LongestFirst
-from aftune.training.distributed import StepBatches, exchange_gradients, sum_over_processes
+from aftune.training.distributed import StepBatches, exchange_gradients
 from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
 from aftune.training.refused import check_arguments
@@ -233,7 +233,7 @@ class AlignmentTrainer(Trainer):
     def _check_finite(self, step: int, loss: Any, norm: Any = 0.0) -> None:
         """Raises TrainingError unless both are finite, after saving the groups of the step. step: counted from 1."""
         if self.accelerator.num_processes > 1:  # all processes end together
-            loss = sum_over_processes(torch.as_tensor(loss, device=self.args.device).float(), self.accelerator)
+            loss = self.accelerator.reduce(torch.as_tensor(loss, device=self.args.device).float(), "sum")
         found = {"loss": float(loss), "norm of the gradients": float(norm)}
         bad = [f"the {name} is {value:g}" for name, value in found.items() if not math.isfinite(value)]
         if not bad:

@@ -15,7 +15,7 @@ from aftune.common.wording import counted
 from aftune.interchange.importers import CANDIDATES_PER_PROBLEM
 from aftune.models.adapters import count_adapted
 from aftune.models.kernels.chunked_head import CHUNK_ELEMENTS
-from aftune.models.loading import count_parameters, load_config, load_tokenizer
+from aftune.models.loading import count_parameters, empty_model, load_config, load_tokenizer
 from aftune.pipeline.context import make_prompter
 from aftune.pipeline.plans import Plan
 from aftune.pipeline.recipe_task import SPLITS, build_one, used
@@ -248,7 +248,7 @@ def _state_bytes(recipe: Recipe, config: Any, parameters: float) -> float:
     if recipe.adapter.kind == "none":
         return 16 * parameters
     frozen = 2 if recipe.model.precision == "bfloat16" else 4
-    return frozen * parameters + 16 * count_adapted(config, recipe.adapter)
+    return frozen * parameters + 16 * count_adapted(empty_model(config), recipe.adapter)
 
 
 def kept_bytes(config: Any, num_tokens: float, num_visible: float, *, half: bool) -> float:

@@ -80,17 +80,15 @@ def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group],
         _score(context, stage, groups, path, title)
         return RecordFile(path, GroupScores)
     processes.everywhere(_score_own, context, stage, groups, path, title)
-    parts = [processes.part(path, process) for process in range(processes.number())]
-    write_records(path, processes.joined([read_records(one, GroupScores) if one.exists() else [] for one in parts]))
-    for one in parts:
-        one.unlink(missing_ok=True)
+    with processes.parts(path) as parts:
+        write_records(path, processes.joined([read_records(one, GroupScores) if one.exists() else [] for one in parts]))
     return RecordFile(path, GroupScores)
 
 
 def _score_own(context: Context, stage: str, groups: Sequence[Group], path: Path, title: str) -> None:
     mine = processes.own(groups)
     if mine:
-        _score(context, stage, mine, processes.part(path, processes.rank()), title)
+        _score(context, stage, mine, processes.own_part(path), title)
 
 
 def _score(context: Context, stage: str, groups: Sequence[Group], path: Path, title: str) -> None:

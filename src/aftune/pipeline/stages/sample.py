@@ -66,22 +66,20 @@ def sampled(context: Context, wanted: Sampling) -> list[Candidate]:
     if processes.number() == 1 or wanted.path.exists():  # a file that one process began is finished by one
         return _collect(context, wanted, wanted.problems, wanted.path)
     processes.everywhere(_collect_own, context, wanted)
-    parts = [processes.part(wanted.path, process) for process in range(processes.number())]
     found: dict[str, list[Candidate]] = defaultdict(list)
-    for path in filter(Path.exists, parts):  # a process may have had no problem
-        for candidate in iter_records(path, Candidate):
-            found[candidate.problem_id].append(candidate)
-    candidates = [c for problem in wanted.problems for c in sorted(found[problem.id], key=lambda c: c.index)]
-    write_records(wanted.path, candidates)
-    for path in parts:
-        path.unlink(missing_ok=True)
+    with processes.parts(wanted.path) as parts:
+        for path in filter(Path.exists, parts):
+            for candidate in iter_records(path, Candidate):
+                found[candidate.problem_id].append(candidate)
+        candidates = [c for problem in wanted.problems for c in sorted(found[problem.id], key=lambda c: c.index)]
+        write_records(wanted.path, candidates)
     return candidates
 
 
 def _collect_own(context: Context, wanted: Sampling) -> None:
     problems = processes.own(wanted.problems)
     if problems:
-        _collect(context, wanted, problems, processes.part(wanted.path, processes.rank()))
+        _collect(context, wanted, problems, processes.own_part(wanted.path))
 
 
 def _collect(context: Context, wanted: Sampling, problems: Sequence[Problem], path: Path) -> list[Candidate]:
