@@ -4,10 +4,12 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 
 import typer
 
 from aftune.common.errors import AftuneError, UsageError
+from aftune.pipeline import processes
 
 
 def wanted_processes(text: str | None) -> int:
@@ -35,8 +37,22 @@ def launch(number: int) -> None:
     try:
         run(arguments)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        if failure.exitcode < 0:
-            ended = f"process {rank + 1} of {number} was ended by {signal.Signals(-failure.exitcode).name}"
+        rank, status = culprit({rank: failure.exitcode for rank, failure in error.failures.items()})
+        if status < 0:
+            ended = f"process {rank + 1} of {number} was ended by {signal.Signals(-status).name}"
             raise AftuneError(f"{ended}; run the same command again, finished work is kept") from error
-        raise typer.Exit(failure.exitcode) from error
+        raise typer.Exit(status) from error
+
+
+def culprit(statuses: Mapping[int, int]) -> tuple[int, int]:
+    """The process that the others ended for, and its exit status, from the statuses of all that failed (rank to status; a negative
+    one is a signal). The launcher looks ten times a second, so when one was killed the others may have ended too: those that only
+    lost it say so by their status, and those that the launcher stopped have ended by SIGTERM."""
+
+    def guilt(process: tuple[int, int]) -> int:
+        status = process[1]
+        if status == processes.SAID_NOTHING:
+            return 0
+        return 1 if status == -signal.SIGTERM else 3 if status > 0 else 2  # one that told its error explains the end best
+
+    return max(statuses.items(), key=guilt)

@@ -32,7 +32,7 @@ def guard(action: Callable[[], Any], debug: bool) -> None:
 
         known = diagnose(error)
         if processes.says_nothing(error):
-            raise typer.Exit(known.exit_status) from error
+            raise typer.Exit(processes.SAID_NOTHING) from error
         _fail(str(known), known.exit_status)
 
 
