@@ -1,10 +1,11 @@
-"""Which of several processes ended a run."""
+"""How many processes a command starts, and which of them ended a run."""
 
 import signal
 
 import pytest
 
-from aftune.cli.launch import culprit
+from aftune.cli.launch import culprit, wanted_processes
+from aftune.common.errors import UsageError
 from aftune.pipeline.processes import SAID_NOTHING
 
 
@@ -21,3 +22,20 @@ from aftune.pipeline.processes import SAID_NOTHING
 )
 def test_the_process_that_the_others_ended_for(statuses: dict[int, int], expected: tuple[int, int]) -> None:
     assert culprit(statuses) == expected
+
+
+def test_a_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert wanted_processes("3") == wanted_processes(3) == 3
+    for wrong in ("0", "two", "-1", "1.5"):
+        with pytest.raises(UsageError, match="expected a number of processes, or auto for one per GPU"):
+            wanted_processes(wrong)
+    monkeypatch.setenv("WORLD_SIZE", "2")  # started by a launcher
+    assert wanted_processes("3") == 1
+
+
+def test_auto_is_one_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    for gpus, expected in ((0, 1), (1, 1), (2, 2)):
+        monkeypatch.setattr("torch.cuda.device_count", lambda gpus=gpus: gpus)
+        assert wanted_processes("auto") == expected

@@ -12,17 +12,18 @@ from aftune.common.errors import AftuneError, UsageError
 from aftune.pipeline import processes
 
 
-def wanted_processes(text: str | None) -> int:
-    """The number behind `--processes`: auto is one for each GPU, else one. Processes that a launcher started start no others."""
-    if text is None or "WORLD_SIZE" in os.environ:
+def wanted_processes(wanted: str | int) -> int:
+    """The number behind `--processes` or `launch.processes`: auto is one for each GPU, else one. Processes that a launcher started
+    start no others."""
+    if "WORLD_SIZE" in os.environ:
         return 1
-    if text == "auto":
+    if wanted == "auto":
         import torch
 
         return max(1, torch.cuda.device_count())
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--processes is {text!r}, expected a number of processes, or auto for one per GPU")
-    return int(text)
+    if isinstance(wanted, str) and (not wanted.isdecimal() or int(wanted) < 1):
+        raise UsageError(f"--processes is {wanted!r}, expected a number of processes, or auto for one per GPU")
+    return int(wanted)
 
 
 def launch(number: int) -> None:

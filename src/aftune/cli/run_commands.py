@@ -74,7 +74,7 @@ def _run(
     from aftune.recipe import load_recipe
 
     resolved = load_recipe(path, overrides)
-    number = 1 if dry_run else wanted_processes(processes)
+    number = 1 if dry_run else wanted_processes(resolved.launch.processes if processes is None else processes)
     if number > 1:
         launch(number)
         return

@@ -144,6 +144,18 @@ class TrainingSection(Section):
     gradient_checkpointing: Annotated[bool, HARMLESS] = False
 
 
+class LaunchSection(Section):
+    """Processes on this machine, which share the work of training, sampling and scoring: a number, or auto for one per GPU.
+
+    sharding: what each of them holds a part of while training: nothing; weights, gradients and optimizer state (fsdp, or DeepSpeed's
+    zero3); or gradients and optimizer state alone (zero2). offload: whether what is sharded waits in the memory of the CPU.
+    """
+
+    processes: Annotated[Literal["auto"] | Count, HARMLESS] = 1
+    sharding: Annotated[Literal["none", "fsdp", "zero2", "zero3"], HARMLESS] = "none"
+    offload: Annotated[bool, HARMLESS] = False
+
+
 class SaveSection(Section):
     """Checkpoints of a stage that trains: at the end of each epoch and after so many minutes, of which the last ones are kept."""
 
@@ -279,6 +291,7 @@ class Recipe(Section):
     task: TaskSection = TaskSection()
     prompt: PromptSection = PromptSection()
     candidates: ImportSection | None = None
+    launch: LaunchSection = LaunchSection()
     save: SaveSection = SaveSection()
     sft: SftSection = SftSection()
     sample: SamplingSection = SamplingSection()
