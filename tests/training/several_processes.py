@@ -1,7 +1,7 @@
 """Trains in as many processes as it is started in, one training after the other: python several_processes.py SPECIFICATION
 
 SPECIFICATION is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all and
-by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). The first process writes the weights and the log of each
+by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). With FSDP, accelerate is told that it may shard on CPUs. The first process writes the weights and the log of each
 training beside the file.
 """
 
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -19,6 +22,19 @@ from aftune.models.adapters import add_adapter
 from aftune.pipeline import processes
 from aftune.recipe import AdapterSection
 from small_groups import made_groups
+
+
+def shard_on_cpus() -> None:
+    """accelerate takes FSDP for GPUs only, though torch shards on CPUs as well."""
+    made = AcceleratorState.__init__
+
+    def make(self: Any, *args: Any, fsdp_plugin: Any = None, **options: Any) -> None:
+        made(self, *args, fsdp_plugin=fsdp_plugin, **options)
+        if fsdp_plugin is not None:
+            self.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+            self.fsdp_plugin = fsdp_plugin
+
+    AcceleratorState.__init__ = make
 
 
 def train(specification: dict[str, Any], folder: Path, name: str) -> None:
@@ -35,8 +51,8 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
         AutoTokenizer.from_pretrained(specification["tokenizer"]),
     )
     trainer.train(resume_from_checkpoint=resume)
+    weights = trainer.accelerator.get_state_dict(trainer.model)
     if trainer.is_world_process_zero():
-        weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         save_file({key: value.clone() for key, value in weights.items()}, folder / f"{name}.safetensors")
         (folder / f"{name}.json").write_text(json.dumps(trainer.state.log_history))
 
@@ -45,6 +61,7 @@ if __name__ == "__main__":
     path = Path(sys.argv[1])
     wanted = json.loads(path.read_text())
     torch.set_num_threads(1)
+    shard_on_cpus()
     for training in wanted["trainings"]:
         train(wanted, path.parent, training)
     if processes.number() > 1:

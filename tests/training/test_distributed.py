@@ -35,9 +35,15 @@ if importlib.util.find_spec("peft") is not None:
     TRAININGS["lora, dpo"] = {"adapter": {"kind": "lora", "targets": "all-linear"}, "loss": "dpo", "constraint": "boundary"}
 
 
-def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any]) -> None:
+SHARDED = {"fsdp": True, "fsdp_config": {"state_dict_type": "SHARDED_STATE_DICT"}}
+
+
+def run(
+    folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any], *, sharded: bool = False
+) -> None:
     """All trainings, with 8 groups a step."""
-    common = {**SETTINGS, "max_steps": 4, "per_device_train_batch_size": 8 // num_processes}
+    sharding = SHARDED if sharded else {}
+    common = {**SETTINGS, "max_steps": 4, "per_device_train_batch_size": 8 // num_processes, **sharding}
     folder.mkdir(exist_ok=True)
     path = folder / "specification.json"
     path.write_text(json.dumps({"model": str(model), "tokenizer": str(tokenizer), "common": common, "trainings": trainings}))
@@ -62,35 +68,40 @@ def places(make_llama: Callable[..., Any], tokenizer: Any, tmp_path_factory: pyt
 
 
 @pytest.fixture(scope="module")
-def trained(places: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """All trainings by one process, and by two."""
+def trained(places: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All trainings by one process, by two, and by two that share the weights."""
     folder = tmp_path_factory.mktemp("trained")
-    for number in (1, 2):
-        run(folder / str(number), *places, number, TRAININGS)
-    return folder / "1", folder / "2"
+    run(folder / "one", *places, 1, TRAININGS)
+    run(folder / "two", *places, 2, TRAININGS)
+    run(folder / "sharded", *places, 2, TRAININGS, sharded=True)
+    return folder
 
 
+@pytest.mark.parametrize("kind", ["two", "sharded"])
 @pytest.mark.parametrize("name", TRAININGS)
-def test_two_processes_train_as_one(trained: tuple[Path, Path], name: str) -> None:
+def test_two_processes_train_as_one(trained: Path, name: str, kind: str) -> None:
     """The same losses, gradients and scores in each step, and the same weights after the last."""
-    one, two = (log(folder, name) for folder in trained)
+    one, two = (log(trained / folder, name) for folder in ("one", kind))
     assert len(one) == len(two) == TRAININGS[name].get("max_steps", 4)
     for step, (ours, theirs) in enumerate(zip(two, one, strict=True)):
         assert ours.keys() == theirs.keys(), step
         for key in theirs.keys() - {"epoch", "learning_rate", "step"}:
             assert ours[key] == pytest.approx(theirs[key], rel=2e-5, abs=1e-5), (step, key)
-    weights = [load_file(folder / f"{name}.safetensors") for folder in trained]
+    weights = [load_file(trained / folder / f"{name}.safetensors") for folder in ("one", kind)]
     assert weights[0].keys() == weights[1].keys()
     for key in weights[0]:
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=5e-5)
 
 
-def test_two_processes_go_on_within_an_epoch_as_if_never_broken_off(places: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharded", [False, True])
+def test_two_processes_go_on_within_an_epoch_as_if_never_broken_off(
+    places: tuple[Path, Path], tmp_path: Path, sharded: bool
+) -> None:
     """24 groups, 8 a step: step 4 is the first of the second epoch. The resumed run sees the groups that are left of it."""
     whole = {"num_groups": 24, "max_steps": 7, "save_strategy": "steps", "save_steps": 4}
-    run(tmp_path / "a", *places, 2, {"unbroken": whole})
+    run(tmp_path / "a", *places, 2, {"unbroken": whole}, sharded=sharded)
     checkpoint = tmp_path / "a" / "unbroken" / "checkpoint-4"
-    run(tmp_path / "b", *places, 2, {"resumed": whole | {"resume": str(checkpoint)}})
+    run(tmp_path / "b", *places, 2, {"resumed": whole | {"resume": str(checkpoint)}}, sharded=sharded)
     ours, theirs = load_file(tmp_path / "b" / "resumed.safetensors"), load_file(tmp_path / "a" / "unbroken.safetensors")
     for key, value in theirs.items():
         torch.testing.assert_close(ours[key], value, rtol=0, atol=0)

@@ -44,6 +44,7 @@ from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
 from aftune.training.refused import check_arguments
 from aftune.training.routing import router_weight
+from aftune.training.sharding import check_sharded, even_passes, whole
 from aftune.training.schedule import warm_from_the_first_step
 from aftune.training.weights import train_in_float32
 
@@ -89,6 +90,8 @@ class AlignmentTrainer(Trainer):
         self.alignment_loss = args.alignment_loss()
         self.validate = validate
         names = ("alignment_loss", *losses.METRICS, "alignment_gradient_share") if args.alignment_weight else ()
+        self._sharded = bool(args.fsdp)
+        self._shared_prefix = abilities(model).shared_prefix
         self._router_weight = router_weight(model)
         self._metrics = PendingMetrics(("sft_loss", *names, *(("router_loss",) if self._router_weight else ())))
 
@@ -116,12 +119,14 @@ class AlignmentTrainer(Trainer):
                 partial(
                     collate,
                     token_budget=args.token_budget,
-                    shared_prefix=abilities(model).shared_prefix,
+                    shared_prefix=self._shared_prefix,
                     needs=self._needs,
                 ),
             ),
             **kwargs,
         )
+        if self._sharded:
+            check_sharded(self.accelerator)
         if use_cache is not None:
             model.config.use_cache = use_cache  # the Trainer's setting would be saved; forward passes give their own
         if args.loss == "dpo" and args.alignment_weight:
@@ -195,6 +200,8 @@ class AlignmentTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Batch], Any]:
         """The batches of an optimizer step."""
         self._batches, counts = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self._sharded:
+            even_passes(self._batches, shared_prefix=self._shared_prefix)
         self._step_loss = torch.zeros((), device=device)
         return self._batches, counts
 
@@ -203,7 +210,7 @@ class AlignmentTrainer(Trainer):
         passes = cast(Batch, inputs)["passes"]
         self._metrics.begin(self.state.global_step)
         loss = torch.zeros((), device=self.args.device)
-        several = self.accelerator.num_processes > 1
+        several = self.accelerator.num_processes > 1 and not self._sharded
         with rows_of_segments(model):  # gradient checkpointing computes forward passes within the backward pass
             for part in passes:
                 with self.accelerator.no_sync(model) if several else nullcontext():
@@ -327,7 +334,8 @@ class AlignmentTrainer(Trainer):
             return cast(dict[str, float], super().evaluate(*args, **kwargs))
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
-        metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
+        with whole(model):
+            metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
         self.log(metrics)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -335,6 +343,8 @@ class AlignmentTrainer(Trainer):
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
         """The loss only: full logits of all candidates would not fit."""
         counts = self._get_num_items_in_batch([inputs], self.args.device)
+        if self._sharded:
+            even_passes([inputs], shared_prefix=self._shared_prefix)
         with torch.no_grad():
             parts = [self.compute_loss(model, part, num_items_in_batch=counts) for part in self._prepare_inputs(inputs)["passes"]]
         return torch.stack([torch.zeros((), device=self.args.device), *parts]).sum(), None, None
