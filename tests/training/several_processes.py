@@ -1,8 +1,8 @@
 """Trains in as many processes as it is started in, one training after the other: python several_processes.py SPECIFICATION
 
 SPECIFICATION is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all and
-by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). With FSDP, accelerate is told that it may shard on CPUs. The first process writes the weights and the log of each
-training beside the file.
+by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). With FSDP, accelerate is told that it may shard on
+CPUs. The first process writes the weights and the log of each training beside the file.
 """
 
 import json
@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -21,20 +18,8 @@ from aftune import AlignmentConfig, AlignmentTrainer
 from aftune.models.adapters import add_adapter
 from aftune.pipeline import processes
 from aftune.recipe import AdapterSection
+from sharding_on_cpus import shard_on_cpus
 from small_groups import made_groups
-
-
-def shard_on_cpus() -> None:
-    """accelerate takes FSDP for GPUs only, though torch shards on CPUs as well."""
-    made = AcceleratorState.__init__
-
-    def make(self: Any, *args: Any, fsdp_plugin: Any = None, **options: Any) -> None:
-        made(self, *args, fsdp_plugin=fsdp_plugin, **options)
-        if fsdp_plugin is not None:
-            self.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
-            self.fsdp_plugin = fsdp_plugin
-
-    AcceleratorState.__init__ = make
 
 
 def train(specification: dict[str, Any], folder: Path, name: str) -> None:

@@ -5,7 +5,7 @@ backward passes at the same time. Groups differ in length, and processes in thei
 filled up with rows of a single token that nothing is computed from.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
@@ -21,19 +21,26 @@ from aftune.scoring.batches import Batch, Pass, Row
 _Shape = tuple[int, int]
 
 
+def sharding_arguments(kind: str, *, offload: bool) -> dict[str, Any]:
+    """Settings of `transformers.TrainingArguments` for a recipe's `launch.sharding` and `launch.offload`."""
+    if kind == "none":
+        return {}
+    return {"fsdp": True, "fsdp_config": {"state_dict_type": "SHARDED_STATE_DICT", "cpu_offload": offload}}
+
+
 def check_sharded(accelerator: Any) -> None:
     """Raises UsageError where sharding was asked for and accelerate gives something else."""
     kind = accelerator.distributed_type.value
-    if getattr(accelerator.state, "fsdp_plugin", None) is None or kind != "FSDP":
+    if kind != "FSDP":
         raise UsageError(
-            f"sharding: fsdp was asked for, and accelerate gave {kind} on {accelerator.device.type}; it needs two or more GPUs with a "
-            "process each; set none"
+            f"fsdp was asked for, and accelerate gave {kind.lower().replace('_', ' ')} on {accelerator.device.type}: "
+            "it shards on two or more GPUs, with a process each; leave fsdp out"
         )
 
 
 def even_passes(batches: list[Batch], *, shared_prefix: bool) -> None:
-    """Adds empty passes and rows to the batches of this process, so that all processes have as many of each kind; every process must
-    call it at once, with as many batches. shared_prefix: whether rows have segments."""
+    """Adds empty passes and rows to the batches of this process, so that all processes have as many of each kind. Every process
+    must call it at once, with as many batches. shared_prefix: whether rows have segments."""
     own = [[_shape(part) for part in batch["passes"]] for batch in batches]
     everywhere: list[list[list[_Shape]]] = gather_object([own])
     for batch, shapes in zip(batches, zip(*everywhere, strict=True), strict=True):
@@ -104,3 +111,14 @@ def whole(model: Any) -> Iterator[None]:
         for module in sharded:
             module.reshard()
             module.set_reshard_after_forward(True, recurse=False)
+
+
+def unsharded(trainer: Any, load: Callable[[], Any]) -> Any:
+    """The trained model as a plain one: `load` makes the model that training started from, which takes its weights. Every process
+    must call it; the first gets the model, the others None."""
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not trainer.is_world_process_zero():
+        return None
+    model = load()
+    model.load_state_dict(weights)
+    return model

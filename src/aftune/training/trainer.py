@@ -44,8 +44,8 @@ from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
 from aftune.training.refused import check_arguments
 from aftune.training.routing import router_weight
-from aftune.training.sharding import check_sharded, even_passes, whole
 from aftune.training.schedule import warm_from_the_first_step
+from aftune.training.sharding import check_sharded, even_passes, whole
 from aftune.training.weights import train_in_float32
 
 

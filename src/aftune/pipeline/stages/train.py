@@ -34,6 +34,7 @@ from aftune.training.auto_beta import auto_beta
 from aftune.training.callbacks import RichProgressCallback, TimedCheckpoints
 from aftune.training.dataset import Encoded
 from aftune.training.optimizers import DEFAULT
+from aftune.training.sharding import sharding_arguments, unsharded
 from aftune.training.trainer import encode_for_training
 
 
@@ -141,8 +142,11 @@ def _train(
         trainer.add_callback(EarlyStoppingCallback(patience))
     first = processes.is_first()
     trainer.train(resume_from_checkpoint=processes.share(last_checkpoint(folder / "checkpoints") if first else None))
+    trained = trainer.model
+    if context.recipe.launch.sharding != "none":
+        trained = unsharded(trainer, partial(context.on_cpu().load_trainable, start))
     if first:
-        _save(context, trainer.model, folder)
+        _save(context, trained, folder)
         write_json(folder / "log.json", _finite(trainer.state.log_history))
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     log = trainer.state.log_history
@@ -177,7 +181,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
             "metric_for_best_model": KEY,
             "greater_is_better": True,
         }
-    return AlignmentConfig(
+    config = AlignmentConfig(
         output_dir=str(folder),
         learning_rate=section.learning_rate,
         lr_scheduler_type=section.lr_schedule,
@@ -198,7 +202,10 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         seed=recipe.seed,
         **alignment,
         **selection,
+        **sharding_arguments(recipe.launch.sharding, offload=recipe.launch.offload),
     )
+    config._n_gpu = min(config.n_gpu, 1)  # a process uses one, however many it sees
+    return config
 
 
 def last_checkpoint(folder: Path) -> str | None:
