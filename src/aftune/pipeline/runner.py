@@ -25,7 +25,7 @@ from aftune.training.optimizers import check_optimizer
 
 
 def check(recipe: Recipe) -> None:
-    """Raises UsageError for a task, a split, a device, an adapter, an optimizer or processes that cannot be had, before all else."""
+    """Raises UsageError for a task, split, device, adapter, optimizer or processes that cannot be had, before anything is done."""
     recipe_task.check(recipe)
     check_adapter(recipe.adapter)
     check_launch(recipe, pick_device(recipe.model.device))
