@@ -1,7 +1,9 @@
 """FSDP without a GPU, for tests; as a program, the command line `aftune` with it."""
 
+import os
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
@@ -18,6 +20,8 @@ def shard_on_cpus() -> None:
             self.fsdp_plugin = fsdp_plugin
 
     AcceleratorState.__init__ = make
+    if "WORLD_SIZE" in os.environ and torch.accelerator.device_count() == 0:
+        PartialState._prepare_backend = lambda self, *args: ("gloo", DistributedType.MULTI_CPU)
 
 
 if __name__ == "__main__":

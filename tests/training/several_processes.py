@@ -36,7 +36,7 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
         AutoTokenizer.from_pretrained(specification["tokenizer"]),
     )
     trainer.train(resume_from_checkpoint=resume)
-    weights = trainer.accelerator.get_state_dict(trainer.model)
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_world_process_zero():
         save_file({key: value.clone() for key, value in weights.items()}, folder / f"{name}.safetensors")
         (folder / f"{name}.json").write_text(json.dumps(trainer.state.log_history))

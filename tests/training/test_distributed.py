@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch.utils.data import SequentialSampler
 
 from aftune.training.distributed import StepBatches
+from aftune.training.sharding import sharding_arguments
 from small_groups import SETTINGS
 
 PROGRAM = Path(__file__).with_name("several_processes.py")
@@ -35,21 +36,25 @@ if importlib.util.find_spec("peft") is not None:
     TRAININGS["lora, dpo"] = {"adapter": {"kind": "lora", "targets": "all-linear"}, "loss": "dpo", "constraint": "boundary"}
 
 
-SHARDED = {"fsdp": True, "fsdp_config": {"state_dict_type": "SHARDED_STATE_DICT"}}
+# Two processes that share nothing, or that share the weights too, or gradients and optimizer state.
+KINDS = {"two": {}, "fsdp": sharding_arguments("fsdp", offload=False)}
+if importlib.util.find_spec("deepspeed") is not None:  # it builds itself when it is first used, which takes a minute
+    KINDS["zero2"] = {**sharding_arguments("zero2", offload=False), "use_cpu": False}
 
 
-def run(
-    folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any], *, sharded: bool = False
-) -> None:
+def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any], kind: str | None = None) -> None:
     """All trainings, with 8 groups a step."""
-    sharding = SHARDED if sharded else {}
-    common = {**SETTINGS, "max_steps": 4, "per_device_train_batch_size": 8 // num_processes, **sharding}
+    common = {**SETTINGS, "max_steps": 4, "per_device_train_batch_size": 8 // num_processes, **KINDS.get(kind, {})}
     folder.mkdir(exist_ok=True)
     path = folder / "specification.json"
     path.write_text(json.dumps({"model": str(model), "tokenizer": str(tokenizer), "common": common, "trainings": trainings}))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
     command = [sys.executable, *(launcher if num_processes > 1 else []), str(PROGRAM), str(path)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[1]), *sys.path]), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[1]), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+        "DS_ACCELERATOR": "cpu",
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -72,12 +77,12 @@ def trained(places: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
     """All trainings by one process, by two, and by two that share the weights."""
     folder = tmp_path_factory.mktemp("trained")
     run(folder / "one", *places, 1, TRAININGS)
-    run(folder / "two", *places, 2, TRAININGS)
-    run(folder / "sharded", *places, 2, TRAININGS, sharded=True)
+    for kind in KINDS:
+        run(folder / kind, *places, 2, TRAININGS, kind)
     return folder
 
 
-@pytest.mark.parametrize("kind", ["two", "sharded"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", TRAININGS)
 def test_two_processes_train_as_one(trained: Path, name: str, kind: str) -> None:
     """The same losses, gradients and scores in each step, and the same weights after the last."""
@@ -93,15 +98,13 @@ def test_two_processes_train_as_one(trained: Path, name: str, kind: str) -> None
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=5e-5)
 
 
-@pytest.mark.parametrize("sharded", [False, True])
-def test_two_processes_go_on_within_an_epoch_as_if_never_broken_off(
-    places: tuple[Path, Path], tmp_path: Path, sharded: bool
-) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_go_on_within_an_epoch_as_if_never_broken_off(places: tuple[Path, Path], tmp_path: Path, kind: str) -> None:
     """24 groups, 8 a step: step 4 is the first of the second epoch. The resumed run sees the groups that are left of it."""
     whole = {"num_groups": 24, "max_steps": 7, "save_strategy": "steps", "save_steps": 4}
-    run(tmp_path / "a", *places, 2, {"unbroken": whole}, sharded=sharded)
+    run(tmp_path / "a", *places, 2, {"unbroken": whole}, kind)
     checkpoint = tmp_path / "a" / "unbroken" / "checkpoint-4"
-    run(tmp_path / "b", *places, 2, {"resumed": whole | {"resume": str(checkpoint)}}, sharded=sharded)
+    run(tmp_path / "b", *places, 2, {"resumed": whole | {"resume": str(checkpoint)}}, kind)
     ours, theirs = load_file(tmp_path / "b" / "resumed.safetensors"), load_file(tmp_path / "a" / "unbroken.safetensors")
     for key, value in theirs.items():
         torch.testing.assert_close(ours[key], value, rtol=0, atol=0)

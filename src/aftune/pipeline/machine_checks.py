@@ -42,5 +42,5 @@ def check_launch(recipe: Recipe, device: str) -> None:
         )
     if device != "cuda":
         raise UsageError(f"launch.sharding: {launch.sharding} needs GPUs, and the run computes on {device}; set none")
-    if launch.sharding.startswith("zero") and importlib.util.find_spec("deepspeed") is None:
-        raise UsageError(f"launch.sharding: {launch.sharding} needs DeepSpeed; pip install 'aftune[deepspeed]', or set fsdp")
+    if launch.sharding == "zero2" and importlib.util.find_spec("deepspeed") is None:
+        raise UsageError("launch.sharding: zero2 needs DeepSpeed; pip install 'aftune[deepspeed]', or set fsdp")

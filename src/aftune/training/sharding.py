@@ -1,4 +1,5 @@
-"""Training with weights, gradients and optimizer state spread over several processes (FSDP2, through accelerate).
+"""Training with weights, gradients and optimizer state spread over several processes (FSDP2, or ZeRO-2 of DeepSpeed, through
+accelerate).
 
 A process that computes a layer collects its weights from all others, so all of them must do the same number of forward and
 backward passes at the same time. Groups differ in length, and processes in their numbers of passes and rows: the shorter ones are
@@ -25,16 +26,20 @@ def sharding_arguments(kind: str, *, offload: bool) -> dict[str, Any]:
     """Settings of `transformers.TrainingArguments` for a recipe's `launch.sharding` and `launch.offload`."""
     if kind == "none":
         return {}
+    if kind == "zero2":
+        zero = {"stage": 2, "offload_optimizer": {"device": "cpu" if offload else "none"}}
+        as_trainer = dict.fromkeys(("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping"), "auto")
+        return {"deepspeed": {"zero_optimization": zero, "bf16": {"enabled": "auto"}, **as_trainer}}
     return {"fsdp": True, "fsdp_config": {"state_dict_type": "SHARDED_STATE_DICT", "cpu_offload": offload}}
 
 
-def check_sharded(accelerator: Any) -> None:
+def check_sharded(args: Any, accelerator: Any) -> None:
     """Raises UsageError where sharding was asked for and accelerate gives something else."""
-    kind = accelerator.distributed_type.value
-    if kind != "FSDP":
+    kind, wanted = accelerator.distributed_type.value, "FSDP" if args.fsdp else "DEEPSPEED"
+    if kind != wanted:
         raise UsageError(
-            f"fsdp was asked for, and accelerate gave {kind.lower().replace('_', ' ')} on {accelerator.device.type}: "
-            "it shards on two or more GPUs, with a process each; leave fsdp out"
+            f"{wanted} was asked for, and accelerate gave {kind} on {accelerator.device.type}: "
+            "it shards on two or more GPUs, with a process each; leave it out"
         )
 
 

@@ -90,7 +90,7 @@ class AlignmentTrainer(Trainer):
         self.alignment_loss = args.alignment_loss()
         self.validate = validate
         names = ("alignment_loss", *losses.METRICS, "alignment_gradient_share") if args.alignment_weight else ()
-        self._sharded = bool(args.fsdp)
+        self._sharded = bool(args.fsdp or args.deepspeed)
         self._shared_prefix = abilities(model).shared_prefix
         self._router_weight = router_weight(model)
         self._metrics = PendingMetrics(("sft_loss", *names, *(("router_loss",) if self._router_weight else ())))
@@ -126,7 +126,7 @@ class AlignmentTrainer(Trainer):
             **kwargs,
         )
         if self._sharded:
-            check_sharded(self.accelerator)
+            check_sharded(args, self.accelerator)
         if use_cache is not None:
             model.config.use_cache = use_cache  # the Trainer's setting would be saved; forward passes give their own
         if args.loss == "dpo" and args.alignment_weight:
@@ -211,11 +211,14 @@ class AlignmentTrainer(Trainer):
         self._metrics.begin(self.state.global_step)
         loss = torch.zeros((), device=self.args.device)
         several = self.accelerator.num_processes > 1 and not self._sharded
+        ends_step = self.accelerator.sync_gradients
         with rows_of_segments(model):  # gradient checkpointing computes forward passes within the backward pass
-            for part in passes:
+            for place, part in enumerate(passes):
+                self.accelerator.sync_gradients = ends_step and place == len(passes) - 1  # DeepSpeed changes the weights then
                 with self.accelerator.no_sync(model) if several else nullcontext():
                     loss += super().training_step(model, cast(Any, part), num_items_in_batch)
-        if several and self.accelerator.sync_gradients:
+        self.accelerator.sync_gradients = ends_step
+        if several and ends_step:
             exchange_gradients(model, self.accelerator)
         self._step_loss += loss
         return loss
@@ -280,7 +283,7 @@ class AlignmentTrainer(Trainer):
                 raise UsageError(f"{name} returns no load-balancing loss; set model.config.output_router_logits = False")
             metrics["router_loss"] = logprobs.router_loss / counts[2]
             loss = loss + self._router_weight * metrics["router_loss"]
-        if model.training:
+        if torch.is_grad_enabled():  # and not in an evaluation
             self._metrics.add_losses(metrics)
             if outputs is not None:
                 self._metrics.add_means(outputs.metrics, outputs.counts)
