@@ -31,11 +31,11 @@ def segments(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def segments_fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    before, shared_prefix._SMALL_PAIRS = shared_prefix._SMALL_PAIRS, 0
+    before, shared_prefix._small_pairs = shared_prefix._small_pairs, 0
     try:
         return segments(query, key, value)
     finally:
-        shared_prefix._SMALL_PAIRS = before
+        shared_prefix._small_pairs = before
 
 
 def dense_mask(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

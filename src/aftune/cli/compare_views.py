@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aftune.cli.run_views import format_duration
+from aftune.cli.durations import format_duration
 from aftune.common.errors import AftuneError
 from aftune.common.progress import progress_bar
 from aftune.common.wording import counted

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aftune import __version__
-from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, Processes, RecipeFile, guard
+from aftune.cli.shared import Debug, DryRun, For, Overrides, Overwrite, Processes, RecipeFile, guard
 
 
 def run(
@@ -13,17 +13,19 @@ def run(
     overrides: Overrides = None,
     processes: Processes = None,
     dry_run: DryRun = False,
+    machine: For = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Run all stages of a recipe; finished stages are skipped."""
-    guard(lambda: _run(recipe, overrides or [], processes=processes, dry_run=dry_run, overwrite=overwrite), debug)
+    guard(lambda: _run(recipe, overrides or [], processes=processes, dry_run=dry_run, machine=machine, overwrite=overwrite), debug)
 
 
 def quickstart(
     overrides: Overrides = None,
     processes: Processes = None,
     dry_run: DryRun = False,
+    machine: For = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -31,7 +33,7 @@ def quickstart(
     from aftune.recipe import bundled_recipe
 
     path = bundled_recipe("quickstart.yaml")
-    guard(lambda: _run(path, overrides or [], processes=processes, dry_run=dry_run, overwrite=overwrite), debug)
+    guard(lambda: _run(path, overrides or [], processes=processes, dry_run=dry_run, machine=machine, overwrite=overwrite), debug)
 
 
 STAGES = {
@@ -64,18 +66,24 @@ def _run(
     only: str | None = None,
     processes: str | None = None,
     dry_run: bool = False,
+    machine: str | None = None,
     overwrite: bool = False,
 ) -> None:
     from rich.markup import escape
 
     from aftune.cli.launch import launch, wanted_processes
+    from aftune.common.errors import UsageError
     from aftune.common.progress import console
     from aftune.pipeline.processes import is_first
     from aftune.recipe import load_recipe
 
+    if machine is not None and not dry_run:
+        raise UsageError("--for estimates a run on another machine, and runs nothing there; add --dry-run")
+    if dry_run and processes is not None:
+        overrides = [*overrides, f"launch.processes={processes}"]
     resolved = load_recipe(path, overrides)
-    number = 1 if dry_run else wanted_processes(resolved.launch.processes if processes is None else processes)
-    if number > 1:
+    number = wanted_processes(resolved.launch.processes if processes is None else processes)
+    if number > 1 and not dry_run:
         launch(number)
         return
     console.quiet = not is_first()
@@ -88,7 +96,7 @@ def _run(
 
     keep_freed_memory()
     if dry_run:
-        print_plan(resolved, console)
+        print_plan(resolved, console, machine)
         return
     run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True), overwrite=overwrite)
     if only is None:

@@ -1,6 +1,6 @@
 """What a run prints: the plan of a dry run and the table of results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
+from aftune.cli import memory_views
+from aftune.cli.durations import format_duration
 from aftune.common.errors import DataError
 from aftune.common.wording import counted
 from aftune.interchange.importers import find_source
@@ -17,28 +19,41 @@ from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
+from aftune.pipeline.estimate.kinds import kinds
+from aftune.pipeline.estimate.machines import Machine, parse_machine, processes_on, this_machine
+from aftune.pipeline.estimate.weights import num_parameters
+from aftune.pipeline.machine_checks import launch_obstacle
 from aftune.pipeline.plans import plan
-from aftune.pipeline.precision_choice import settle
+from aftune.pipeline.precision_choice import settle, settle_elsewhere
 from aftune.pipeline.registry import enabled_stages
 from aftune.recipe import Recipe
 from aftune.recipe.names import CONTROLS, control_note, model_names
 
-_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 _WHAT = {"finished": "finished, would be skipped", "resume": "would continue", "redo": "would run again", "new": "would run"}
 
 
-def print_plan(recipe: Recipe, console: Console) -> None:
-    """The resolved recipe, the state of each stage and an estimate of the cost."""
-    runner.check(recipe)
+def print_plan(recipe: Recipe, console: Console, machine_name: str | None = None) -> None:
+    """The resolved recipe, the state of each stage and an estimate of cost and memory, here or on another machine."""
+    machine = this_machine(recipe) if machine_name is None else parse_machine(machine_name)
+    number = processes_on(recipe, machine)
+    if machine_name is None and number == 1:
+        runner.check(recipe)
+    else:
+        runner.check_recipe(recipe)
+    if machine_name is None and number > 1 and (obstacle := launch_obstacle(recipe, number)):
+        console.print(f"[yellow]{escape(obstacle)} (--for estimates a run on another machine)[/yellow]", soft_wrap=True)
     if recipe.candidates is not None:
         try:
             find_source(recipe.candidates, recipe.data)
         except DataError as error:
             console.print(f"[yellow]{escape(str(error))}[/yellow]", soft_wrap=True)
-    settled = settle(recipe, [RunDirectory(recipe.run_dir)])
-    recipe = settled.recipe
-    for line in settled.lines():
-        console.print(line, soft_wrap=True)
+    if machine_name is None:
+        settled = settle(recipe, [RunDirectory(recipe.run_dir)])
+        recipe = settled.recipe
+        for line in settled.lines():
+            console.print(line, soft_wrap=True)
+    else:
+        recipe = settle_elsewhere(recipe, has_bfloat16=machine.has_bfloat16)
     console.print(Syntax(recipe.to_yaml().rstrip(), "yaml", background_color="default"))
     plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
     for heading in ("stage", "what would happen", "why"):
@@ -56,15 +71,27 @@ def print_plan(recipe: Recipe, console: Console) -> None:
             soft_wrap=True,
         )
     console.print()
-    _print_costs(recipe, cost.estimate(recipe, cost.unfinished(items)), console)
-    memory = cost.training_memory(recipe)
-    if memory is not None:
-        console.print(_memory(memory, recipe.align.token_budget))
+    stages = cost.unfinished(items)
+    costs = cost.estimate(recipe, stages)
+    if machine_name is None:
+        measured = speed.measured_speed(recipe) if costs else None
+        _print_costs(recipe, costs, lambda some: speed.duration(some, recipe, measured), machine, console)
+        memory_views.print_memory(recipe, machine, console)
+    else:
+        found = kinds(recipe, machine)
+        _print_costs(recipe, costs, next(one for one in found if one.own).duration, machine, console)
+        memory_views.print_kinds(recipe, machine, found, stages, console)
 
 
-def _print_costs(recipe: Recipe, costs: Sequence[cost.StageCost], console: Console) -> None:
+def _print_costs(
+    recipe: Recipe,
+    costs: Sequence[cost.StageCost],
+    duration: Callable[[Sequence[cost.StageCost]], speed.Duration | None],
+    machine: Machine,
+    console: Console,
+) -> None:
     """Prints the cost of the stages that would run, of each and of all."""
-    parameters, measured = cost.num_parameters(recipe), speed.measured_speed(recipe) if costs else None
+    parameters = num_parameters(recipe)
     table = Table(title="Estimated cost of what would run", title_justify="left", box=None, pad_edge=False)
     table.add_column("stage")
     table.add_column("work")
@@ -72,45 +99,16 @@ def _print_costs(recipe: Recipe, costs: Sequence[cost.StageCost], console: Conso
         table.add_column(heading, justify="right", no_wrap=True)
     for row in costs:
         operations = "-" if parameters is None else f"{row.teraflops(parameters):,.1f}"
-        taken = speed.duration([row], recipe, measured)
+        taken = duration([row])
         table.add_row(row.stage, row.what, f"{row.num_tokens:,.2f}", operations, "-" if taken is None else format_duration(taken))
     console.print(table)
-    total = speed.duration(costs, recipe, measured)
-    if parameters is None or total is None:
+    total = duration(costs)
+    if parameters is None:
         console.print("The model is not on this machine and its name does not tell its size: operations and time are not known.")
     else:
-        console.print(
-            f"{parameters:,.0f} parameters; {format_duration(total)} on this machine ({total.why}). Nothing was run or written.",
-            soft_wrap=True,
-        )
-
-
-def _memory(memory: cost.TrainingMemory, token_budget: int) -> str:
-    if memory.num_rows == 1:
-        how = f"about {max(1, token_budget // memory.num_tokens)} at a time (token_budget {token_budget:,})"
-    else:
-        how = f"more than token_budget {token_budget:,}: each in {memory.num_rows} parts, computed twice, one at a time in memory"
-    return (
-        f"align: a group has about {memory.num_tokens:,} tokens, {how}; memory about {_gib(memory.state + memory.pass_)}: "
-        f"{_gib(memory.state)} for weights, gradients and optimizer, {_gib(memory.pass_)} for a pass."
-    )
-
-
-def _gib(num_bytes: float) -> str:
-    return f"{num_bytes / 2**30:,.2f} GiB"
-
-
-def format_duration(taken: speed.Duration) -> str:
-    """`4 to 7 minutes`, both ends in the unit of the upper one."""
-    unit, seconds = next((unit, seconds) for unit, seconds in _UNITS if taken.high >= 2 * seconds or seconds == 1)
-    low, high = (_rounded(value / seconds) for value in (taken.low, taken.high))
-    unit = unit.removesuffix("s") if high == "1" else unit
-    return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
-
-
-def _rounded(value: float) -> str:
-    """No more than two figures: an estimate is no better than that."""
-    return f"{float(f'{value:.2g}'):,.0f}" if value >= 9.5 else f"{value:.1g}"
+        name = machine.name
+        time = f"{format_duration(total)} on {name} ({total.why})" if total else f"of {name} only the memory is known, not the speed"
+        console.print(f"{parameters:,.0f} parameters; {time}. Nothing was run or written.", soft_wrap=True)
 
 
 def print_results(recipe: Recipe, console: Console) -> None:

@@ -15,6 +15,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run of
 Processes = Annotated[str | None, typer.Option("--processes", help="Processes on this machine: a number, or auto for one per GPU.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe, the stages and their cost; touch nothing.")]
 
+For = Annotated[
+    str | None, typer.Option("--for", metavar="MACHINE", help="With --dry-run: another machine, such as 1xA100-80 or 1x24GiB.")
+]
+
 
 def guard(action: Callable[[], Any], debug: bool) -> None:
     """Runs a command; an error becomes one line on standard error and an exit status."""

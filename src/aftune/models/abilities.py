@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from aftune.models.adapters import base_of
 from aftune.models.kernels.chunked_head import chunked_logprobs, replaced_head
 from aftune.models.kernels.shared_prefix import Segment, row_arguments, shared_prefix_attention
 from aftune.models.probe import distance, float32_weights, ordinary_probe
@@ -50,6 +51,25 @@ def abilities(model: Any) -> Abilities:
     return _known[model]
 
 
+def expected_abilities(model: Any) -> Abilities:
+    """What can be told without weights: shared prefixes, unless the kinds of layers are known not to allow them."""
+    return Abilities(not _obvious_obstacle(model), chunked_head=True)
+
+
+def assume(model: Any, expected: Abilities) -> None:
+    """Takes abilities of a model without weights as they are given, since it cannot be tried."""
+    for known in {model, base_of(model)}:
+        _known[known] = expected
+
+
+def _obvious_obstacle(model: Any) -> str:
+    if layers := set(getattr(model.config, "layer_types", None) or ()) - _SUPPORTED_LAYERS:
+        return f"it has layers of {' and '.join(sorted(layers))}"
+    if not getattr(model, "_supports_attention_backend", False):
+        return "its attention cannot be replaced"
+    return ""
+
+
 class _Trial:
     """Tries both shortcuts in float32 with the model's weights, where they must give the same numbers, and the shared prefix also
     in the weights' own type, where its error must not be much larger than the model's own."""
@@ -60,10 +80,8 @@ class _Trial:
 
     def obstacle_to_sharing(self) -> str:
         """Why prompts cannot be shared, in words; '' where they can."""
-        if layers := set(getattr(self.model.config, "layer_types", None) or ()) - _SUPPORTED_LAYERS:
-            return f"it has layers of {' and '.join(sorted(layers))}"
-        if not getattr(self.model, "_supports_attention_backend", False):
-            return "its attention cannot be replaced"
+        if obstacle := _obvious_obstacle(self.model):
+            return obstacle
         try:
             with float32_weights(self.model):
                 truth_M_V, shared_M_V = self._own(), self._shared()

@@ -1,5 +1,6 @@
 """Loading and saving policies: the bundled model, a local folder, or a name on the Hub."""
 
+import copy
 import re
 from importlib import resources
 from pathlib import Path
@@ -99,10 +100,20 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
         return None
 
 
-def empty_model(config: Any) -> Any:
+def empty_model(config: Any, dtype: torch.dtype = torch.float32) -> Any:
     """The model that a configuration describes, without memory for its weights."""
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+
+
+def first_layers(config: Any, number: int) -> Any:
+    """The configuration with that many layers."""
+    config = copy.deepcopy(config)
+    text = config.get_text_config(decoder=True)
+    text.num_hidden_layers = number
+    if getattr(text, "layer_types", None):
+        text.layer_types = text.layer_types[:number]
+    return config
 
 
 def count_parameters(config: Any) -> int:

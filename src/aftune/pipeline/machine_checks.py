@@ -6,6 +6,7 @@ import os
 import torch
 
 from aftune.common.errors import UsageError
+from aftune.models.devices import pick_device
 from aftune.pipeline import processes
 from aftune.recipe import Recipe
 
@@ -25,9 +26,10 @@ def idle_gpus(device: str) -> str:
     return f"one of {gpus} GPUs is used; `--processes auto` uses all of them"
 
 
-def check_launch(recipe: Recipe, device: str) -> None:
-    """Raises UsageError for batches that the processes cannot share, and for sharding that cannot be had here."""
-    launch, number = recipe.launch, processes.number()
+def check_launch(recipe: Recipe, device: str, number: int | None = None) -> None:
+    """Raises UsageError for batches that the processes (`number`, or those that there are) cannot share, and for sharding that cannot
+    be had here."""
+    launch, number = recipe.launch, number or processes.number()
     for name in ("sft", "align"):
         size = getattr(recipe, name).batch_size
         if size % number:
@@ -44,3 +46,12 @@ def check_launch(recipe: Recipe, device: str) -> None:
         raise UsageError(f"launch.sharding: {launch.sharding} needs GPUs, and the run computes on {device}; set none")
     if launch.sharding == "zero2" and importlib.util.find_spec("deepspeed") is None:
         raise UsageError("launch.sharding: zero2 needs DeepSpeed; pip install 'aftune[deepspeed]', or set fsdp")
+
+
+def launch_obstacle(recipe: Recipe, number: int) -> str:
+    """Why this machine cannot run so many processes of a recipe, or ''."""
+    try:
+        check_launch(recipe, pick_device(recipe.model.device), number)
+    except UsageError as error:
+        return str(error)
+    return ""

@@ -39,3 +39,11 @@ def settle(recipe: Recipe, runs: Sequence[RunDirectory]) -> Settled:
     chosen, why = (faster_precision(device), str(product_rates(device))) if kept is None else (kept, "as when this run began")
     model = recipe.model.model_copy(update={"precision": chosen})
     return Settled(recipe.model_copy(update={"model": model}), why)
+
+
+def settle_elsewhere(recipe: Recipe, *, has_bfloat16: bool) -> Recipe:
+    """The recipe with what auto means on a machine that is not here: bfloat16 on a card that has it."""
+    if recipe.model.precision != "auto":
+        return recipe
+    model = recipe.model.model_copy(update={"precision": "bfloat16" if has_bfloat16 else "float32"})
+    return recipe.model_copy(update={"model": model})

@@ -26,9 +26,14 @@ from aftune.training.optimizers import check_optimizer
 
 def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, split, device, adapter, optimizer or processes that cannot be had, before anything is done."""
+    check_recipe(recipe)
+    check_launch(recipe, pick_device(recipe.model.device))
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raises UsageError for a task, split, adapter or optimizer that cannot be had, whatever the machine."""
     recipe_task.check(recipe)
     check_adapter(recipe.adapter)
-    check_launch(recipe, pick_device(recipe.model.device))
     for name in ("sft", "align"):
         check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer)
 

@@ -14,7 +14,7 @@ from aftune.common import progress
 from aftune.common.process import end_with_parent, keep_freed_memory
 from aftune.models.devices import pick_device
 from aftune.pipeline import processes
-from aftune.pipeline.estimate.cost import num_parameters
+from aftune.pipeline.estimate.weights import num_parameters
 from aftune.recipe import Recipe
 
 _SMALL = 20e6  # parameters

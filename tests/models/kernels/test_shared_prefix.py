@@ -37,7 +37,7 @@ def positions() -> Tensor:
 
 @pytest.fixture(params=["products", "fused"])
 def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_prefix, "_SMALL_PAIRS", 2**18 if request.param == "products" else 0)
+    monkeypatch.setattr(shared_prefix, "_small_pairs", 2**18 if request.param == "products" else 0)
 
 
 @pytest.mark.usefixtures("_form")

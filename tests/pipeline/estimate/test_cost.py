@@ -1,59 +1,25 @@
-"""Estimates before a run, held against what the tensors really take."""
+"""The work of a run before it runs."""
 
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import small_run
-from aftune.models.precision import ProductRates
 from aftune.pipeline import runner
 from aftune.pipeline.directory.run_directory import RunDirectory
-from aftune.pipeline.estimate import speed
-from aftune.pipeline.estimate.cost import Decoding, StageCost, estimate, kept_bytes, training_memory, unfinished
-from aftune.pipeline.estimate.speed import Speed, duration
+from aftune.pipeline.estimate.cost import Decoding, StageCost, estimate, unfinished
 from aftune.pipeline.plans import plan
-from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import Recipe
-from aftune.scoring import make_pass, response_logprobs
 
 
 def recipe(tmp_path: Path, **sections: Any) -> Recipe:
     return Recipe.model_validate({"run_dir": str(tmp_path), **sections})
 
 
-def bytes_kept(model: Any, group: EncodedGroup, half: bool) -> int:
-    """Of all tensors that the forward pass saves, weights left out."""
-    saved: dict[int, tuple[int, Any]] = {}
-
-    def save(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        saved[storage.data_ptr()] = (storage.nbytes(), tensor)
-        return tensor
-
-    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    cast = torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
-    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor), cast:
-        logprobs = response_logprobs(model, make_pass([group]))
-    assert logprobs.sums_P_G.requires_grad
-    return sum(size for address, (size, _) in saved.items() if address not in weights)
-
-
 def sampled_tokens(of: Recipe) -> float:
     return next(row.num_tokens for row in estimate(of) if row.stage == "sample")
-
-
-@pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize(("prompt", "k", "response"), [(60, 9, 70), (20, 3, 200)])
-def test_kept_bytes_are_within_a_third(make_llama: Callable[..., Any], half: bool, prompt: int, k: int, response: int) -> None:
-    model = make_llama(hidden_size=128, intermediate_size=352, num_attention_heads=4, max_position_embeddings=512)
-    group = EncodedGroup("p", [5] * prompt, [[6] * response] * k, [True] * k, [0.0] * k)
-    estimated = kept_bytes(model.config, prompt + k * response, prompt + response, half=half)
-    assert estimated == pytest.approx(bytes_kept(model, group, half), rel=1 / 3)
 
 
 def test_a_prompt_counts_once_in_training(tmp_path: Path) -> None:
@@ -108,74 +74,34 @@ def test_work_of_a_stage() -> None:
     assert work.at_most().num_tokens == pytest.approx(198e-6)
 
 
+def test_frozen_weights_have_no_gradients_to_compute(tmp_path: Path) -> None:
+    """6 operations for each weight and token: forward, gradient of the input, of the weight, 2 each; LoRA does without the last. Where
+    a forward pass is computed again, because of checkpoints or since the group is computed in parts, 2 more."""
+    operations = {
+        (kind, checkpointing, budget): {
+            row.stage: row.trained_operations
+            for row in estimate(
+                recipe(
+                    tmp_path,
+                    adapter={"kind": kind},
+                    align={"gradient_checkpointing": checkpointing, "token_budget": budget},
+                )
+            )
+            if row.trained
+        }
+        for kind in ("none", "lora")
+        for checkpointing, budget in ((False, 4096), (True, 4096), (False, 64))
+    }
+    assert operations["none", False, 4096] == {"sft": 6, "align": 6, "control": 6}
+    assert operations["lora", False, 4096] == {"sft": 4, "align": 4, "control": 4}
+    assert operations["lora", True, 4096] == {"sft": 4, "align": 6, "control": 6}
+    assert operations["none", False, 64] == {"sft": 6, "align": 8, "control": 6}
+    assert StageCost("x", "", trained=100, trained_operations=4).teraflops(1e12) == pytest.approx(400)
+
+
 def test_what_is_finished_does_not_count(tmp_path: Path) -> None:
     small = small_run.recipe(tmp_path)
     runner.run_stages(small, only="prepare", report=lambda line: None)
     waiting = unfinished(plan(small, RunDirectory(tmp_path)))
     assert waiting == {"sft", "sample", "label", "align", "control", "evaluate", "report"}
     assert {row.stage for row in estimate(small, waiting - {"sft", "align"})} == {"sample", "control", "evaluate"}
-
-
-SPEED = Speed(trained=3.0, scored=1.0, optimizer_step=10.0, decoding_step=4.0, decoding_row=0.5)
-
-
-def test_seconds_are_the_work_times_what_it_takes() -> None:
-    """100 x 3 + 2 x 10 + 50 x 1 + (22 steps x 4 + 40 tokens x 0.5) = 478; all at their limit 12: 370 + 24 x 4 + 48 x 0.5 = 490."""
-    work = StageCost("x", "", trained=100, num_steps=2, scored=50, decoding=Decoding(4, 2, 10, 12))
-    assert SPEED.seconds(work) == pytest.approx(478)
-    taken = duration([work, work], Recipe.model_validate({"run_dir": "x"}), SPEED)
-    assert taken is not None
-    assert (taken.low, taken.high) == (pytest.approx(2 * 478 / 1.25), pytest.approx(2 * 490 * 1.25))
-
-
-def test_more_layers_take_what_more_layers_took() -> None:
-    """One layer takes 3, four take 9: each layer 2, ten layers 3 + 9 x 2 = 21."""
-    four = Speed(9.0, 1.0, 10.0, 4.0, 0.5)
-    assert SPEED.extended(four, 9 / 3) == Speed(21.0, 1.0, 10.0, 4.0, 0.5)
-
-
-@pytest.mark.parametrize("layers", [2, 7])
-def test_the_trial_is_of_the_model_s_shape(tmp_path: Path, make_llama: Callable[..., Any], layers: int, monkeypatch: Any) -> None:
-    """Large models are tried with one layer and with four; every kind of work takes time, and the random numbers stay."""
-    monkeypatch.setattr(speed, "_SMALL", 0)
-    tried = []
-    trial = speed._Trial
-    monkeypatch.setattr(speed, "_Trial", lambda recipe, config: tried.append(config.num_hidden_layers) or trial(recipe, config))
-    monkeypatch.setattr(speed, "_TRIAL_SECONDS", 0.01)
-    monkeypatch.setattr(speed, "load_config", lambda *args, **kwargs: make_llama(num_hidden_layers=layers).config)
-    before = torch.get_rng_state()
-    make_llama(num_hidden_layers=layers)
-    torch.set_rng_state(before)
-    measured = speed.measured_speed(recipe(tmp_path, model={"precision": "float32"}))
-    assert measured is not None
-    assert tried == [1, min(4, layers)]
-    assert min(measured.trained, measured.scored, measured.optimizer_step) > 0
-    assert measured.trained > measured.scored
-
-
-def test_unknown_models_have_a_range_from_a_matrix_product(tmp_path: Path) -> None:
-    """1 million tokens x 1e9 operations, at a tenth to a half of 1e12 a second: 2,000 to 10,000 s."""
-    of = recipe(tmp_path, model={"name": "nobody/nothing-500M", "precision": "float32", "device": "cpu"})
-    assert speed.measured_speed(of) is None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speed, "product_rates", lambda device: ProductRates(1.0, 0.01))
-        taken = duration([StageCost("x", "", scored=1e6)], of, None)
-    assert taken is not None
-    assert (taken.low, taken.high) == (pytest.approx(2000), pytest.approx(10000))
-    assert "not here" in taken.why
-    assert duration([], recipe(tmp_path, model={"name": "nobody/nothing", "precision": "float32"}), None) is None
-
-
-def test_memory_of_a_pass_stays_with_more_candidates(tmp_path: Path) -> None:
-    """Groups beyond the token budget are taken in parts, each with its prompt, so 64 candidates need what 8 need."""
-    few, many = (training_memory(recipe(tmp_path, sample={"num_candidates": k}, align={"token_budget": 600})) for k in (8, 64))
-    assert few is not None
-    assert many is not None
-    assert (few.num_rows, many.num_rows > 7) == (2, True)
-    assert many.num_tokens > 6 * few.num_tokens
-    assert many.pass_ == few.pass_
-    assert few.state == many.state == 16 * 1_363_360
-
-
-def test_no_estimate_without_the_model(tmp_path: Path) -> None:
-    assert training_memory(recipe(tmp_path, model={"name": "nobody/nothing-7B"})) is None

@@ -19,7 +19,7 @@ from aftune.models.precision import compute_dtype
 
 _NAME = "aftune_shared_prefix"
 # Below this many query-key pairs a CPU is faster with plain products than with torch's fused attention (docs/speed.md).
-_SMALL_PAIRS = 2**18
+_small_pairs = 2**18
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,17 @@ def row_arguments(segments: list[Segment], device: torch.device, config: Any = N
     """
     mask = None if getattr(config, "output_router_logits", False) else torch.empty((1, 1, 0, 0), dtype=torch.bool, device=device)
     return {"attention_mask": mask, "segments": segments}
+
+
+@contextmanager
+def fused_attention() -> Iterator[None]:
+    """Within the block, small products too are left to torch's fused attention, as on a GPU."""
+    global _small_pairs
+    before, _small_pairs = _small_pairs, 0
+    try:
+        yield
+    finally:
+        _small_pairs = before
 
 
 def _attention(
@@ -116,7 +127,7 @@ def _causal_bias(length: int, window: int | None, dtype: torch.dtype, device: to
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float, softcap: float | None) -> Tensor:
-    small = query.device.type == "cpu" and query.shape[1] * key.shape[1] <= _SMALL_PAIRS
+    small = query.device.type == "cpu" and query.shape[1] * key.shape[1] <= _small_pairs
     if not small and softcap is None:
         fused = torch.nn.functional.scaled_dot_product_attention
         return fused(query[None], key[None], value[None], bias, dropout, scale=1.0)[0]

@@ -22,7 +22,7 @@ from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
-from aftune.pipeline.estimate.cost import num_candidates
+from aftune.pipeline.estimate.sizes import num_candidates
 from aftune.pipeline.plans import Plan, plan
 from aftune.pipeline.registry import ALIGN
 from aftune.recipe import Recipe

@@ -5,7 +5,6 @@ the stages run: training passes, scores, steps of decoding. Where the model's co
 in for all of it, and the range is wide.
 """
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
@@ -17,10 +16,13 @@ from accelerate.utils import send_to_device
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from aftune.models.abilities import abilities
+from aftune.models.adapters import add_adapter
 from aftune.models.devices import pick_device
-from aftune.models.loading import count_parameters, load_config
+from aftune.models.loading import count_parameters, first_layers, load_config
 from aftune.models.precision import product_rates
-from aftune.pipeline.estimate.cost import StageCost, mean_lengths, num_candidates, num_parameters
+from aftune.pipeline.estimate.cost import StageCost, trained_operations
+from aftune.pipeline.estimate.sizes import lengths, num_candidates
+from aftune.pipeline.estimate.weights import in_full, num_parameters
 from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import Recipe
 from aftune.sampling import Request, SamplingSettings
@@ -39,7 +41,8 @@ _UNCERTAIN = 1.25  # factor up and down: by how much repeated trials differ
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds for a token trained on, a token of a forward pass, an optimizer step, a decoding step, and each row of one."""
+    """Seconds for a token trained on (for one of its operations with each weight), a token of a forward pass, an optimizer step, a
+    decoding step, and each row of one."""
 
     trained: float
     scored: float
@@ -53,7 +56,7 @@ class Speed:
         return Speed(*(own + factor * max(0.0, more - own) for own, more in pairs))
 
     def seconds(self, cost: StageCost) -> float:
-        total = cost.trained * self.trained + cost.num_steps * self.optimizer_step + cost.scored * self.scored
+        total = cost.trained * cost.trained_operations * self.trained + cost.num_steps * self.optimizer_step + cost.scored * self.scored
         if cost.decoding is not None:
             total += cost.decoding.num_steps * self.decoding_step + cost.decoding.num_tokens * self.decoding_row
         return total
@@ -68,8 +71,11 @@ class Duration:
     why: str
 
 
-def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None) -> Duration | None:
-    """The time of all the work, or None where the model's size is not known. speed: as `measured_speed` gives it."""
+def duration(
+    costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None, uncertain: float = _UNCERTAIN
+) -> Duration | None:
+    """The time of all the work, or None where the model's size is not known. speed: as `measured_speed` gives it. uncertain: the
+    factor, up and down, by which it may be off."""
     if speed is None:
         parameters = num_parameters(recipe)
         if parameters is None:
@@ -78,8 +84,8 @@ def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None) ->
         rate = rates.bfloat16 if recipe.model.precision == "bfloat16" else rates.float32
         low, high = (sum(cost.teraflops(parameters) for cost in costs) / rate / share for share in reversed(_SHARES))
         return Duration(low, high, "guessed from a matrix product, as the model is not here to try")
-    low = sum(map(speed.seconds, costs)) / _UNCERTAIN
-    high = sum(speed.seconds(cost.at_most()) for cost in costs) * _UNCERTAIN
+    low = sum(map(speed.seconds, costs)) / uncertain
+    high = sum(speed.seconds(cost.at_most()) for cost in costs) * uncertain
     return Duration(low, high, "low: responses as long as the references; high: all as long as max_new_tokens allows")
 
 
@@ -97,21 +103,11 @@ def measured_speed(recipe: Recipe) -> Speed | None:
         return _Trial(recipe, config).speed()
     num_layers = config.get_text_config(decoder=True).num_hidden_layers
     some = min(_SOME_LAYERS, num_layers)
-    larger = _first_layers(config, some)
+    larger = first_layers(config, some)
     if count_parameters(larger) > _TOO_LARGE:
         return None
-    one, several = _Trial(recipe, _first_layers(config, 1)).speed(), _Trial(recipe, larger).speed()
+    one, several = _Trial(recipe, first_layers(config, 1)).speed(), _Trial(recipe, larger).speed()
     return one.extended(several, (num_layers - 1) / max(some - 1, 1))
-
-
-def _first_layers(config: Any, number: int) -> Any:
-    """The configuration with that many layers."""
-    config = copy.deepcopy(config)
-    text = config.get_text_config(decoder=True)
-    text.num_hidden_layers = number
-    if getattr(text, "layer_types", None):
-        text.layer_types = text.layer_types[:number]
-    return config
 
 
 def _products(config: Any, parameters: float) -> float:
@@ -131,9 +127,13 @@ class _Trial:
         attention = None if recipe.model.attention == "auto" else recipe.model.attention
         with torch.random.fork_rng(devices=[]):  # the random numbers of the process stay as they are
             self.model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention)
-        self.model.generation_config = GenerationConfig()
-        self.model.to(self.device).eval()
-        self.prompt, self.response = (max(1, round(length)) for length in mean_lengths(recipe))
+            self.model.generation_config = GenerationConfig()
+            self.model.to(self.device).eval()
+            if recipe.adapter.kind != "none":
+                self.model = add_adapter(self.model.to(torch.bfloat16) if self.half else self.model, in_full(recipe.adapter))
+        self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        sizes = lengths(recipe)
+        self.prompt, self.response = (max(1, round(length)) for length in (sizes.prompt, sizes.response))
         rates = product_rates(self.device)
         operations = _TRIAL_SECONDS * 1e12 * (rates.bfloat16 if self.half else rates.float32)
         self.num_tokens = operations / (2 * _products(config, count_parameters(config)))  # of a forward pass
@@ -148,7 +148,10 @@ class _Trial:
             torch.set_num_threads(1)
             gain = min(max(self._seconds(one_group) / together, 1.0), threads)
         try:
-            trained, scored, step = self._training(), self._scoring(), self._optimizer_step()
+            trained, step = self._training() / trained_operations(self.recipe.adapter, again=False), self._optimizer_step()
+            if self.recipe.adapter.kind != "none":
+                self.model = self.model.unload().to(torch.float32)
+            scored = self._scoring()
             if self.half:
                 self.model.to(torch.bfloat16)
             return Speed(*(seconds / gain for seconds in (trained, scored, step, *self._decoding())))
@@ -188,7 +191,7 @@ class _Trial:
         return response_logprobs(self.model, send_to_device(made, self.model.device))
 
     def _optimizer_step(self) -> float:
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-9)
+        optimizer = torch.optim.AdamW(self.weights, lr=1e-9)
         return self._seconds(optimizer.step)
 
     def _decoding(self) -> tuple[float, float]:
