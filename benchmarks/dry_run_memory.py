@@ -3,8 +3,8 @@
     AFT_MODEL_DIR=FOLDER python benchmarks/dry_run_memory.py --data FOLDER       # GSM8K's files; both real models, full and LoRA
     AFT_MODEL_DIR=FOLDER python benchmarks/dry_run_memory.py --data FOLDER --models smollm2-135m-instruct --budgets 512
 
-Each configuration trains two steps of `align` in processes of its own, on a CPU in float32 (or --precision bfloat16): three problems a
-step with four candidates, which are as long as the reference. The memory is the most that was resident, minus what was just before
+Each configuration trains two steps of `align` in processes of its own, on a CPU in float32 (or --precision bfloat16): twice the same three
+problems with four candidates, which are as long as the reference. The memory is the most that was resident, minus what was just before
 the model was loaded. In the first process every tensor has pages of its own, which are given back when it is freed: what tensors take,
 and what a dry run estimates. In the second one memory is kept as aftune keeps it when it runs (aftune.common.process), and so are the holes
 that freed tensors leave in the heap. Linux with glibc only.
@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from contender import resident
+
 from training import print_table
 
-GROUPS, STEPS, CANDIDATES = 3, 2, 4
+GROUPS, CANDIDATES = 3, 4
 
 
 def recipe(settings: dict[str, Any], run_dir: Path) -> Any:
@@ -37,7 +38,7 @@ def recipe(settings: dict[str, Any], run_dir: Path) -> Any:
             "data": settings["data"],
             "model": {"name": settings["model"], "precision": settings["precision"], "device": "cpu"},
             "adapter": {"kind": settings["kind"], "targets": "all-linear"},
-            "task": {"name": "gsm8k", "train": f"train[:{GROUPS * STEPS}]", "validation": "train[-1:]", "test": "test[:1]"},
+            "task": {"name": "gsm8k", "train": f"train[:{GROUPS}]", "validation": "train[-1:]", "test": "test[:1]"},
             "sft": {**section, "batch_size": 1},
             "sample": {"num_candidates": CANDIDATES},
             "align": section,
@@ -79,13 +80,13 @@ def train(settings: dict[str, Any], folder: Path) -> int:
     made = recipe(settings, folder)
     context = Context(made, RunDirectory(folder))
     groups = []
-    for problem in context.task.problems("train", 0, GROUPS * STEPS):
+    for problem in context.task.problems("train", 0, GROUPS):
         reference = context.tokenizer(context.task.reference_response(problem))["input_ids"]
         responses, qualities = [reference] * (1 + CANDIDATES), [1.0] + [float(i % 2) for i in range(CANDIDATES)]
         in_sft = [True] + [False] * CANDIDATES
         groups.append(EncodedGroup(problem.id, context.prompter(problem), responses, in_sft, qualities))
     args = training_arguments(made.align, folder, made, validated=False)
-    args.num_train_epochs, args.save_strategy = 1, "no"
+    args.num_train_epochs, args.save_strategy = 2, "no"
     before = resident("VmRSS")
     trainer = AlignmentTrainer(context.load_trainable("base"), args, Encoded(groups, lambda group: group), context.tokenizer)
     trainer.remove_callback(PrinterCallback)
@@ -131,10 +132,20 @@ def main() -> None:
                 estimate = estimated(settings)
                 tensors, kept = (partial(measured, settings)(keep=keep) for keep in (False, True))
                 sizes = [f"{size / 2**30:.2f}" for size in (estimate, tensors, kept)]
-                row = [model, "full" if kind == "none" else kind, f"{budget:,}", *sizes, f"{estimate / tensors:.2f}", f"{kept / tensors:.2f}"]
+                row = [
+                    model,
+                    "full" if kind == "none" else kind,
+                    f"{budget:,}",
+                    *sizes,
+                    f"{estimate / tensors:.2f}",
+                    f"{kept / tensors:.2f}",
+                ]
                 print(*row, file=sys.stderr, flush=True)
                 rows.append(row)
-    print_table(["model", "training", "token_budget", "estimate GiB", "tensors GiB", "kept GiB", "estimate / tensors", "kept / tensors"], rows)
+    print_table(
+        ["model", "training", "token_budget", "estimate GiB", "tensors GiB", "kept GiB", "estimate / tensors", "kept / tensors"],
+        rows,
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from aftune.pipeline.estimate.memory import PARTS, Moment, RunMemory
 from aftune.pipeline.estimate.remedies import first_remedy, fits, memory_on, smallest_card
 from aftune.recipe import Recipe
 
-_NOT_COUNTED = "?: what a pass holds cannot be counted for this model, since numbers decide what it computes; it is left out of the sums."
+_NOT_COUNTED = (
+    "?: what a pass holds cannot be counted for this model, since numbers decide what it computes; it is left out of the sums."
+)
 _STAND_IN = "The model's configuration is not on this machine: a Llama of its size is counted."
 
 
@@ -35,9 +37,7 @@ def print_memory(recipe: Recipe, machine: Machine, console: Console) -> None:
         _print_remedy(recipe, machine, memory, console)
 
 
-def print_kinds(
-    recipe: Recipe, machine: Machine, found: Sequence[Kind], stages: Container[str], console: Console
-) -> None:
+def print_kinds(recipe: Recipe, machine: Machine, found: Sequence[Kind], stages: Container[str], console: Console) -> None:
     """A table of memory, and of time for the stages that would run, with each kind of training; and what would fit if the recipe does
     not."""
     number = processes_on(recipe, machine)
@@ -55,7 +55,9 @@ def print_kinds(
     ):
         moments = [None if kind.memory is None else kind.memory.moment(name) for kind in found]
         if any(moments):
-            table.add_row(f"[bold]{heading}[/bold]", *("-" if one is None else f"[bold]{_number(one.total)}[/bold]" for one in moments))
+            table.add_row(
+                f"[bold]{heading}[/bold]", *("-" if one is None else f"[bold]{_number(one.total)}[/bold]" for one in moments)
+            )
             for part in parts:
                 table.add_row(f"  {part}", *(_part(one, part) for one in moments))
     usable = machine.usable(number) / 2**30
@@ -118,7 +120,9 @@ def _told(memory: RunMemory) -> list[Moment]:
 
 
 def _moment(moment: Moment) -> str:
-    parts = ", ".join(f"{name} {'?' if size is None else _number(size)}" for name in PARTS if (size := moment.parts.get(name, 0.0)) != 0)
+    parts = ", ".join(
+        f"{name} {'?' if size is None else _number(size)}" for name in PARTS if (size := moment.parts.get(name, 0.0)) != 0
+    )
     return f"{_what(moment)} {_number(moment.total)}: {parts}"
 
 

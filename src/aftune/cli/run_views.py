@@ -107,7 +107,9 @@ def _print_costs(
         console.print("The model is not on this machine and its name does not tell its size: operations and time are not known.")
     else:
         name = machine.name
-        time = f"{format_duration(total)} on {name} ({total.why})" if total else f"of {name} only the memory is known, not the speed"
+        time = (
+            f"{format_duration(total)} on {name} ({total.why})" if total else f"of {name} only the memory is known, not the speed"
+        )
         console.print(f"{parameters:,.0f} parameters; {time}. Nothing was run or written.", soft_wrap=True)
 
 

@@ -1,6 +1,5 @@
 """Memory of a run by part, worked by hand for a model of a billion weights, and what would make it fit."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,7 +125,8 @@ def test_other_moments() -> None:
 def test_rows_of_the_stages() -> None:
     """Problems of VFT have 150 tokens: 16 of them are four rows of 600, with gradients of earlier ones. Groups of AFT have 350: one at a
     time. With a budget of 320 they are in parts of 100 + 4 x 50 and 100 + 50, and the larger of the two problems has 350: half of 8 groups
-    are in parts, so two sets of gradients; a row holds at least the longest prompt and response, 100 + 192."""
+    are in parts, so two sets of gradients; a row holds at least the longest prompt and response, 100 + 192. A batch that is one row is
+    longer than the mean: 350 and 276 deviate by 37 tokens, so 2 x 37 x the root of 8, 209 more; all data together are what they are."""
     vft, aft = training_rows(recipe(), SIZES)
     assert (vft.group, vft.at_once, vft.num_parts, vft.shape.num_tokens, vft.shape.gradients) == (150, 4, 1, 600, 1)
     assert (aft.group, aft.at_once, aft.num_parts, aft.shape.num_tokens, aft.shape.gradients) == (350, 1, 1, 600, 1)
@@ -137,7 +137,9 @@ def test_rows_of_the_stages() -> None:
     _, alone = training_rows(recipe(align={"token_budget": 320, "batch_size": 2}), SIZES)
     assert alone.shape.gradients == 1  # the only group in parts is the first
     _, whole = training_rows(recipe(align={"token_budget": 10_000}), SIZES)
-    assert (whole.shape.num_tokens, whole.shape.gradients, whole.at_once) == (8 * 350, 0, 8)
+    assert (whole.shape.num_tokens, whole.shape.gradients, whole.at_once) == (8 * 350 + 209, 0, 8)
+    _, everything = training_rows(recipe(align={"token_budget": 10_000}), replace(SIZES, train=4))
+    assert everything.shape.num_tokens == 4 * 350
 
 
 def test_more_candidates_need_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:

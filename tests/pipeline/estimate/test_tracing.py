@@ -38,7 +38,9 @@ def memory(config: Any, adapter: AdapterSection | None = None, shape: RowShape =
 
 
 @pytest.mark.parametrize(("half", "adapter"), [*itertools.product([False, True], [None, LORA])])
-def test_a_pass_holds_what_it_holds_with_numbers(make_llama: Callable[..., Any], half: bool, adapter: AdapterSection | None) -> None:
+def test_a_pass_holds_what_it_holds_with_numbers(
+    make_llama: Callable[..., Any], half: bool, adapter: AdapterSection | None
+) -> None:
     """Of five layers, from what one and two of them hold."""
     model = make_llama(num_hidden_layers=5)
     if adapter is not None:

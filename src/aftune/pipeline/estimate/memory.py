@@ -132,7 +132,9 @@ class _Moments:
         if launch.sharding == "none" or processes == 1:
             return weights, gradients, optimizer
         if launch.sharding == "zero2":
-            if self.precision == "bfloat16" and not self.adapter:  # DeepSpeed then computes with bfloat16 weights and has float32 ones
+            if (
+                self.precision == "bfloat16" and not self.adapter
+            ):  # DeepSpeed then computes with bfloat16 weights and has float32 ones
                 weights, gradients, optimizer = weights / 2, gradients / 2, optimizer + weights
             return weights, gradients / processes, 0.0 if launch.offload else optimizer / processes
         layers = _GATHERED * WEIGHT_BYTES[self.precision] * self.weights.layer

@@ -2,11 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from statistics import mean, pstdev
 
 from aftune.pipeline.estimate.cost import candidates_trained_on
 from aftune.pipeline.estimate.sizes import Sizes
 from aftune.pipeline.estimate.tracing import RowShape
 from aftune.recipe import Recipe
+
+_DEVIATIONS = 2  # standard deviations by which the largest batch of an epoch is longer than the mean
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,18 @@ def training_rows(recipe: Recipe, sizes: Sizes, num_processes: int = 1) -> list[
         longest_prompt, longest_response = lengths.longest
         if k > 1 and recipe.candidates is None:
             longest_response = max(longest_response, recipe.sample.max_new_tokens)
-        in_batch = max(group, group * section.batch_size / num_processes)
+        batch, groups = max(1.0, section.batch_size / num_processes), lengths.groups(k)
+        largest_batch = min(batch * group + _DEVIATIONS * pstdev(groups) * math.sqrt(batch), max(sizes.train, 1) * group)
         shape = RowShape(
-            num_tokens=round(max(min(budget, in_batch), longest_prompt + longest_response)),
+            num_tokens=round(max(min(budget, largest_batch), longest_prompt + longest_response)),
             prompt=max(1, round(lengths.prompt)),
             response=max(1, round(lengths.response)),
             k=k,
-            gradients=_sets_of_gradients(in_batch > budget, 0.0 if k == 1 else lengths.share_above(budget, k) * in_batch / group),
+            gradients=_sets_of_gradients(largest_batch > budget, 0.0 if k == 1 else batch * mean(size > budget for size in groups)),
         )
-        num_parts = 1 if k == 1 or group <= budget else math.ceil(k * lengths.response / max(budget - lengths.prompt, lengths.response))
+        num_parts = (
+            1 if k == 1 or group <= budget else math.ceil(k * lengths.response / max(budget - lengths.prompt, lengths.response))
+        )
         at_once = max(1, min(int(budget // group), section.batch_size))
         found.append(TrainingRows(stage, round(group), at_once, num_parts, shape, section.gradient_checkpointing))
     return found

@@ -28,9 +28,9 @@ class Lengths:
         """Of the problem that is longest with its reference."""
         return max(self.sample, key=sum)
 
-    def share_above(self, num_tokens: int, k: int) -> float:
-        """Share of the problems whose prompt and k responses, as long as the reference, take more tokens."""
-        return sum(prompt + k * response > num_tokens for prompt, response in self.sample) / len(self.sample)
+    def groups(self, k: int) -> list[int]:
+        """Tokens of the prompt and k responses, as long as the reference, of each problem that was looked at."""
+        return [prompt + k * response for prompt, response in self.sample]
 
 
 _ASSUMED = Lengths(150, 150, ((100, 100), (150, 150), (200, 200)))  # where data or tokenizer are not here
@@ -107,7 +107,7 @@ def lengths(recipe: Recipe) -> Lengths:
     found = [_lengths(recipe, key, part) for key, part in parts.items()]
 
     def mean(name: str) -> float:
-        return sum(size * getattr(one, name) for size, one in zip(sizes, found, strict=True)) / sum(sizes)
+        return sum(size * float(getattr(one, name)) for size, one in zip(sizes, found, strict=True)) / sum(sizes)
 
     return Lengths(mean("prompt"), mean("response"), tuple(pair for one in found for pair in one.sample))
 

@@ -56,7 +56,9 @@ class Speed:
         return Speed(*(own + factor * max(0.0, more - own) for own, more in pairs))
 
     def seconds(self, cost: StageCost) -> float:
-        total = cost.trained * cost.trained_operations * self.trained + cost.num_steps * self.optimizer_step + cost.scored * self.scored
+        total = (
+            cost.trained * cost.trained_operations * self.trained + cost.num_steps * self.optimizer_step + cost.scored * self.scored
+        )
         if cost.decoding is not None:
             total += cost.decoding.num_steps * self.decoding_step + cost.decoding.num_tokens * self.decoding_row
         return total
@@ -71,9 +73,7 @@ class Duration:
     why: str
 
 
-def duration(
-    costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None, uncertain: float = _UNCERTAIN
-) -> Duration | None:
+def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None, uncertain: float = _UNCERTAIN) -> Duration | None:
     """The time of all the work, or None where the model's size is not known. speed: as `measured_speed` gives it. uncertain: the
     factor, up and down, by which it may be off."""
     if speed is None:

@@ -2,14 +2,15 @@
 
 This needs no memory and no weights, and knows what the code does: what each operation keeps for the backward pass, what is computed
 again, what autocast copies, what an adapter leaves out. Models of one and of two layers are run; each further layer adds what the second
-one added.
+one added, and so it is with the groups of a long row.
 """
 
 import logging
+import math
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,8 @@ from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import AdapterSection
 from aftune.scoring import make_pass, response_logprobs, rows_of_segments
 from aftune.scoring.batches import Pass
+
+_FEW_TOKENS = 512  # of groups that are run; each further group of a longer row adds what those after them added
 
 
 @dataclass(frozen=True)
@@ -81,23 +84,30 @@ def pass_memory(
     dtype: of the weights, but for those of an adapter. half: under autocast to bfloat16. gpu: with the attention of a GPU.
     """
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # what cannot be run is told by the caller
-    num_layers = config.get_text_config(decoder=True).num_hidden_layers
-    run = partial(_peaks, shape=shape, adapter=adapter, dtype=dtype, half=half, checkpointing=checkpointing, gpu=gpu)
+    run = partial(_of_all_layers, config, adapter=adapter, dtype=dtype, half=half, checkpointing=checkpointing, gpu=gpu)
+    size = shape.prompt + shape.k * shape.response
+    few = math.ceil(_FEW_TOKENS / size) * size
     try:
-        one = run(first_layers(config, 1))
-        if num_layers == 1:
-            return max(one, key=lambda peak: peak.total)
-        several = run(first_layers(config, 2))
+        if shape.num_tokens <= 3 * few:
+            return run(shape)
+        small, larger = (run(replace(shape, num_tokens=tokens)) for tokens in (few, 2 * few))
     except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, StopIteration, TypeError, ValueError):
         return None  # numbers decide its way, such as which experts are used, or its layers are not in a list
+    return small.extended(larger, (shape.num_tokens - few) / few)
+
+
+def _of_all_layers(config: Any, shape: RowShape, **settings: Any) -> PassMemory:
+    num_layers = config.get_text_config(decoder=True).num_hidden_layers
+    one = _peaks(first_layers(config, 1), shape, **settings)
+    several = _peaks(first_layers(config, 2), shape, **settings) if num_layers > 1 else one
     ends = [near.extended(far, num_layers - 1) for near, far in zip(one, several, strict=True)]
     return max(ends, key=lambda peak: peak.total)
 
 
 def _peaks(
     config: Any,
-    *,
     shape: RowShape,
+    *,
     adapter: AdapterSection | None,
     dtype: torch.dtype,
     half: bool,
@@ -132,7 +142,7 @@ def _pass(model: Any, batch: Pass, half: bool) -> None:
     with rows_of_segments(model):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             sums_P_G = response_logprobs(model, batch).sums_P_G
-        sums_P_G.sum().backward()
+        torch.autograd.backward(sums_P_G.sum())
 
 
 def _without_numbers(model: Any) -> None:
@@ -165,7 +175,7 @@ def _returns_what_its_head_gives(model: Any) -> bool:
     return returned is given[0]
 
 
-class _Count(TorchDispatchMode):
+class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all tensors that are alive, except weights, and keeps the fullest moment of each phase.
 
     phases: those that the moment belongs to: 0, until the end of the last layer's backward pass; 1, from the start of the first layer's.
@@ -173,7 +183,7 @@ class _Count(TorchDispatchMode):
 
     def __init__(self, num_words: int, weights: Iterable[Tensor], held: list[list[Tensor]]) -> None:
         """held: gradients beside those of the weights."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.num_words = num_words
         self.held = [gradient for one in held for gradient in one]
         self.weights = list(weights)
