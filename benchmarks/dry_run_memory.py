@@ -3,11 +3,11 @@
     AFT_MODEL_DIR=FOLDER python benchmarks/dry_run_memory.py --data FOLDER       # GSM8K's files; both real models, full and LoRA
     AFT_MODEL_DIR=FOLDER python benchmarks/dry_run_memory.py --data FOLDER --models smollm2-135m-instruct --budgets 512
 
-Each configuration trains two steps of `align` in processes of its own, on a CPU in float32 (or --precision bfloat16): twice the same three
-problems with four candidates, which are as long as the reference. The memory is the most that was resident, minus what was just before
-the model was loaded. In the first process every tensor has pages of its own, which are given back when it is freed: what tensors take,
-and what a dry run estimates. In the second one memory is kept as aftune keeps it when it runs (aftune.common.process), and so are the holes
-that freed tensors leave in the heap. Linux with glibc only.
+Each configuration trains two steps of `align` in processes of its own, on a CPU in float32 (or --precision bfloat16): twice the
+same three problems with four candidates, which are as long as the reference. The memory is the most that was resident, minus what
+was just before the model was loaded. In the first process every tensor has pages of its own, which are given back when it is
+freed: what tensors take, and what a dry run estimates. In the second one memory is kept as aftune keeps it when it runs
+(aftune.common.process), and so are the holes that freed tensors leave in the heap. Linux with glibc only.
 """
 
 import argparse

@@ -18,6 +18,8 @@ from aftune import __version__
 from aftune.cli.main import app
 from aftune.common import progress
 from aftune.common.errors import UsageError
+from aftune.pipeline.estimate.machines import Machine
+from aftune.pipeline.estimate.tracing import PassMemory
 from aftune.recipe import bundled_recipe
 from aftune.records import Record
 from aftune.sampling import collect
@@ -89,6 +91,13 @@ def test_dry_run_prints_the_plan_and_touches_nothing(recipe_file: Path, tmp_path
     assert sorted(tmp_path.iterdir()) == [recipe_file]
 
 
+@pytest.fixture
+def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out what a pass holds, whose count takes seconds and has its own tests."""
+    monkeypatch.setattr("aftune.pipeline.estimate.memory.pass_memory", lambda *args, **options: PassMemory(2**30, 2**30, 2**30))
+
+
+@pytest.mark.usefixtures("_uncounted")
 def test_candidates_that_are_not_there_show_in_a_dry_run(tmp_path: Path) -> None:
     given = ["candidates.format=json_lines", "candidates.path=nowhere.jsonl"]
     result = aftune("run", ROOT / "recipes" / "quickstart.yaml", f"run_dir={tmp_path / 'run'}", *given, "--dry-run")
@@ -96,6 +105,7 @@ def test_candidates_that_are_not_there_show_in_a_dry_run(tmp_path: Path) -> None
     assert "candidates.path: nowhere.jsonl: no such file or folder; check the path" in result.stdout
 
 
+@pytest.mark.usefixtures("_uncounted")
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "recipes").glob("*.yaml")))
 def test_every_shipped_recipe_passes_a_dry_run(name: str, tmp_path: Path) -> None:
     result = aftune("run", ROOT / "recipes" / name, "--dry-run")
@@ -109,6 +119,65 @@ def test_every_shipped_recipe_passes_a_dry_run(name: str, tmp_path: Path) -> Non
         assert not list(tmp_path.iterdir())
     else:
         assert f"aftune run recipes/{name}" in head or "aftune quickstart" in head
+
+
+@pytest.mark.usefixtures("_uncounted")
+def test_dry_run_for_another_machine(recipe_file: Path, tmp_path: Path) -> None:
+    """7 billion weights: 26.08 GiB in float32, 13.04 in bfloat16, 52.15 of Adam. The adapter of rank 16 on queries and values of a
+    Llama with 33 layers, 4,224 wide, has 33 x 2 x 16 x 2 x 4,224 weights, 0.03 GiB. In 4 bits are 6.742 billion weights, 3.24 GiB,
+    in bfloat16 the rest, 0.48. 24 GiB are 22.3 for tensors: too little for LoRA's float32 scores, enough for QLoRA."""
+    pytest.importorskip("peft")
+    model = ["model.name=somebody/large-7B", "model.precision=auto", "adapter.kind=lora"]
+    settings = [*model, "sample.batch_size=4", "evaluate.batch_size=4"]
+    result = aftune("run", recipe_file, *settings, "--dry-run", "--for", "1x24GiB")
+    assert result.status == 0, result.stderr
+    table = [re.split(r"\s{2,}", line.strip()) for line in result.stdout.partition("Memory on 1x24GiB, GiB")[2].splitlines()]
+    assert table[1] == ["full", "LoRA (recipe)", "QLoRA"]
+    rows = {row[0]: row[1:] for row in reversed(table) if len(row) == 4}
+    assert rows["weights"] == ["26.08", "13.07", "3.75"]  # of training, the first of these rows
+    assert rows["optimizer"][0] == "52.15"
+    assert float(rows["scores in evaluate"][1]) == pytest.approx(26.08, abs=1.5)
+    assert rows["fits into 22.3 GiB"] == ["no", "no", "yes"]
+    assert "a Llama of its size is counted" in result.stdout
+    assert "It does not fit on 1x24GiB, where 22.32 GiB can be used: scores in evaluate 2" in result.stdout
+    assert "The smallest card that holds it is RTX5090." in result.stdout
+    assert "What would fit: adapter.kind=qlora, with " in result.stdout
+    assert "precision: bfloat16" in result.stdout
+    assert sorted(tmp_path.iterdir()) == [recipe_file]
+
+
+@pytest.mark.usefixtures("_uncounted")
+def test_dry_run_for_a_card_tells_the_time(recipe_file: Path) -> None:
+    result = aftune("run", recipe_file, "--dry-run", "--for", "8xA100-80", "--processes", "auto")
+    assert result.status == 0, result.stderr
+    assert "on 8xA100-80 (rough: 35% of the card's peak, from its data sheet)" in result.stdout
+    assert "of each of 8 cards (sharding: none)" in result.stdout
+    assert re.search(r"time, rough( +\S+( to \S+)? \w+){3}", result.stdout)
+
+
+@pytest.mark.usefixtures("_uncounted")
+def test_dry_run_says_that_no_card_holds_a_model(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 billion weights with gradients and Adam are 1,192 GiB; this machine has 4, where nothing of it fits."""
+    machine = Machine("this machine", 1, 4 * 2**30, gpu=False)
+    monkeypatch.setattr("aftune.cli.run_views.this_machine", lambda recipe: machine)
+    monkeypatch.setattr("aftune.cli.memory_views.first_remedy", lambda recipe, machine: None)
+    result = aftune("run", recipe_file, "model.name=somebody/large-80B", "--dry-run")
+    assert result.status == 0, result.stderr
+    assert "It does not fit on this machine, where 4.00 GiB can be used" in result.stdout
+    assert "No single card that aftune knows holds it." in result.stdout
+    assert "None of the remedies that were tried fits" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--for", "1xH100"], "--for estimates a run on another machine, and runs nothing there; add --dry-run"),
+        (["--dry-run", "--for", "H9000"], "--for: 'H9000' is no machine that aftune knows"),
+        (["--dry-run", "--for", "2xH100", "launch.processes=4"], "launch.processes: 4 on 2xH100; set 2, or auto"),
+    ],
+)
+def test_machines_that_cannot_be_meant(recipe_file: Path, arguments: list[str], message: str) -> None:
+    assert message in one_line_error(aftune("run", recipe_file, *arguments), 2)
 
 
 def test_unknown_key_names_the_nearest(recipe_file: Path, tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def print_memory(recipe: Recipe, machine: Machine, console: Console) -> None:
 
 
 def print_kinds(recipe: Recipe, machine: Machine, found: Sequence[Kind], stages: Container[str], console: Console) -> None:
-    """A table of memory, and of time for the stages that would run, with each kind of training; and what would fit if the recipe does
-    not."""
+    """A table of memory, and of time for the stages that would run, with each kind of training; and what would fit if the recipe
+    does not."""
     number = processes_on(recipe, machine)
     sharing = "" if number == 1 else f", of each of {counted(number, 'card')} (sharding: {recipe.launch.sharding})"
     table = Table(title=f"Memory on {machine.name}{sharing}, GiB", title_justify="left", box=None, pad_edge=False)
@@ -89,7 +89,7 @@ def _print_remedy(recipe: Recipe, machine: Machine, memory: RunMemory, console: 
     usable = machine.usable(processes_on(recipe, machine))
     told = ", ".join(f"{_what(moment)} {_gib(moment.total)}" for moment in memory.moments if moment.total > usable)
     console.print(f"[yellow]It does not fit on {machine.name}, where {_gib(usable)} can be used: {told}.[/yellow]", soft_wrap=True)
-    card = smallest_card(memory)
+    card = smallest_card(memory, recipe)
     if card is None:
         console.print("No single card that aftune knows holds it.", soft_wrap=True)
     else:

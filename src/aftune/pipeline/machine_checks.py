@@ -27,8 +27,8 @@ def idle_gpus(device: str) -> str:
 
 
 def check_launch(recipe: Recipe, device: str, number: int | None = None) -> None:
-    """Raises UsageError for batches that the processes (`number`, or those that there are) cannot share, and for sharding that cannot
-    be had here."""
+    """Raises UsageError for batches that the processes (`number`, or those that there are) cannot share, and for sharding that
+    cannot be had here."""
     launch, number = recipe.launch, number or processes.number()
     for name in ("sft", "align"):
         size = getattr(recipe, name).batch_size

@@ -75,8 +75,8 @@ def test_work_of_a_stage() -> None:
 
 
 def test_frozen_weights_have_no_gradients_to_compute(tmp_path: Path) -> None:
-    """6 operations for each weight and token: forward, gradient of the input, of the weight, 2 each; LoRA does without the last. Where
-    a forward pass is computed again, because of checkpoints or since the group is computed in parts, 2 more."""
+    """6 operations for each weight and token: forward, gradient of the input, of the weight, 2 each; LoRA does without the last.
+    Where a forward pass is computed again, because of checkpoints or since the group is computed in parts, 2 more."""
     operations = {
         (kind, checkpointing, budget): {
             row.stage: row.trained_operations

@@ -31,7 +31,7 @@ def test_processes_have_a_card_each() -> None:
     machine = parse_machine("4xA100-40")
     recipes = [Recipe.model_validate({"run_dir": "x", "launch": {"processes": number}}) for number in (1, "auto", 8)]
     assert [processes_on(recipe, machine) for recipe in recipes[:2]] == [1, 4]
-    with pytest.raises(UsageError, match="launch.processes: 8 on 4xA100-40; set 4, or auto for one on each card"):
+    with pytest.raises(UsageError, match=r"launch\.processes: 8 on 4xA100-40; set 4, or auto for one on each card"):
         processes_on(recipes[2], machine)
 
 

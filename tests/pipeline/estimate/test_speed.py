@@ -25,7 +25,8 @@ SPEED = Speed(trained=0.5, scored=1.0, optimizer_step=10.0, decoding_step=4.0, d
 
 
 def test_seconds_are_the_work_times_what_it_takes() -> None:
-    """100 x 6 operations x 0.5 + 2 x 10 + 50 x 1 + (22 steps x 4 + 40 tokens x 0.5) = 478; all at their limit 12: 370 + 24 x 4 + 48 x 0.5 = 490."""
+    """100 x 6 operations x 0.5 + 2 x 10 + 50 x 1 + (22 steps x 4 + 40 tokens x 0.5) = 478; all at their limit 12: 370 + 24 x 4 +
+    48 x 0.5 = 490."""
     work = StageCost("x", "", trained=100, num_steps=2, scored=50, decoding=Decoding(4, 2, 10, 12))
     assert SPEED.seconds(work) == pytest.approx(478)
     taken = duration([work, work], Recipe.model_validate({"run_dir": "x"}), SPEED)
@@ -85,9 +86,9 @@ def test_a_trial_of_an_adapter_trains_its_weights_alone(tmp_path: Path, make_lla
 
 
 def test_a_card_s_speed_is_a_share_of_its_peaks(tmp_path: Path) -> None:
-    """35 % of 100 x 10^12 operations a second: an operation with each of 7e9 weights takes 0.2 ms, on two cards half of that. 35 % of
-    2 x 10^12 bytes a second: 14e9 bytes of weights take 20 ms a decoding step, 4 layers less. Scores are float32, at 35 % of 20 x 10^12:
-    2 ms a token. An optimizer step goes over 28 bytes of 7e9 weights: 0.28 s, and each card does all of it."""
+    """35 % of 100 x 10^12 operations a second: an operation with each of 7e9 weights takes 0.2 ms, on two cards half of that. 35 %
+    of 2 x 10^12 bytes a second: 14e9 bytes of weights take 20 ms a decoding step, 4 layers less. Scores are float32, at 35 % of 20
+    x 10^12: 2 ms a token. An optimizer step goes over 28 bytes of 7e9 weights: 0.28 s, and each card does all of it."""
     weights = Weights(total=7e9, products=7e9, linear=6e9, largest=1e8, layer=1e9, adapted=0, num_layers=4, cached=0)
     card = Card(gib=80, bfloat16=100, float32=20, bandwidth=2000)
     found = card_speed(recipe(tmp_path, model={"precision": "bfloat16"}), weights, card, 2)

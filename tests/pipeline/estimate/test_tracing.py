@@ -73,8 +73,8 @@ def test_checkpoints_keep_a_layer_at_a_time(make_llama: Callable[..., Any]) -> N
 
 
 def test_logits_are_chunks_unless_the_model_changes_them(make_llama: Callable[..., Any]) -> None:
-    """4 bytes for each of the words and response tokens: 30 + 3 x 40 and 30 + 20 fill a row of 200, 140 are of responses. Gemma 2 caps
-    its logits, so they are there for all 200 tokens, several times over."""
+    """4 bytes for each of the words and response tokens: 30 + 3 x 40 and 30 + 20 fill a row of 200, 140 are of responses. Gemma 2
+    caps its logits, so they are there for all 200 tokens, several times over."""
     words = 50_000
     logits = 4 * words * 140
     assert memory(make_llama(vocab_size=words).config, LORA).logits == pytest.approx(logits, rel=0.01)

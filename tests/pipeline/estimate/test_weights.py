@@ -11,8 +11,9 @@ from aftune.recipe import AdapterSection, Recipe
 
 
 def test_weights_of_a_small_llama(make_llama: Callable[..., Any]) -> None:
-    """Width 32, inner 64, 4 heads of 8 numbers, 2 of them for keys and values; 100 words, and a head of its own. Linear layers: queries and
-    output 32 x 32, keys and values 32 x 16, three of 32 x 64: 9,216 a layer. Two norms of 32 a layer, and one at the end."""
+    """Width 32, inner 64, 4 heads of 8 numbers, 2 of them for keys and values; 100 words, and a head of its own. Linear layers:
+    queries and output 32 x 32, keys and values 32 x 16, three of 32 x 64: 9,216 a layer. Two norms of 32 a layer, and one at the
+    end."""
     config = make_llama(vocab_size=100, tie_word_embeddings=False).config
     weights = count_weights(config, AdapterSection())
     linear = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64)

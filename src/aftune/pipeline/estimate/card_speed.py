@@ -15,8 +15,8 @@ _ADAMW_BYTES = 28  # read or written for a weight in an optimizer step: weight, 
 def card_speed(recipe: Recipe, weights: Weights, card: Card, num_processes: int) -> Speed:
     """The speed of so many processes with a card each, which share the work.
 
-    recipe: with its precision settled. Products take operations from the peak rate; a decoding step reads all weights, and the keys and
-    values of each row.
+    recipe: with its precision settled. Products take operations from the peak rate; a decoding step reads all weights, and the
+    keys and values of each row.
     """
     half = recipe.model.precision == "bfloat16"
     dtype = "bfloat16" if half else "float32"

@@ -169,6 +169,6 @@ def _sampled(sizes: Sizes, num_problems: int, num_candidates: int, section: Samp
 
 
 def trained_operations(adapter: AdapterSection, *, again: bool) -> float:
-    """Operations for each weight and token that is trained on: 2 forward, 2 for the gradient of what comes in, 2 for that of the weight,
-    which an adapter's frozen weights do without. again: whether the forward pass is computed again in the backward pass."""
+    """Operations for each weight and token that is trained on: 2 forward, 2 for the gradient of what comes in, 2 for that of the
+    weight, which an adapter's frozen weights do without. again: whether the forward pass is computed again in the backward pass."""
     return (6.0 if adapter.kind == "none" else 4.0) + (2.0 if again else 0.0)

@@ -18,8 +18,8 @@ HERE = "this machine"
 
 @dataclass(frozen=True)
 class Card:
-    """Memory in GiB as the driver reports it; peak rates of matrix products in 10^12 operations a second, dense, 0 where the card has no
-    such type; memory bandwidth in 10^9 bytes a second. From the makers' data sheets."""
+    """Memory in GiB as the driver reports it; peak rates of matrix products in 10^12 operations a second, dense, 0 where the card
+    has no such type; memory bandwidth in 10^9 bytes a second. From the makers' data sheets."""
 
     gib: float
     bfloat16: float
@@ -79,8 +79,8 @@ def parse_machine(text: str) -> Machine:
         if card:
             return Machine(text, number, card.gib * 2**30, gpu=True, card=card)
     raise UsageError(
-        f"--for: {text!r} is no machine that aftune knows; give a number and a card, such as 1xA100-80 or 8xH100, or the memory of a "
-        f"card, such as 1x24GiB. Cards: {', '.join(CARDS)}"
+        f"--for: {text!r} is no machine that aftune knows; give a number and a card, such as 1xA100-80 or 8xH100, or the memory "
+        f"of a card, such as 1x24GiB. Cards: {', '.join(CARDS)}"
     )
 
 

@@ -1,7 +1,7 @@
 """The memory of a run on each of its devices: by part, at its fullest moments.
 
-Training holds weights, gradients, optimizer state and what a pass keeps (aftune.pipeline.estimate.tracing counts it); sampling holds
-weights, the keys and values of all rows and their logits; `evaluate` computes scores with float32 weights.
+Training holds weights, gradients, optimizer state and what a pass keeps (aftune.pipeline.estimate.tracing counts it); sampling
+holds weights, the keys and values of all rows and their logits; `evaluate` computes scores with float32 weights.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,7 +40,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class RunMemory:
-    """The moments of a run; `rows`: what its stages train on; `stand_in`: whether the model is not here and a similar one is counted."""
+    """The moments of a run; `rows`: what its stages train on; `stand_in`: whether the model is not here and a similar one is
+    counted."""
 
     moments: list[Moment]
     rows: list[TrainingRows]
@@ -59,7 +60,8 @@ class RunMemory:
 def run_memory(recipe: Recipe, *, num_processes: int = 1, gpu: bool = False) -> RunMemory | None:
     """The memory of one of the processes, or None where neither the model's configuration is here nor its name tells its size.
 
-    recipe: with its precision settled. gpu: whether it computes on a GPU. Raises UsageError for an adapter that does not fit the model.
+    recipe: with its precision settled. gpu: whether it computes on a GPU. Raises UsageError for an adapter that does not fit the
+    model.
     """
     found = model_config(recipe)
     if found is None:
@@ -181,7 +183,8 @@ class _Moments:
         return Moment("scores", {"weights": weights, "activations": 4 * self._wide(_SCORING_TOKENS), "logits": float(logits)})
 
     def _wide(self, num_tokens: float) -> float:
-        """Numbers that a forward pass without gradients holds in a layer: about six as wide as the states, three as the inner layer."""
+        """Numbers that a forward pass without gradients holds in a layer: about six as wide as the states, three as the inner
+        layer."""
         text = self.config.get_text_config(decoder=True)
         inner = getattr(text, "intermediate_size", None) or 4 * text.hidden_size
         return float(num_tokens * (6 * text.hidden_size + 3 * inner))

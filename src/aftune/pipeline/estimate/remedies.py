@@ -1,4 +1,5 @@
-"""What would make a run fit a machine: a short list of settings, in the order of how little they change, tried by the same calculation."""
+"""What would make a run fit a machine: a short list of settings, in the order of how little they change, tried by the same
+calculation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,8 +23,7 @@ class Remedy:
     memory: RunMemory
 
     def __str__(self) -> str:
-        text = " ".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in self.settings.items())
-        return text
+        return " ".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in self.settings.items())
 
 
 def memory_on(recipe: Recipe, machine: Machine) -> RunMemory | None:
@@ -53,10 +53,12 @@ def first_remedy(recipe: Recipe, machine: Machine) -> Remedy | None:
     return None
 
 
-def smallest_card(memory: RunMemory) -> str | None:
-    """The smallest of the known cards that holds the run of a process, or None."""
-    holding = [name for name, card in CARDS.items() if memory.peak <= Machine(name, 1, card.gib * 2**30, gpu=True).usable(1)]
-    return min(holding, key=lambda name: CARDS[name].gib, default=None)
+def smallest_card(memory: RunMemory, recipe: Recipe) -> str | None:
+    """The smallest of the known cards that holds the run of a process in the recipe's precision, or None."""
+    machines = [Machine(name, 1, card.gib * 2**30, gpu=True, card=card) for name, card in CARDS.items()]
+    able = [machine for machine in machines if machine.has_bfloat16 or recipe.model.precision != "bfloat16"]
+    holding = [machine for machine in able if memory.peak <= machine.usable(1)]
+    return min(holding, key=lambda machine: machine.memory).name if holding else None
 
 
 def with_settings(recipe: Recipe, settings: dict[str, Any]) -> Recipe:

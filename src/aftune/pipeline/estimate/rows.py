@@ -52,9 +52,9 @@ def training_rows(recipe: Recipe, sizes: Sizes, num_processes: int = 1) -> list[
 
 
 def _sets_of_gradients(several_passes: bool, num_in_parts: float) -> int:
-    """How many sets of gradients there may be beside the pass that is computed: those of earlier passes of the optimizer step; and those of
-    a group in parts, whose rows are computed again in one backward pass that hands on their sum at its end. The largest groups come
-    first, so the only one in parts has none before it. num_in_parts: such groups in a batch."""
+    """How many sets of gradients there may be beside the pass that is computed: those of earlier passes of the optimizer step; and
+    those of a group in parts, whose rows are computed again in one backward pass that hands on their sum at its end. The largest
+    groups come first, so the only one in parts has none before it. num_in_parts: such groups in a batch."""
     if num_in_parts >= 1.5:
         return 2
     return 1 if several_passes or num_in_parts > 0 else 0

@@ -1,8 +1,8 @@
 """What a training pass holds in memory: it is run with tensors that have shapes but no numbers, and their bytes are counted.
 
 This needs no memory and no weights, and knows what the code does: what each operation keeps for the backward pass, what is computed
-again, what autocast copies, what an adapter leaves out. Models of one and of two layers are run; each further layer adds what the second
-one added, and so it is with the groups of a long row.
+again, what autocast copies, what an adapter leaves out. Models of one and of two layers are run; each further layer adds what the
+second one added, and so it is with the groups of a long row.
 """
 
 import logging
@@ -36,8 +36,8 @@ _FEW_TOKENS = 512  # of groups that are run; each further group of a longer row 
 class RowShape:
     """What one forward and backward pass computes: `num_tokens`, filled with prompts that have k responses each, of these lengths.
 
-    gradients: how many sets of gradients are there already: those of earlier passes of the optimizer step, and those of earlier rows of a
-    group that is computed in parts.
+    gradients: how many sets of gradients are there already: those of earlier passes of the optimizer step, and those of earlier
+    rows of a group that is computed in parts.
     """
 
     num_tokens: int
@@ -114,8 +114,8 @@ def _peaks(
     checkpointing: bool,
     gpu: bool,
 ) -> list[PassMemory]:
-    """The fullest moments around the last layer, where activations of all layers are there, and around the first, where all gradients
-    are. How much each of the two takes is linear in the number of layers; which is larger depends on it."""
+    """The fullest moments around the last layer, where activations of all layers are there, and around the first, where all
+    gradients are. How much each of the two takes is linear in the number of layers; which is larger depends on it."""
     model = empty_model(config, dtype)
     if adapter is not None:
         with torch.device("meta"):
@@ -178,7 +178,8 @@ def _returns_what_its_head_gives(model: Any) -> bool:
 class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all tensors that are alive, except weights, and keeps the fullest moment of each phase.
 
-    phases: those that the moment belongs to: 0, until the end of the last layer's backward pass; 1, from the start of the first layer's.
+    phases: those that the moment belongs to: 0, until the end of the last layer's backward pass; 1, from the start of the first
+    layer's.
     """
 
     def __init__(self, num_words: int, weights: Iterable[Tensor], held: list[list[Tensor]]) -> None:

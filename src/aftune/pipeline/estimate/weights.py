@@ -13,17 +13,17 @@ from aftune.recipe import AdapterSection, Recipe
 
 # A weight of each type. NF4 has 4 bits, for 64 weights a scale of 8 bits, and for 256 scales one of 32 bits.
 WEIGHT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "nf4": 0.5 + 1 / 64 + 4 / (64 * 256)}
-# Optimizer state for each weight that is trained, by the beginning of the optimizer's name; the first that fits. Those not listed are
-# counted as AdamW, which has two moments as large as the weight.
+# Optimizer state for each weight that is trained, by the beginning of the optimizer's name; the first that fits. Those not listed
+# are counted as AdamW, which has two moments as large as the weight.
 _STATE_VALUES = {"adafactor": 0.0, "sgd": 0.0, "ademamix": 3.0, "lion": 1.0, "paged_lion": 1.0, "paged_ademamix": 3.0}
 _STATE_VALUES |= {"adagrad": 1.0, "rmsprop": 1.0}
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Numbers of weights: all of the model; those that a token is multiplied by (an embedding that the head does not share is only looked
-    up); those of linear layers but the head; of the largest linear layer; of a layer of the model; and those that are trained with an
-    adapter (0 for none), which the others leave out. cached: keys and values of a token."""
+    """Numbers of weights: all of the model; those that a token is multiplied by (an embedding that the head does not share is only
+    looked up); those of linear layers but the head; of the largest linear layer; of a layer of the model; and those that are
+    trained with an adapter (0 for none), which the others leave out. cached: keys and values of a token."""
 
     total: float
     products: float
@@ -54,8 +54,8 @@ def named_size(name: str) -> float | None:
 
 
 def model_config(recipe: Recipe) -> tuple[Any, bool] | None:
-    """The model's configuration, and whether it is the model's own: a Llama of the size in its name stands in for one that is not here.
-    None where the name tells no size."""
+    """The model's configuration, and whether it is the model's own: a Llama of the size in its name stands in for one that is not
+    here. None where the name tells no size."""
     section = recipe.model
     config = load_config(section.name, trust_remote_code=section.trust_remote_code)
     if config is not None:
@@ -65,7 +65,8 @@ def model_config(recipe: Recipe) -> tuple[Any, bool] | None:
 
 
 def _llama(size: float) -> LlamaConfig:
-    """A Llama of about that size, in the proportions of LLaMA: 128 more wide for each layer, which then has 12 x width^2 weights."""
+    """A Llama of about that size, in the proportions of LLaMA: 128 more wide for each layer, which then has 12 x width^2
+    weights."""
     layers = max(1, round((size / 12 / 128**2) ** (1 / 3)))
     width = 128 * layers
     inner = round(width * 8 / 3 / 256) * 256
