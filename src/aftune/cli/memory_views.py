@@ -18,6 +18,7 @@ from aftune.recipe import Recipe
 _NOT_COUNTED = (
     "?: what a pass holds cannot be counted for this model, since numbers decide what it computes; it is left out of the sums."
 )
+_HOLES = "On a CPU a process may take up to half as much again, in holes between tensors (docs/real-models.md)."
 _STAND_IN = "The model's configuration is not on this machine: a Llama of its size is counted."
 
 
@@ -31,7 +32,9 @@ def print_memory(recipe: Recipe, machine: Machine, console: Console) -> None:
     if memory is None:
         return
     console.print(_rows(recipe, memory), soft_wrap=True)
-    console.print(f"memory about {_gib(memory.peak)} ({'; '.join(map(_moment, _told(memory)))}).", soft_wrap=True)
+    console.print(f"memory of tensors about {_gib(memory.peak)} ({'; '.join(map(_moment, _told(memory)))}).", soft_wrap=True)
+    if not machine.gpu:
+        console.print(_HOLES, soft_wrap=True)
     _print_notes(memory, console)
     if not fits(memory, recipe, machine):
         _print_remedy(recipe, machine, memory, console)
