@@ -1,6 +1,5 @@
 """Stages that train: `sft` (VFT), `align` (AFT or another method) and `control` (VFT for as many steps, or as much compute)."""
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ from aftune.models.adapters import base_of, merged
 from aftune.models.devices import pick_device
 from aftune.models.saving import save_policy, saved_dtype
 from aftune.pipeline import processes
+from aftune.pipeline.checkpoints import last_checkpoint
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.recipe_task import default_feedback
 from aftune.pipeline.registry import needs_reference
@@ -141,7 +141,9 @@ def _train(
     if patience is not None:
         trainer.add_callback(EarlyStoppingCallback(patience))
     first = processes.is_first()
-    trainer.train(resume_from_checkpoint=processes.share(last_checkpoint(folder / "checkpoints") if first else None))
+    trainer.train(
+        resume_from_checkpoint=processes.share(last_checkpoint(folder / "checkpoints", context.recipe.launch) if first else None)
+    )
     trained = trainer.model
     if context.recipe.launch.sharding != "none":
         trained = unsharded(trainer, partial(context.on_cpu().load_trainable, start))
@@ -206,17 +208,6 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
     )
     config._n_gpu = min(config.n_gpu, 1)  # a process uses one, however many it sees
     return config
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint. One that a kill left half written has no readable trainer state and is removed."""
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-            return str(checkpoint)
-        except (OSError, ValueError):
-            shutil.rmtree(checkpoint, ignore_errors=True)
-    return None
 
 
 def _finite(history: list[dict[str, float]]) -> list[dict[str, float]]:
