@@ -21,8 +21,9 @@ def _peft() -> Any:
     return peft
 
 
-def add_adapter(model: Any, section: AdapterSection, folder: Path | None = None) -> Any:
-    """The model with an adapter to train, a `peft.PeftModel`: the one in the folder, or a new one that changes nothing yet.
+def add_adapter(model: Any, section: AdapterSection, folder: Path | None = None, revision: str | None = None) -> Any:
+    """The model with an adapter to train, a `peft.PeftModel`: the one in the folder, or a new one that changes nothing yet and
+    records this revision of the model.
 
     Raises UsageError where PEFT is missing, and for targets that the model does not have.
     """
@@ -41,7 +42,7 @@ def add_adapter(model: Any, section: AdapterSection, folder: Path | None = None)
     )
     check_targets(model, section)
     try:
-        return peft.get_peft_model(model, config)
+        return peft.get_peft_model(model, config, revision=revision)
     except ValueError as error:
         raise UsageError(f"adapter.targets: {str(error).splitlines()[0]}; name layers of the model, or use all-linear") from error
 
@@ -76,12 +77,12 @@ def has_adapter(folder: Path) -> bool:
     return (folder / CONFIG).is_file()
 
 
-def recorded_base(folder: Path) -> str:
-    """The base model that an adapter was trained on, as its folder says; raises DataError where it does not."""
-    base = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
+def recorded_base(folder: Path) -> dict[str, str | None]:
+    """Name and revision of the base model that an adapter folder names; raises DataError where it names none."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if not config.get("base_model_name_or_path"):
         raise DataError(f"{folder / CONFIG}: names no base model; set base_model_name_or_path")
-    return str(base)
+    return {"name": config["base_model_name_or_path"], "revision": config.get("revision")}
 
 
 def load_adapter(model: Any, folder: Path) -> Any:

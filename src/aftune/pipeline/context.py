@@ -55,7 +55,7 @@ class Context:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         section = self.recipe.model
-        return loading.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
+        return loading.load_tokenizer(section.name, **section.load_options)
 
     @cached_property
     def prompter(self) -> Prompter:
@@ -68,13 +68,13 @@ class Context:
     def end_id(self) -> int:
         """The token that ends a complete response."""
         section = self.recipe.model
-        return self.prompter.end_id(loading.configured_stop_ids(section.name, trust_remote_code=section.trust_remote_code))
+        return self.prompter.end_id(loading.configured_stop_ids(section.name, **section.load_options))
 
     @cached_property
     def context_length(self) -> int:
         """The context length of the base model, in tokens."""
         section = self.recipe.model
-        config = loading.load_config(section.name, trust_remote_code=section.trust_remote_code)
+        config = loading.load_config(section.name, **section.load_options)
         return loading.context_length(config if config is not None else self.load_policy("base").config)
 
     def folder(self, stage: str) -> Path:
@@ -109,7 +109,8 @@ class Context:
         section = self.recipe.adapter
         if section.kind == "none":
             return self.load_policy(stage, float32=True)
-        return add_adapter(self.load_policy("base"), section, None if stage == "base" else self._adapter_folder(stage))
+        folder = None if stage == "base" else self._adapter_folder(stage)
+        return add_adapter(self.load_policy("base"), section, folder, self.recipe.model.revision)
 
     def _adapter_folder(self, stage: str) -> Path:
         own = self._place(stage) / "adapter"

@@ -41,7 +41,8 @@ class Section(BaseModel):
 
 
 class ModelSection(Section):
-    """The base model: `bundled`, a local folder in Hugging Face format, or a Hub name.
+    """The base model: `bundled`, a local folder in Hugging Face format, or a Hub name, there at a `revision`: a branch, a tag or a
+    commit, by default the main branch.
 
     With `precision` bfloat16, training computes in bfloat16 (weights stay float32) and sampling has bfloat16 weights; scores
     in `evaluate` are always computed in float32. `auto` is bfloat16 if a short timing of matrix products shows that it is faster,
@@ -51,11 +52,17 @@ class ModelSection(Section):
     """
 
     name: Annotated[str, HARMLESS] = "bundled"  # its files, or its commit on the Hub, are compared instead
+    revision: Annotated[str | None, Field(min_length=1)] = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"], HARMLESS] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], HARMLESS] = "auto"
     save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
+
+    @property
+    def load_options(self) -> dict[str, Any]:
+        """What loading its files takes besides the name."""
+        return {"trust_remote_code": self.trust_remote_code, "revision": self.revision}
 
 
 class AdapterSection(Section):

@@ -94,7 +94,7 @@ class TrainingMemory:
 def num_parameters(recipe: Recipe) -> float | None:
     """Parameters of the base model, from its configuration if it is here, else from its name (`...-1.5B`), else None."""
     section = recipe.model
-    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, **section.load_options)
     if config is not None:
         return float(count_parameters(config))
     match = re.search(r"(\d+(?:\.\d+)?)\s*([bBmM])(?![a-zA-Z])", section.name)
@@ -227,7 +227,7 @@ def _repeated(cost: StageCost, times: int, what: str) -> StageCost:
 def training_memory(recipe: Recipe) -> TrainingMemory | None:
     """The memory of the stage `align`, which takes the most; None where the model's configuration is not here."""
     section = recipe.model
-    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, **section.load_options)
     parameters = num_parameters(recipe)
     if config is None or parameters is None:
         return None
@@ -304,11 +304,11 @@ def mean_lengths(recipe: Recipe) -> tuple[float, float]:
 def _lengths(recipe: Recipe, key: str, part: PartSection) -> tuple[float, float]:
     """The mean lengths of one task, from a few problems where data and tokenizer are here."""
     task = _task(recipe, key, part)
-    name, remote = recipe.model.name, recipe.model.trust_remote_code
-    if task is None or load_config(name, trust_remote_code=remote) is None:
+    model = recipe.model
+    if task is None or load_config(model.name, **model.load_options) is None:
         return _ASSUMED_TOKENS
     try:
-        tokenizer: Any = load_tokenizer(name, trust_remote_code=remote)
+        tokenizer: Any = load_tokenizer(model.name, **model.load_options)
         wanted = splits.parse(part.train)
         start, stop = wanted.bounds(task.split_size(wanted.split))
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))
