@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aftune import tasks
+from aftune.common.errors import UsageError
 from aftune.models import loading
 from aftune.models.adapters import add_adapter
 from aftune.pipeline import recipe_task
@@ -17,7 +18,7 @@ from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import in_round
 from aftune.prompts.formats import PromptFormat
 from aftune.prompts.prompter import Prompter
-from aftune.recipe import PromptSection, Recipe, SamplingSection
+from aftune.recipe import PromptSection, Recipe, SamplingSection, load_recipe
 from aftune.records import Problem, read_records
 from aftune.records.large_files import RecordFile
 from aftune.sampling import Engine, SamplingSettings, TransformersEngine
@@ -109,10 +110,11 @@ class Context:
         section = self.recipe.adapter
         if section.kind == "none":
             return self.load_policy(stage, float32=True)
-        folder = None if stage == "base" else self._adapter_folder(stage)
+        folder = None if stage == "base" else self.adapter_folder(stage)
         return add_adapter(self.load_policy("base"), section, folder, self.recipe.model.revision)
 
-    def _adapter_folder(self, stage: str) -> Path:
+    def adapter_folder(self, stage: str) -> Path:
+        """Where the adapter of a stage is, in a run that trains adapters."""
         own = self._place(stage) / "adapter"
         return own if own.exists() else self._place(stage) / "model"
 
@@ -132,6 +134,14 @@ class Context:
             top_k=section.top_k,
             stop=self.prompter.stop_strings(problems) if section.stop == "auto" else tuple(section.stop),
         )
+
+
+def context_of(folder: Path) -> Context:
+    """The context of a run that is there; raises UsageError for a folder that is no run directory."""
+    recipe = folder / "recipe.yaml"
+    if not recipe.exists():
+        raise UsageError(f"{folder} is not a run directory (recipe.yaml is missing)")
+    return Context(load_recipe(recipe).model_copy(update={"run_dir": folder}), RunDirectory(folder))
 
 
 def make_prompter(

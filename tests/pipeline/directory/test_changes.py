@@ -18,6 +18,7 @@ from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.plans import plan
 from aftune.pipeline.registry import SFT
 from aftune.recipe import Recipe
+from small_run import finish_all
 
 STAGES = ["prepare", "sft", "sample", "label", "align", "control", "evaluate", "report"]
 
@@ -28,17 +29,6 @@ def recipe(folder: Path, **sections: Any) -> Recipe:
 
 def with_model(**settings: Any) -> dict[str, Any]:
     return {"model": {"precision": "float32", **settings}}
-
-
-def finish_all(wanted: Recipe, status: str = "finished") -> None:
-    """A run as it would lie there: the manifest, and of each stage what it leaves."""
-    run = RunDirectory(wanted.run_dir)
-    for item in plan(wanted, run):
-        path = run.path / item.stage.leaves
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        run.begin(item.stage.name, runner.made_by(item, wanted.seed), keep=True)
-        run.finish(item.stage.name, 1.0, {"summary": {}, "inputs": item.inputs})
 
 
 def redone(wanted: Recipe) -> dict[str, str]:
