@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import ModelCard, constants
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
@@ -27,6 +27,7 @@ from aftune.pipeline.push import push
 from aftune.records import Problem, write_records
 from hub_stand_in import Received, hub_stand_in
 
+EMBEDDING = "model.embed_tokens.weight"
 BOTH = pytest.mark.parametrize("merge", [True, False])
 
 
@@ -138,7 +139,8 @@ def test_a_hostile_question_leaves_the_card_intact(adapter_runs: dict[bool, Path
 
 
 def of_the_hub(adapter_runs: dict[bool, Path], folder: Path, cache: Path, commit: str | None) -> Path:
-    """A copy of a run as if its base model had come from the Hub, at revision v1; it is in the cache."""
+    """A copy of a run as if its base model had come from the Hub, at revision v1. In the cache v1 has moved on from commit 11...,
+    the bundled model, to 22..., whose embeddings are twice as large."""
     shutil.copytree(adapter_runs[False], folder)
     text = (folder / "recipe.yaml").read_text()
     (folder / "recipe.yaml").write_text(text.replace("name: bundled\n  revision: null", "name: some/model\n  revision: v1"))
@@ -146,9 +148,12 @@ def of_the_hub(adapter_runs: dict[bool, Path], folder: Path, cache: Path, commit
     manifest["stages"]["prepare"]["inputs"] = {"model some/model of the Hub": commit}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     place = cache / "models--some--model"
-    shutil.copytree(resolve("bundled"), place / "snapshots" / ("1" * 40))
+    for digit in "12":
+        shutil.copytree(resolve("bundled"), place / "snapshots" / (digit * 40))
+    weights = place / "snapshots" / ("2" * 40) / "model.safetensors"
+    save_file({name: w * (1 + (name == EMBEDDING)) for name, w in load_file(weights).items()}, weights, {"format": "pt"})
     (place / "refs").mkdir()
-    (place / "refs" / "v1").write_text("1" * 40)
+    (place / "refs" / "v1").write_text("2" * 40)
     return folder
 
 
@@ -161,7 +166,7 @@ def test_a_base_model_of_the_hub_is_recorded(
     recorded: str,
     said: str,
 ) -> None:
-    """By its commit where the run knows it."""
+    """By its commit where the run knows it; that is merged with then, wherever the revision has moved since."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     run = of_the_hub(adapter_runs, tmp_path / "run", tmp_path / "hub", commit)
@@ -173,7 +178,8 @@ def test_a_base_model_of_the_hub_is_recorded(
     assert f"AFT-BC: [some/model](https://huggingface.co/some/model) at revision {said}, trained on arithmetic" in card.text
     export(run, "merged", tmp_path / "whole")
     assert ModelCard.load(tmp_path / "whole" / "README.md").data.base_model_relation == "finetune"
-    assert load_file(tmp_path / "whole" / "model.safetensors")["model.embed_tokens.weight"].dtype == torch.float32
+    base, ours = (load_file(path / "model.safetensors")[EMBEDDING] for path in (Path(resolve("bundled")), tmp_path / "whole"))
+    assert ours.equal(base.float() * (1 if commit else 2))
 
 
 @pytest.fixture
@@ -223,6 +229,15 @@ def test_a_stage_that_is_not_finished(finished: Path, tmp_path: Path) -> None:
     recipe.write_text(recipe.read_text().replace("beta: 0.15", "beta: 0.3"))
     with pytest.raises(StageError, match=r"stage align is not finished \(align\.beta: 0\.15 -> 0\.3\)"):
         export(finished, "merged", tmp_path / "out")
+
+
+def test_a_method_of_a_comparison_is_no_whole_run(tmp_path: Path) -> None:
+    recipe = small_run.recipe(tmp_path / "methods" / "aft")
+    RunDirectory(recipe.run_dir).write_recipe(recipe)
+    with pytest.raises(
+        UsageError, match=r"aft is one method of a comparison, not a whole run; its model is in \S+/aft/align/model"
+    ):
+        export(recipe.run_dir, "merged", tmp_path / "out")
 
 
 @pytest.fixture

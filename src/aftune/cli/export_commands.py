@@ -32,7 +32,9 @@ def push(
     repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="OWNER/NAME on the Hugging Face Hub.")],
     to: Annotated[str, typer.Option("--to", help="merged (a plain model), or adapter.")] = "merged",
     model: Annotated[str, typer.Option(help="vft, vft_same_steps (or _compute), or aligned.")] = "aligned",
-    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Only to a private repository; it is made if it is not there.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Push a model of a run to the Hugging Face Hub, with its card."""

@@ -72,8 +72,10 @@ def _plans(context: Context) -> dict[str, Plan]:
 
 
 def _check_finished(context: Context, item: Plan) -> None:
+    run, why = context.run.path, f" ({item.reason})" if item.reason else ""
+    if run.parent.name == "methods":
+        raise UsageError(f"{run} is one method of a comparison, not a whole run; its model is in {run / item.stage.name / 'model'}")
     if item.status != "finished":
-        run, why = context.run.path, f" ({item.reason})" if item.reason else ""
         raise StageError(f"{run}: stage {item.stage.name} is not finished{why}; run `aftune run {run / 'recipe.yaml'}` first")
 
 
@@ -82,7 +84,9 @@ def _write_merged(context: Context, folder: Path, out: Path) -> None:
     if not has_adapter(folder):
         shutil.copytree(folder, out)
         return
-    section = context.recipe.model.model_copy(update={"device": "cpu"})
+    _, _, commit = _base(context)
+    section = context.recipe.model
+    section = section.model_copy(update={"device": "cpu", "revision": commit or section.revision})
     base = load_model(section.name, section, float32=True)
     model = merged(add_adapter(base, context.recipe.adapter, folder)).to(saved_dtype(section))
     save_policy(model, context.tokenizer, out)
