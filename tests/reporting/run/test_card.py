@@ -83,6 +83,16 @@ def test_method_and_data(data: ReportData) -> None:
     assert "In use: 1,000 train, 300 validation, 600 test problems." in texts(tokens, "paragraph_open")
 
 
+def test_an_adapter(data: ReportData) -> None:
+    adapter = {"kind": "dora", "rank": 8, "targets": ["q_proj", "v_proj"], "modules_to_save": ["lm_head"], "dropout": 0.1}
+    recipe = Recipe.model_validate({"run_dir": "run", "adapter": adapter})
+    card = model_card(replace(data, recipe=recipe), replace(PUBLISHED, adapter=True))
+    told = dict(pairwise(texts(read(card), "td_open")))
+    assert told["Adapter"] == "dora, rank 8, alpha 32, targets q_proj, v_proj, whole layers lm_head, dropout 0.1"
+    assert (card.data.library_name, card.data.tags[-1]) == ("peft", "dora")
+    assert "This is the adapter (PEFT) alone, to be loaded with its base model." in card.text
+
+
 def test_of_the_vft_model_nothing_is_told_of_alignment(data: ReportData) -> None:
     card = model_card(data, replace(PUBLISHED, model="vft"))
     cells = texts(read(card), "td_open")
