@@ -185,13 +185,18 @@ def _validation_figure(accuracy: Curve, choice: Curve) -> Figure:
 
 
 def alignment_figures(data: ReportData) -> list[Figure]:
-    """Both losses, both score curves, and the shares of pairs in order, where they were logged."""
+    """Both losses, both score curves, the shares of pairs in order and assessment accuracy, where they were logged."""
     log, control = data.logs.get("align", ()), data.logs.get("control", ())
     method, control_label = method_name(data.recipe.align), CONTROLS[data.recipe.control.match].label
     vft_losses = {
         label: found
         for label, found in ((method, curve(log, "sft_loss")), (control_label, curve(control, "sft_loss", "loss")))
         if found is not None
+    }
+    assessment = {
+        label: found
+        for label, run in ((method, log), (control_label, control))
+        if (found := curve(run, "eval_assessment_accuracy")) is not None
     }
     scores = curves(log, {"score_better": "better", "score_worse": "worse"})
     has_boundary = data.recipe.align.constraint == "boundary"
@@ -214,6 +219,16 @@ def alignment_figures(data: ReportData) -> list[Figure]:
             "vft-loss", "VFT loss during alignment", vft_losses, ["aligned", "control"], _vft_caption(vft_losses, control_label)
         )
         if vft_losses
+        else None,
+        _lines_figure(
+            "assessment",
+            "Assessment accuracy during alignment",
+            assessment,
+            ["aligned", "control"],
+            "On the candidates of training problems that were held out, before training and after each epoch.",
+            per_cent=True,
+        )
+        if assessment
         else None,
     ]
     return [figure for figure in figures if figure is not None]
