@@ -33,6 +33,8 @@ TRAININGS: dict[str, dict[str, Any]] = {
 if importlib.util.find_spec("peft") is not None:
     TRAININGS["lora"] = {"adapter": {"kind": "lora", "rank": 4}}
     TRAININGS["lora, dpo"] = {"adapter": {"kind": "lora", "targets": "all-linear"}, "loss": "dpo", "constraint": "boundary"}
+if importlib.util.find_spec("tensorboard") is not None:
+    TRAININGS["sft only"]["report_to"] = "tensorboard"
 
 
 def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any]) -> None:
@@ -77,12 +79,18 @@ def test_two_processes_train_as_one(trained: tuple[Path, Path], name: str) -> No
     assert len(one) == len(two) == TRAININGS[name].get("max_steps", 4)
     for step, (ours, theirs) in enumerate(zip(two, one, strict=True)):
         assert ours.keys() == theirs.keys(), step
-        for key in theirs.keys() - {"epoch", "learning_rate", "step"}:
+        for key in theirs.keys() - {"epoch", "learning_rate", "step", "tokens_per_second", "peak_memory_gib"}:
             assert ours[key] == pytest.approx(theirs[key], rel=2e-5, abs=1e-5), (step, key)
     weights = [load_file(folder / f"{name}.safetensors") for folder in trained]
     assert weights[0].keys() == weights[1].keys()
     for key in weights[0]:
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=5e-5)
+
+
+def test_only_the_first_of_two_processes_writes_for_a_tracker(trained: tuple[Path, Path]) -> None:
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed: pip install tensorboard")
+    for folder in trained:
+        assert len(list((folder / "sft only" / "runs").rglob("events.out.tfevents.*"))) == 1
 
 
 def test_two_processes_go_on_within_an_epoch_as_if_never_broken_off(places: tuple[Path, Path], tmp_path: Path) -> None:

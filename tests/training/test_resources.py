@@ -25,8 +25,8 @@ def peak() -> float:
 
 
 def test_the_log_has_both(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A prompt of 3 tokens with responses of 4, 2 and 5 tokens, and one of 2 with 6 and 1, are 14 + 9 tokens; four steps of both, of
-    which two are logged together: a step takes a quarter of a second by this clock."""
+    """A prompt of 3 tokens with responses of 4, 2 and 5 tokens, and one of 2 with 6 and 1, are 14 + 9 tokens. Each of four steps
+    has both and takes a quarter of a second by this clock; two steps are logged together."""
     groups = [
         EncodedGroup("a", [1, 5, 6], [[7, 8, 9, 2], [7, 2], [8, 8, 8, 8, 2]], [True, False, False], [1.0, 0.0, 0.0]),
         EncodedGroup("b", [1, 9], [[4, 4, 4, 4, 4, 2], [2]], [True, False], [1.0, 0.0]),
@@ -40,6 +40,18 @@ def test_the_log_has_both(make_llama: Callable[..., Any], tokenizer: Any, tmp_pa
     logged = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert [entry["tokens_per_second"] for entry in logged] == [2 * 23 / 0.5] * 2
     assert before <= logged[0]["peak_memory_gib"] <= logged[1]["peak_memory_gib"] <= peak()
+
+
+def test_on_a_gpu_it_is_what_tensors_took_since_training_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 GiB before, 2 GiB from there on, by a stand-in for PyTorch's count."""
+    device, peaks = torch.device("cuda", 0), {"cuda:0": 3 * 2**30}
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: peaks.update({str(device): 2 * 2**30}))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: peaks[str(device)])
+    found = StepResources()
+    found.on_train_begin(SimpleNamespace(device=device), TrainerState(), TrainerControl())
+    found.begin()
+    found.on_step_end(SimpleNamespace(device=device), TrainerState(), TrainerControl())
+    assert found.take(device)[1] == 2 * 2**30
 
 
 def test_what_comes_between_steps_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,8 +70,8 @@ def environment(project: str | None) -> dict[str, str | None]:
 
 
 def test_the_environment_names_project_and_group_while_a_stage_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the documentation of transformers and wandb has them. The project of the recipe counts more than that of the environment, and
-    a group that is there already more than ours."""
+    """The variables are those in the documentation of transformers and wandb. The recipe's project counts more than that of the
+    environment, and a group that is there already more than ours."""
     expected = {
         "TENSORBOARD_LOGGING_DIR": "runs/x/align/tensorboard",
         "WANDB_PROJECT": "aftune",
@@ -115,7 +115,12 @@ def test_tensorboard_from_python(make_llama: Callable[..., Any], tokenizer: Any,
     reading = "tensorboard.backend.event_processing.event_accumulator"
     module = pytest.importorskip(reading, reason="TensorBoard is not installed: pip install tensorboard")
     args = AlignmentConfig(
-        output_dir=str(tmp_path), report_to="tensorboard", max_steps=3, per_device_train_batch_size=8, eval_strategy="steps", **SETTINGS
+        output_dir=str(tmp_path),
+        report_to="tensorboard",
+        max_steps=3,
+        per_device_train_batch_size=8,
+        eval_strategy="steps",
+        **SETTINGS,
     )
     trainer = AlignmentTrainer(make_llama(), args, GROUPS, tokenizer, validate=lambda model: {"accuracy": 0.25})
     trainer.train()

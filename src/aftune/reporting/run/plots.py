@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from aftune.common.wording import counted
 from aftune.evaluation.best_epoch import KEY
 from aftune.recipe.names import CONTROLS, method_name, model_names
-from aftune.reporting.curves import Curve, curve, curves, kept_step
+from aftune.reporting.curves import Curve, LogEntry, curve, curves, kept_step
 from aftune.reporting.figures import (
     PER_CENT_AXIS,
     STEPS,
@@ -225,7 +226,7 @@ def alignment_figures(data: ReportData) -> list[Figure]:
             "Assessment accuracy during alignment",
             assessment,
             ["aligned", "control"],
-            "On the candidates of training problems that were held out, before training and after each epoch.",
+            _assessment_caption(log or control),
             per_cent=True,
         )
         if assessment
@@ -242,6 +243,12 @@ def _shares_caption(shares: Mapping[str, Curve]) -> str:
 def _vft_caption(losses: Mapping[str, Curve], control: str) -> str:
     caption = "Mean over the tokens that the VFT loss is taken on, in nats"
     return caption + (f"; “{control}” trains on this loss alone." if control in losses else ".")
+
+
+def _assessment_caption(log: Sequence[LogEntry]) -> str:
+    number = curve(log, "eval_num_assessed_problems")
+    what = "training problems" if number is None else counted(int(number.values[0]), "training problem")
+    return f"On the candidates of {what} that training left out, at its start and after each epoch."
 
 
 def _lines_figure(
