@@ -18,10 +18,16 @@ from aftune.records import Candidate, Group, read_records
 SECONDS = 120.0  # for a process to notice that another one is gone, on however busy a machine
 
 
-def command(folder: Path, number: int, *overrides: str) -> list[str]:
-    """Runs `small_run`'s recipe."""
+SHARDING = Path(__file__).parents[1] / "sharding_on_cpus.py"
+
+
+def command(folder: Path, number: int, *overrides: str, sharded: bool = False) -> list[str]:
+    """Runs `small_run`'s recipe; sharded: by torch's launcher, with accelerate told that it may shard on CPUs."""
     path = folder / "recipe-of-the-test.yaml"
     path.write_text(small_run.recipe(folder / "run").to_yaml())
+    if sharded:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
+        return [sys.executable, *launcher, str(SHARDING), "run", str(path), *overrides, "launch.sharding=fsdp"]
     return [sys.executable, "-m", "aftune", "run", str(path), *overrides, "--processes", str(number)]
 
 
@@ -29,10 +35,9 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def run(folder: Path, number: int, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(folder, number, *overrides), env=environment(), capture_output=True, text=True, timeout=300, check=False
-    )
+def run(folder: Path, number: int, *overrides: str, sharded: bool = False) -> subprocess.CompletedProcess[str]:
+    words = command(folder, number, *overrides, sharded=sharded)
+    return subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=300, check=False)
 
 
 def figures(folder: Path) -> Any:
@@ -40,18 +45,20 @@ def figures(folder: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    folders = {number: tmp_path_factory.mktemp(f"processes-{number}") for number in (1, 2)}
-    for number, folder in folders.items():
-        done = run(folder, number)
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One process, two, and two that share the weights while training."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("one", "two", "sharded")}
+    for name, folder in folders.items():
+        done = run(folder, 1 if name == "one" else 2, sharded=name == "sharded")
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("align     done") == 1
     return folders
 
 
-def test_two_processes_give_the_figures_of_one(runs: dict[int, Path]) -> None:
+@pytest.mark.parametrize("kind", ["two", "sharded"])
+def test_two_processes_give_the_figures_of_one(runs: dict[str, Path], kind: str) -> None:
     """Candidates and verdicts to the last character, scores to rounding."""
-    one, two = (runs[number] / "run" for number in (1, 2))
+    one, two = (runs[name] / "run" for name in ("one", kind))
     for stage in ("sample", "evaluate"):
         made = [read_records(folder / stage / "candidates.jsonl", Candidate) for folder in (one, two)]
         texts = [{(c.problem_id, c.index): c.text for c in candidates} for candidates in made]
@@ -59,7 +66,7 @@ def test_two_processes_give_the_figures_of_one(runs: dict[int, Path]) -> None:
         assert len(texts[1]) == len(made[1])
     groups = [read_records(folder / "label" / "groups.jsonl", Group) for folder in (one, two)]
     assert [group.qualities for group in groups[0]] == [group.qualities for group in groups[1]]
-    ours, theirs = figures(runs[2]), figures(runs[1])
+    ours, theirs = figures(runs[kind]), figures(runs["one"])
     for model, values in theirs.items():
         for name, value in values.items():
             assert ours[model][name] == pytest.approx(value, rel=1e-4), (model, name)
@@ -76,19 +83,13 @@ def test_a_fault_is_told_once(tmp_path: Path) -> None:
     assert "training has diverged" in done.stderr
 
 
-def test_a_batch_that_processes_cannot_share(tmp_path: Path) -> None:
-    done = run(tmp_path, 2, "align.batch_size=7")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        "aftune: error: align.batch_size: 7 problems cannot be shared by 2 processes; take a multiple"
-    )
-
-
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_process_ends_the_run_and_the_same_command_continues(runs: dict[int, Path], tmp_path: Path, victim: int) -> None:
+@pytest.mark.parametrize(("victim", "sharded"), [(0, False), (1, True)])
+def test_a_killed_process_ends_the_run_and_the_same_command_continues(
+    runs: dict[str, Path], tmp_path: Path, victim: int, sharded: bool
+) -> None:
     """Killed in the middle of `align`; what the same command then ends with are the figures of the unbroken run."""
     with subprocess.Popen(
-        command(tmp_path, 2), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(tmp_path, 2, sharded=sharded), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         while RunDirectory(tmp_path / "run").entry("align").get("status") != "running":
             assert running.poll() is None, running.communicate()
@@ -97,10 +98,10 @@ def test_a_killed_process_ends_the_run_and_the_same_command_continues(runs: dict
         os.kill(int(workers[victim]), signal.SIGKILL)
         _, errors = running.communicate(timeout=SECONDS)
     assert running.returncode == 1
-    assert f"process {victim + 1} of 2 was ended by SIGKILL" in errors
-    done = run(tmp_path, 2)
+    assert ("SIGKILL" if sharded else f"process {victim + 1} of 2 was ended by SIGKILL") in errors
+    done = run(tmp_path, 2, sharded=sharded)
     assert done.returncode == 0, done.stderr
-    ours, theirs = figures(tmp_path), figures(runs[2])
+    ours, theirs = figures(tmp_path), figures(runs["two"])
     for model, values in theirs.items():
         assert ours[model]["accuracy"] == values["accuracy"]
         assert ours[model]["reference_perplexity"] == pytest.approx(values["reference_perplexity"], rel=1e-5)

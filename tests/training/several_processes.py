@@ -1,8 +1,8 @@
 """Trains in as many processes as it is started in, one training after the other: python several_processes.py SPECIFICATION
 
 SPECIFICATION is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all and
-by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). The first process writes the weights and the log of each
-training beside the file.
+by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). With FSDP, accelerate is told that it may shard on
+CPUs. The first process writes the weights and the log of each training beside the file.
 """
 
 import json
@@ -18,6 +18,7 @@ from aftune import AlignmentConfig, AlignmentTrainer
 from aftune.models.adapters import add_adapter
 from aftune.pipeline import processes
 from aftune.recipe import AdapterSection
+from sharding_on_cpus import shard_on_cpus
 from small_groups import made_groups
 
 
@@ -35,8 +36,8 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
         AutoTokenizer.from_pretrained(specification["tokenizer"]),
     )
     trainer.train(resume_from_checkpoint=resume)
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_world_process_zero():
-        weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         save_file({key: value.clone() for key, value in weights.items()}, folder / f"{name}.safetensors")
         (folder / f"{name}.json").write_text(json.dumps(trainer.state.log_history))
 
@@ -45,6 +46,7 @@ if __name__ == "__main__":
     path = Path(sys.argv[1])
     wanted = json.loads(path.read_text())
     torch.set_num_threads(1)
+    shard_on_cpus()
     for training in wanted["trainings"]:
         train(wanted, path.parent, training)
     if processes.number() > 1:

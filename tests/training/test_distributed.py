@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch.utils.data import SequentialSampler
 
 from aftune.training.distributed import StepBatches
+from aftune.training.sharding import sharding_arguments
 from small_groups import SETTINGS
 
 PROGRAM = Path(__file__).with_name("several_processes.py")
@@ -37,15 +38,25 @@ if importlib.util.find_spec("tensorboard") is not None:
     TRAININGS["sft only"]["report_to"] = "tensorboard"
 
 
-def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any]) -> None:
+# Two processes that share nothing, or that share the weights too, or gradients and optimizer state.
+KINDS = {"two": {}, "fsdp": sharding_arguments("fsdp", offload=False)}
+if importlib.util.find_spec("deepspeed") is not None:  # it builds itself when it is first used, which takes a minute
+    KINDS["zero2"] = {**sharding_arguments("zero2", offload=False), "use_cpu": False}
+
+
+def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, trainings: dict[str, Any], kind: str | None = None) -> None:
     """All trainings, with 8 groups a step."""
-    common = {**SETTINGS, "max_steps": 4, "per_device_train_batch_size": 8 // num_processes}
+    common = {**SETTINGS, "max_steps": 4, "per_device_train_batch_size": 8 // num_processes, **KINDS.get(kind, {})}
     folder.mkdir(exist_ok=True)
     path = folder / "specification.json"
     path.write_text(json.dumps({"model": str(model), "tokenizer": str(tokenizer), "common": common, "trainings": trainings}))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
     command = [sys.executable, *(launcher if num_processes > 1 else []), str(PROGRAM), str(path)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[1]), *sys.path]), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[1]), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+        "DS_ACCELERATOR": "cpu",
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -64,47 +75,53 @@ def places(make_llama: Callable[..., Any], tokenizer: Any, tmp_path_factory: pyt
 
 
 @pytest.fixture(scope="module")
-def trained(places: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """All trainings by one process, and by two."""
+def trained(places: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All trainings by one process, by two, and by two that share the weights."""
     folder = tmp_path_factory.mktemp("trained")
-    for number in (1, 2):
-        run(folder / str(number), *places, number, TRAININGS)
-    return folder / "1", folder / "2"
+    run(folder / "one", *places, 1, TRAININGS)
+    for kind in KINDS:
+        run(folder / kind, *places, 2, TRAININGS, kind)
+    return folder
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", TRAININGS)
-def test_two_processes_train_as_one(trained: tuple[Path, Path], name: str) -> None:
+def test_two_processes_train_as_one(trained: Path, name: str, kind: str) -> None:
     """The same losses, gradients and scores in each step, and the same weights after the last."""
-    one, two = (log(folder, name) for folder in trained)
+    one, two = (log(trained / folder, name) for folder in ("one", kind))
     assert len(one) == len(two) == TRAININGS[name].get("max_steps", 4)
     for step, (ours, theirs) in enumerate(zip(two, one, strict=True)):
         assert ours.keys() == theirs.keys(), step
         for key in theirs.keys() - {"epoch", "learning_rate", "step", "tokens_per_second", "peak_memory_gib"}:
             assert ours[key] == pytest.approx(theirs[key], rel=2e-5, abs=1e-5), (step, key)
-    weights = [load_file(folder / f"{name}.safetensors") for folder in trained]
+    weights = [load_file(trained / folder / f"{name}.safetensors") for folder in ("one", kind)]
     assert weights[0].keys() == weights[1].keys()
     for key in weights[0]:
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=5e-5)
 
 
-def test_only_the_first_of_two_processes_writes_for_a_tracker(trained: tuple[Path, Path]) -> None:
+def test_only_the_first_of_two_processes_writes_for_a_tracker(trained: Path) -> None:
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed: pip install tensorboard")
-    for folder in trained:
-        assert len(list((folder / "sft only" / "runs").rglob("events.out.tfevents.*"))) == 1
+    for folder in ("one", "two"):
+        assert len(list((trained / folder / "sft only" / "runs").rglob("events.out.tfevents.*"))) == 1
 
 
-def test_two_processes_go_on_within_an_epoch_as_if_never_broken_off(places: tuple[Path, Path], tmp_path: Path) -> None:
-    """24 groups, 8 a step: step 4 is the first of the second epoch. The resumed run sees the groups that are left of it."""
+@pytest.mark.parametrize(("kind", "number"), [("two", 1), *((kind, 2) for kind in KINDS)])
+def test_training_goes_on_within_an_epoch_as_if_never_broken_off(
+    places: tuple[Path, Path], tmp_path: Path, kind: str, number: int
+) -> None:
+    """24 groups, 8 a step: step 4 is the first of the second epoch. The resumed run sees the groups that are left of it, in as many
+    processes to the last bit, in others to rounding."""
     whole = {"num_groups": 24, "max_steps": 7, "save_strategy": "steps", "save_steps": 4}
-    run(tmp_path / "a", *places, 2, {"unbroken": whole})
+    run(tmp_path / "a", *places, 2, {"unbroken": whole}, kind)
     checkpoint = tmp_path / "a" / "unbroken" / "checkpoint-4"
-    run(tmp_path / "b", *places, 2, {"resumed": whole | {"resume": str(checkpoint)}})
+    run(tmp_path / "b", *places, number, {"resumed": whole | {"resume": str(checkpoint)}}, kind)
+    atol = 0 if number == 2 else 5e-5
     ours, theirs = load_file(tmp_path / "b" / "resumed.safetensors"), load_file(tmp_path / "a" / "unbroken.safetensors")
     for key, value in theirs.items():
-        torch.testing.assert_close(ours[key], value, rtol=0, atol=0)
-    assert [entry["loss"] for entry in log(tmp_path / "b", "resumed")] == [
-        entry["loss"] for entry in log(tmp_path / "a", "unbroken")
-    ]
+        torch.testing.assert_close(ours[key], value, rtol=0, atol=atol)
+    losses = [[entry["loss"] for entry in log(tmp_path / folder, name)] for folder, name in (("b", "resumed"), ("a", "unbroken"))]
+    assert losses[0] == pytest.approx(losses[1], rel=0, abs=atol)
 
 
 @given(number=st.integers(0, 40), batch_size=st.integers(1, 5), num_processes=st.integers(1, 4), drop_last=st.booleans())

@@ -1,7 +1,7 @@
 """What a stage gets to see: the recipe, its own folder, the folders of earlier stages, and the pieces built from the recipe."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,11 @@ class Context:
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process, without what was loaded: it loads its own."""
         return Context, (self.recipe, self.run, self.shared, self.round)
+
+    def on_cpu(self) -> "Context":
+        """The same, with models in the memory of the CPU."""
+        model = self.recipe.model.model_copy(update={"device": "cpu"})
+        return replace(self, recipe=self.recipe.model_copy(update={"model": model}))
 
     @cached_property
     def task(self) -> tasks.Task:

@@ -12,7 +12,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from aftune.common.errors import TrainingError
+from aftune.common.errors import TrainingError, UsageError
 
 Item = TypeVar("Item")
 
@@ -128,7 +128,7 @@ def _wait() -> None:
 def says_nothing(error: Exception) -> bool:
     """Whether another process tells the user of this error: it ended, and this one lost it, or all end for the same reason."""
     lost = any(words in str(error) for words in _LOST)
-    return number() > 1 and (lost or (isinstance(error, TrainingError) and not is_first()))
+    return number() > 1 and (lost or (isinstance(error, TrainingError | UsageError) and not is_first()))
 
 
 def leave() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from aftune.common.errors import AftuneError, StageError, UsageError
+from aftune.common.errors import AftuneError, StageError
 from aftune.common.progress import console
 from aftune.models.adapters import check_adapter
 from aftune.models.devices import pick_device
@@ -16,6 +16,7 @@ from aftune.pipeline import processes, recipe_task
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.inputs import Inputs
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.machine_checks import check_gpus, check_launch, idle_gpus
 from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import TRAIN, Stage
@@ -25,19 +26,14 @@ from aftune.training.trackers import check_trackers
 
 
 def check(recipe: Recipe) -> None:
-    """Raises UsageError for a task, a split, a device, an adapter, a tracker or an optimizer that cannot be had, before anything is
+    """Raises UsageError for a task, split, device, adapter, tracker, optimizer or processes that cannot be had, before anything is
     done."""
     recipe_task.check(recipe)
     check_adapter(recipe.adapter)
-    pick_device(recipe.model.device)
+    check_launch(recipe, pick_device(recipe.model.device))
     check_trackers("track.report_to", recipe.track.report_to)
     for name in ("sft", "align"):
         check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer)
-        size = getattr(recipe, name).batch_size
-        if size % processes.number():
-            raise UsageError(
-                f"{name}.batch_size: {size} problems cannot be shared by {processes.number()} processes; take a multiple"
-            )
 
 
 def run_stages(
@@ -56,13 +52,17 @@ def run_stages(
     """
     from aftune.pipeline.context import Context
 
+    device = pick_device(recipe.model.device)
     if processes.number() > 1:
-        processes.join(pick_device(recipe.model.device))
+        check_gpus(device)
+        processes.join(device)
         if not processes.is_first():
             console.quiet = True
             processes.follow()
             return {}
     check(recipe)
+    if idle := idle_gpus(device):
+        report(idle)
     run = RunDirectory(recipe.run_dir)
     settled = settle(recipe, [run])
     recipe = settled.recipe

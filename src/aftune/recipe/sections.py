@@ -147,12 +147,12 @@ class TrainingSection(Section):
 class LaunchSection(Section):
     """Processes on this machine, which share the work of training, sampling and scoring: a number, or auto for one per GPU.
 
-    sharding: what each of them holds a part of while training: nothing; weights, gradients and optimizer state (fsdp, or zero3 of
-    DeepSpeed); or gradients and optimizer state alone (zero2). offload: whether what is sharded waits in the memory of the CPU.
+    sharding: what each of them holds a part of while training: nothing; weights, gradients and optimizer state (fsdp), or
+    gradients and optimizer state alone (zero2, of DeepSpeed). offload: whether what is sharded waits in the memory of the CPU.
     """
 
     processes: Annotated[Literal["auto"] | Count, HARMLESS] = 1
-    sharding: Annotated[Literal["none", "fsdp", "zero2", "zero3"], HARMLESS] = "none"
+    sharding: Annotated[Literal["none", "fsdp", "zero2"], HARMLESS] = "none"
     offload: Annotated[bool, HARMLESS] = False
 
 

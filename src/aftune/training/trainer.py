@@ -46,6 +46,7 @@ from aftune.training.refused import check_arguments
 from aftune.training.resources import StepResources
 from aftune.training.routing import router_weight
 from aftune.training.schedule import warm_from_the_first_step
+from aftune.training.sharding import check_sharded, even_passes, whole
 from aftune.training.weights import train_in_float32
 
 
@@ -90,6 +91,8 @@ class AlignmentTrainer(Trainer):
         self.alignment_loss = args.alignment_loss()
         self.validate = validate
         names = ("alignment_loss", *losses.METRICS, "alignment_gradient_share") if args.alignment_weight else ()
+        self._sharded = bool(args.fsdp or args.deepspeed)
+        self._shared_prefix = abilities(model).shared_prefix
         self._router_weight = router_weight(model)
         self._metrics = PendingMetrics(("sft_loss", *names, *(("router_loss",) if self._router_weight else ())))
 
@@ -117,7 +120,7 @@ class AlignmentTrainer(Trainer):
                 partial(
                     collate,
                     token_budget=args.token_budget,
-                    shared_prefix=abilities(model).shared_prefix,
+                    shared_prefix=self._shared_prefix,
                     needs=self._needs,
                 ),
             ),
@@ -125,6 +128,8 @@ class AlignmentTrainer(Trainer):
         )
         self._resources = StepResources()
         self.add_callback(self._resources)
+        if self._sharded:
+            check_sharded(args, self.accelerator)
         if use_cache is not None:
             model.config.use_cache = use_cache  # the Trainer's setting would be saved; forward passes give their own
         if args.loss == "dpo" and args.alignment_weight:
@@ -202,6 +207,8 @@ class AlignmentTrainer(Trainer):
         self._resources.begin()
         self._batches, counts = super().get_batch_samples(epoch_iterator, num_batches, device)
         self._resources.add(int(counts[3]))
+        if self._sharded:
+            even_passes(self._batches, shared_prefix=self._shared_prefix)
         self._step_loss = torch.zeros((), device=device)
         return self._batches, counts
 
@@ -210,12 +217,15 @@ class AlignmentTrainer(Trainer):
         passes = cast(Batch, inputs)["passes"]
         self._metrics.begin(self.state.global_step)
         loss = torch.zeros((), device=self.args.device)
-        several = self.accelerator.num_processes > 1
+        several = self.accelerator.num_processes > 1 and not self._sharded
+        ends_step = self.accelerator.sync_gradients
         with rows_of_segments(model):  # gradient checkpointing computes forward passes within the backward pass
-            for part in passes:
+            for place, part in enumerate(passes):
+                self.accelerator.sync_gradients = ends_step and place == len(passes) - 1  # DeepSpeed changes the weights then
                 with self.accelerator.no_sync(model) if several else nullcontext():
                     loss += super().training_step(model, cast(Any, part), num_items_in_batch)
-        if several and self.accelerator.sync_gradients:
+        self.accelerator.sync_gradients = ends_step
+        if several and ends_step:
             exchange_gradients(model, self.accelerator)
         self._step_loss += loss
         return loss
@@ -280,7 +290,7 @@ class AlignmentTrainer(Trainer):
                 raise UsageError(f"{name} returns no load-balancing loss; set model.config.output_router_logits = False")
             metrics["router_loss"] = logprobs.router_loss / counts[2]
             loss = loss + self._router_weight * metrics["router_loss"]
-        if model.training:
+        if torch.is_grad_enabled():  # and not in an evaluation
             self._metrics.add_losses(metrics)
             if outputs is not None:
                 self._metrics.add_means(outputs.metrics, outputs.counts)
@@ -338,7 +348,8 @@ class AlignmentTrainer(Trainer):
             return cast(dict[str, float], super().evaluate(*args, **kwargs))
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
-        metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
+        with whole(model):
+            metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
         self.log(metrics)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -346,6 +357,8 @@ class AlignmentTrainer(Trainer):
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
         """The loss only: full logits of all candidates would not fit."""
         counts = self._get_num_items_in_batch([inputs], self.args.device)
+        if self._sharded:
+            even_passes([inputs], shared_prefix=self._shared_prefix)
         with torch.no_grad():
             parts = [self.compute_loss(model, part, num_items_in_batch=counts) for part in self._prepare_inputs(inputs)["passes"]]
         return torch.stack([torch.zeros((), device=self.args.device), *parts]).sum(), None, None

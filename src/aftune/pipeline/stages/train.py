@@ -1,6 +1,5 @@
 """Stages that train: `sft` (VFT), `align` (AFT or another method) and `control` (VFT for as many steps, or as much compute)."""
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ from aftune.models.adapters import base_of, merged
 from aftune.models.devices import pick_device
 from aftune.models.saving import save_policy, saved_dtype
 from aftune.pipeline import processes
+from aftune.pipeline.checkpoints import last_checkpoint
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.recipe_task import default_feedback
 from aftune.pipeline.registry import needs_reference
@@ -35,6 +35,7 @@ from aftune.training.auto_beta import auto_beta
 from aftune.training.callbacks import RichProgressCallback, TimedCheckpoints
 from aftune.training.dataset import Encoded
 from aftune.training.optimizers import DEFAULT
+from aftune.training.sharding import sharding_arguments, unsharded
 from aftune.training.trackers import PROJECT, grouped
 from aftune.training.trainer import encode_for_training
 
@@ -133,7 +134,7 @@ def _train(
     reference_logprobs: Sequence[GroupLogprobs] | None = None,
 ) -> Summary:
     folder, track, first = context.folder(stage), context.recipe.track, processes.is_first()
-    checkpoint = processes.share(last_checkpoint(folder / "checkpoints") if first else None)
+    checkpoint = processes.share(last_checkpoint(folder / "checkpoints", context.recipe.launch) if first else None)
     set_seed(context.recipe.seed)
     args = training_arguments(section, folder, context.recipe, validated=validate is not None)
     if checkpoint is not None:
@@ -155,8 +156,11 @@ def _train(
         if patience is not None:
             trainer.add_callback(EarlyStoppingCallback(patience))
         trainer.train(resume_from_checkpoint=checkpoint)
+    trained = trainer.model
+    if context.recipe.launch.sharding != "none":
+        trained = unsharded(trainer, partial(context.on_cpu().load_trainable, start))
     if first:
-        _save(context, trainer.model, folder)
+        _save(context, trained, folder)
         write_json(folder / "log.json", _finite(trainer.state.log_history))
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     log = trainer.state.log_history
@@ -192,7 +196,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
     if validated:
         best = {"load_best_model_at_end": True, "metric_for_best_model": KEY, "greater_is_better": True}
         selection |= {"eval_strategy": "epoch", **(best if isinstance(section, SftSection) else {"eval_on_start": True})}
-    return AlignmentConfig(
+    config = AlignmentConfig(
         output_dir=str(folder / "checkpoints"),
         report_to=list(recipe.track.report_to),
         run_name=str(folder),
@@ -216,18 +220,10 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         seed=recipe.seed,
         **alignment,
         **selection,
+        **sharding_arguments(recipe.launch.sharding, offload=recipe.launch.offload),
     )
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint. One that a kill left half written has no readable trainer state and is removed."""
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-            return str(checkpoint)
-        except (OSError, ValueError):
-            shutil.rmtree(checkpoint, ignore_errors=True)
-    return None
+    config._n_gpu = min(config.n_gpu, 1)  # a process uses one, however many it sees
+    return config
 
 
 def _finite(history: list[dict[str, float]]) -> list[dict[str, float]]:
