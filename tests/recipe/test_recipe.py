@@ -111,6 +111,12 @@ def test_unknown_keys(complaint: Callable[..., str], text: str, message: str) ->
             "align: {loss: dpo, beta: auto}",
             "align.beta: auto is in nats per token, but dpo's boundary is in nats of whole responses",
         ),
+        (
+            "track: {report_to: [comet]}",
+            "track.report_to.0 is 'comet': input should be 'tensorboard', 'trackio', 'wandb' or 'mlflow'",
+        ),
+        ("track: {report_to: wandb}", "track.report_to is 'wandb': input should be a valid list"),
+        ("align: {validation_groups: -1}", "align.validation_groups is -1: input should be greater than or equal to 0"),
         ("seed: -1", "seed is -1: input should be greater than or equal to 0"),
     ],
 )

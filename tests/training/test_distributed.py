@@ -34,6 +34,8 @@ TRAININGS: dict[str, dict[str, Any]] = {
 if importlib.util.find_spec("peft") is not None:
     TRAININGS["lora"] = {"adapter": {"kind": "lora", "rank": 4}}
     TRAININGS["lora, dpo"] = {"adapter": {"kind": "lora", "targets": "all-linear"}, "loss": "dpo", "constraint": "boundary"}
+if importlib.util.find_spec("tensorboard") is not None:
+    TRAININGS["sft only"]["report_to"] = "tensorboard"
 
 
 # Two processes that share nothing, or that share the weights too, or gradients and optimizer state.
@@ -90,12 +92,18 @@ def test_two_processes_train_as_one(trained: Path, name: str, kind: str) -> None
     assert len(one) == len(two) == TRAININGS[name].get("max_steps", 4)
     for step, (ours, theirs) in enumerate(zip(two, one, strict=True)):
         assert ours.keys() == theirs.keys(), step
-        for key in theirs.keys() - {"epoch", "learning_rate", "step"}:
+        for key in theirs.keys() - {"epoch", "learning_rate", "step", "tokens_per_second", "peak_memory_gib"}:
             assert ours[key] == pytest.approx(theirs[key], rel=2e-5, abs=1e-5), (step, key)
     weights = [load_file(trained / folder / f"{name}.safetensors") for folder in ("one", kind)]
     assert weights[0].keys() == weights[1].keys()
     for key in weights[0]:
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=5e-5)
+
+
+def test_only_the_first_of_two_processes_writes_for_a_tracker(trained: Path) -> None:
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed: pip install tensorboard")
+    for folder in ("one", "two"):
+        assert len(list((trained / folder / "sft only" / "runs").rglob("events.out.tfevents.*"))) == 1
 
 
 @pytest.mark.parametrize(("kind", "number"), [("two", 1), *((kind, 2) for kind in KINDS)])

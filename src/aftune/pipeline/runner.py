@@ -22,13 +22,16 @@ from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import TRAIN, Stage
 from aftune.recipe import Recipe
 from aftune.training.optimizers import check_optimizer
+from aftune.training.trackers import check_trackers
 
 
 def check(recipe: Recipe) -> None:
-    """Raises UsageError for a task, split, device, adapter, optimizer or processes that cannot be had, before anything is done."""
+    """Raises UsageError for a task, split, device, adapter, tracker, optimizer or processes that cannot be had, before anything is
+    done."""
     recipe_task.check(recipe)
     check_adapter(recipe.adapter)
     check_launch(recipe, pick_device(recipe.model.device))
+    check_trackers("track.report_to", recipe.track.report_to)
     for name in ("sft", "align"):
         check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer)
 

@@ -170,6 +170,14 @@ class SaveSection(Section):
     keep: Annotated[Count, HARMLESS] = 2
 
 
+class TrackSection(Section):
+    """Trackers that show the curves of a stage while it trains, each of which has to be installed. project: what trackio, wandb and
+    MLflow file the run under; by default what WANDB_PROJECT and MLFLOW_EXPERIMENT_NAME say, or else `aftune`."""
+
+    report_to: Annotated[list[Literal["tensorboard", "trackio", "wandb", "mlflow"]], HARMLESS] = []
+    project: Annotated[str | None, HARMLESS] = None
+
+
 class SftSection(TrainingSection):
     """Vanilla fine-tuning (VFT). Validation accuracy is measured after each epoch, the best epoch's weights are kept, and
     training ends after `patience` epochs without a better one."""
@@ -224,6 +232,8 @@ class AlignSection(TrainingSection):
     under the model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the
     task's own choice. num_candidates: at most this many samples of a problem, the first ones. sft_on: what the VFT loss is taken
     on: the reference, or also the right candidates as RFT selects them, at most `max_positives` a problem.
+    validation_groups: this many training problems are left out by `align` and `control`, and the assessment accuracy on their
+    candidates is measured before training and after each epoch.
     rrhf_length_normalisation, pro_eps and sft_reduction: where the official code of RRHF (`padded`) and PRO (1.0e-10,
     `token_sum`) differs from the papers.
     """
@@ -245,6 +255,7 @@ class AlignSection(TrainingSection):
     sft_reduction: Literal["token_mean", "token_sum"] = "token_mean"
     start: Literal["vft", "base"] = "vft"
     reference_is_candidate: bool = True
+    validation_groups: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _auto_beta_is_of_scores(self) -> "AlignSection":
@@ -300,6 +311,7 @@ class Recipe(Section):
     candidates: ImportSection | None = None
     launch: LaunchSection = LaunchSection()
     save: SaveSection = SaveSection()
+    track: TrackSection = TrackSection()
     sft: SftSection = SftSection()
     sample: SamplingSection = SamplingSection()
     label: LabelSection = LabelSection()

@@ -43,6 +43,7 @@ from aftune.training.distributed import StepBatches, exchange_gradients
 from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
 from aftune.training.refused import check_arguments
+from aftune.training.resources import StepResources
 from aftune.training.routing import router_weight
 from aftune.training.schedule import warm_from_the_first_step
 from aftune.training.sharding import check_sharded, even_passes, whole
@@ -125,6 +126,8 @@ class AlignmentTrainer(Trainer):
             ),
             **kwargs,
         )
+        self._resources = StepResources()
+        self.add_callback(self._resources)
         if self._sharded:
             check_sharded(args, self.accelerator)
         if use_cache is not None:
@@ -189,17 +192,21 @@ class AlignmentTrainer(Trainer):
         return pairs_P_G_G.any(1) | pairs_P_G_G.any(2), self.alignment_loss.needs_gradient(pairs_P_G_G)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor:
-        """Groups, VFT tokens and tokens with gradients of the whole optimizer step over all processes: [3], float32."""
+        """Groups, VFT tokens, tokens with gradients and all tokens of the whole optimizer step over all processes: [4], float32."""
         passes = [part for batch in batch_samples for part in batch["passes"]]
         num_groups = sum(len(batch["problems"]) for batch in batch_samples)
         num_sft_tokens = sum(int(part["response_lengths"][part["in_sft"]].sum()) for part in passes)
-        num_tokens = sum(row["num_tokens"] for part in passes for row in part["rows"] if row["needs_gradient"])
-        counts = torch.tensor([num_groups, num_sft_tokens, num_tokens], dtype=torch.float32, device=device)
+        rows = [row for part in passes for row in part["rows"]]
+        with_gradient = sum(row["num_tokens"] for row in rows if row["needs_gradient"])
+        num_tokens = sum(row["num_tokens"] for row in rows)
+        counts = torch.tensor([num_groups, num_sft_tokens, with_gradient, num_tokens], dtype=torch.float32, device=device)
         return cast(Tensor, self.accelerator.reduce(counts, "sum"))
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Batch], Any]:
         """The batches of an optimizer step."""
+        self._resources.begin()
         self._batches, counts = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._resources.add(int(counts[3]))
         if self._sharded:
             even_passes(self._batches, shared_prefix=self._shared_prefix)
         self._step_loss = torch.zeros((), device=device)
@@ -325,10 +332,14 @@ class AlignmentTrainer(Trainer):
         return alignment / (alignment + sft), alignment + sft
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the losses and metrics since the last log: losses summed over an optimizer step, the rest averaged."""
+        """Adds the losses and metrics since the last log (losses summed over an optimizer step, the rest averaged), and what they
+        took: tokens per second, and the memory of the process that took most."""
         if "loss" in logs and self._metrics:
             reduce = partial(self.accelerator.reduce, reduction="sum")
             logs |= self._metrics.take(cast(Any, reduce), self.args.device)
+            speed, memory = self._resources.take(self.args.device)
+            most = self.accelerator.gather(torch.tensor([memory], device=self.args.device)).max()
+            logs |= {"tokens_per_second": speed, "peak_memory_gib": float(most) / 2**30}
         super().log(logs, start_time)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:

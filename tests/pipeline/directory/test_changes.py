@@ -47,6 +47,7 @@ def redone(wanted: Recipe) -> dict[str, str]:
         with_model(device="cpu"),
         with_model(attention="eager"),
         {"compare": {"jobs": 2}},
+        {"track": {"report_to": ["tensorboard"], "project": "chains"}},
     ],
 )
 def test_what_changes_speed_and_memory_redoes_nothing(tmp_path: Path, sections: dict[str, Any]) -> None:
@@ -62,6 +63,7 @@ def test_what_changes_speed_and_memory_redoes_nothing(tmp_path: Path, sections: 
         (with_model(trust_remote_code=True), "prepare", "model.trust_remote_code: False -> True"),
         ({"task": {"test": "test[:5]"}}, "prepare", "task.test: test[:600] -> test[:5]"),
         ({"prompt": {"style": "alpaca"}}, "prepare", "prompt.style: plain -> alpaca"),
+        ({"align": {"validation_groups": 5}}, "align", "align.validation_groups: 0 -> 5"),
         ({"evaluate": {"num_votes": 2}}, "evaluate", "evaluate.num_votes: 0 -> 2"),
     ],
 )
