@@ -12,6 +12,8 @@ from aftune.common.errors import AftuneError, StageError, UsageError
 from aftune.common.progress import console
 from aftune.models.adapters import check_adapter
 from aftune.models.devices import pick_device
+from aftune.models.four_bit import check_four_bit
+from aftune.models.loading import empty_model, load_config
 from aftune.pipeline import processes, recipe_task
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.inputs import Inputs
@@ -27,7 +29,10 @@ def check(recipe: Recipe) -> None:
     """Raises UsageError for a task, a split, a device, an adapter or an optimizer that cannot be had, before anything is done."""
     recipe_task.check(recipe)
     check_adapter(recipe.adapter)
-    pick_device(recipe.model.device)
+    device = pick_device(recipe.model.device)
+    if recipe.adapter.kind == "qlora":
+        config = load_config(recipe.model.name, trust_remote_code=recipe.model.trust_remote_code)
+        check_four_bit(device, None if config is None else empty_model(config))
     for name in ("sft", "align"):
         check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer)
         size = getattr(recipe, name).batch_size

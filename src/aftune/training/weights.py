@@ -7,7 +7,7 @@ weights are trained in float32, whatever type a model was loaded in; products ma
 import logging
 from typing import Any
 
-from aftune.models.precision import SHORT
+from aftune.models.precision import SHORT, lengthen
 
 _log = logging.getLogger(__name__)
 
@@ -18,9 +18,7 @@ def train_in_float32(model: Any, *, autocast: bool) -> None:
     short = next((weight.dtype for weight in model.parameters() if weight.requires_grad and weight.dtype in SHORT), None)
     if short is None:
         return
-    for weight in model.parameters():
-        if weight.dtype in SHORT:
-            weight.data = weight.data.float()
+    lengthen(model)
     name = str(short).removeprefix("torch.")
     _log.warning(
         "%s: weights were %s and are trained in float32, as most updates are too small for %s (weights='as_given' keeps the type); "
