@@ -121,7 +121,7 @@ def test_unknown_keys(complaint: Callable[..., str], text: str, message: str) ->
         ("seed: -1", "seed is -1: input should be greater than or equal to 0"),
         (
             "adapter: {kind: qlora, merge: true}",
-            "adapter.merge: merging into the 4-bit weights of qlora would round the adapter away; leave it out or set false, "
+            "adapter.merge: merging into the 4-bit weights of qlora would round them; leave it out or set false, "
             "and merge into the unquantised model afterwards with `aftune export RUN --to merged`",
         ),
         ("adapter: {kind: qlora}\nlaunch: {sharding: fsdp}", "launch.sharding: fsdp cannot shard the 4-bit weights of qlora"),

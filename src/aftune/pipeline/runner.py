@@ -34,7 +34,7 @@ def check(recipe: Recipe) -> None:
         config = load_config(recipe.model.name, trust_remote_code=recipe.model.trust_remote_code)
         check_four_bit(device, None if config is None else empty_model(config))
     for name in ("sft", "align"):
-        check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer)
+        check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer, device, recipe.model.weights)
         size = getattr(recipe, name).batch_size
         if size % processes.number():
             raise UsageError(

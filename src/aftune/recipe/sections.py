@@ -96,7 +96,7 @@ class AdapterSection(Section):
     def _four_bits_are_not_merged(self) -> "AdapterSection":
         if self.kind == "qlora" and self.merge:
             raise ValueError(
-                "merge: merging into the 4-bit weights of qlora would round the adapter away; leave it out or set false, "
+                "merge: merging into the 4-bit weights of qlora would round them; leave it out or set false, "
                 "and merge into the unquantised model afterwards with `aftune export RUN --to merged`"
             )
         return self
