@@ -2,7 +2,7 @@
 
 SPECIFICATION is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all and
 by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). The first process writes the weights and the log of each
-training beside the file.
+training beside the file, after all have compared their weights.
 """
 
 import json
@@ -26,7 +26,8 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
     groups = made_groups(settings.pop("num_groups", 16))
     resume = settings.pop("resume", None)
     adapter = settings.pop("adapter", None)
-    model = AutoModelForCausalLM.from_pretrained(specification["model"], dtype=torch.float32)
+    dtype = torch.bfloat16 if settings.get("weights") == "bfloat16" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(specification["model"], dtype=dtype)
     torch.manual_seed(0)
     trainer = AlignmentTrainer(
         model if adapter is None else add_adapter(model, AdapterSection(**adapter)),
@@ -35,6 +36,11 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
         AutoTokenizer.from_pretrained(specification["tokenizer"]),
     )
     trainer.train(resume_from_checkpoint=resume)
+    if processes.number() > 1:
+        for key, weight in model.named_parameters():
+            first = weight.detach().clone()
+            torch.distributed.broadcast(first, 0)
+            assert torch.equal(weight, first), f"{name}: {key} is another one in process {processes.rank()}"
     if trainer.is_world_process_zero():
         weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         save_file({key: value.clone() for key, value in weights.items()}, folder / f"{name}.safetensors")

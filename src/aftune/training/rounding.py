@@ -6,8 +6,6 @@ arXiv 1502.02551; for this purpose Zamirai et al. 2020, arXiv 2010.06192). Of th
 time.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,43 +31,48 @@ def with_rounding(optimizer: type[torch.optim.Optimizer], seed: int) -> type[tor
 
     class Rounding(optimizer):  # type: ignore[valid-type, misc]
         def step(self, closure: Any = None) -> None:
-            groups: list[dict[str, Any]] = self.param_groups
-            weights = [weight for group in groups for weight in group["params"] if weight.grad is not None]
+            weights = [weight for group in self.param_groups for weight in group["params"] if weight.grad is not None]
             gradients = [weight.grad for weight in weights]
             for weight in weights:  # so that a step concerns one of them
                 weight.grad = None
-            number = groups[0][_STEP] = groups[0].get(_STEP, 0) + 1
-            mark = (seed * _SPREAD + number) % (1 << 32)  # a CPU's generator takes no more bits than these
+            super().step()  # of none: those of bitsandbytes look at all weights before their first step
+            first = self.param_groups[0]
+            first[_STEP] = first.get(_STEP, 0) + 1
+            mark = (seed * _SPREAD + first[_STEP]) % (1 << 32)  # a CPU's generator takes no more bits than these
             generators: dict[torch.device, torch.Generator] = {}
             for weight, gradient in zip(weights, gradients, strict=True):
-                short = weight.data
-                if short.dtype == torch.bfloat16:
-                    weight.data, gradient = short.float(), gradient.float()
-                weight.grad = gradient
+                if weight.dtype != torch.bfloat16:
+                    weight.grad = gradient
+                    super().step()
+                    weight.grad = None
+                    continue
+                if weight.device not in generators:
+                    generators[weight.device] = torch.Generator(weight.device).manual_seed(mark)
+                long = torch.nn.Parameter(weight.detach().float())
+                long.grad = gradient.float()
+                _replace(self, weight, long)
                 super().step()
-                weight.grad = None
-                if short.dtype == torch.bfloat16:
-                    if weight.device not in generators:
-                        generators[weight.device] = torch.Generator(weight.device).manual_seed(mark)
-                    weight.data = short.copy_(round_at_random(weight.data, generators[weight.device]))
+                _replace(self, long, weight)
+                weight.detach().copy_(round_at_random(long.detach(), generators[weight.device]))
 
         def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-            with _as_float32(self):
-                super().load_state_dict(state_dict)
+            """An optimizer loads its state in the type of its weights, so for a moment these are float32."""
+            weights = [weight for group in self.param_groups for weight in group["params"] if weight.dtype == torch.bfloat16]
+            pairs = [(weight, torch.nn.Parameter(torch.empty(0, device=weight.device))) for weight in weights]
+            for weight, long in pairs:
+                _replace(self, weight, long)
+            super().load_state_dict(state_dict)
+            for weight, long in pairs:
+                _replace(self, long, weight)
 
     Rounding.__name__, Rounding.__qualname__, Rounding.__module__ = optimizer.__name__, optimizer.__qualname__, optimizer.__module__
     return Rounding
 
 
-@contextmanager
-def _as_float32(optimizer: Any) -> Iterator[None]:
-    """Within the block, bfloat16 weights look like float32: an optimizer loads its state in the type of its weights."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"] if weight.dtype == torch.bfloat16]
-    held = [weight.data for weight in weights]
-    for weight in weights:
-        weight.data = torch.empty(0, device=weight.device)
-    try:
-        yield
-    finally:
-        for weight, data in zip(weights, held, strict=True):
-            weight.data = data
+def _replace(optimizer: Any, weight: Tensor, other: Tensor) -> None:
+    """Puts another weight in the place of one, with its state. A weight must not change its type itself: autograd, and with it the
+    exchange of gradients between processes, would lose it."""
+    for group in optimizer.param_groups:
+        group["params"] = [other if one is weight else one for one in group["params"]]
+    if weight in optimizer.state:
+        optimizer.state[other] = optimizer.state.pop(weight)
