@@ -9,18 +9,22 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
+from aftune import AlignmentConfig, AlignmentTrainer
 from aftune.common.errors import UsageError
 from aftune.models.abilities import Abilities, abilities
 from aftune.models.adapters import add_adapter, base_of
-from aftune.models.four_bit import check_four_bit
+from aftune.models.four_bit import check_four_bit, four_bit_settings
 from aftune.models.loading import load_model
 from aftune.models.probe import float32_weights
+from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import AdapterSection, ModelSection
 from aftune.scoring import score_groups
 from judge import GROUPS, assert_scores, expected_scores
 
 NEEDS = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed: pip install 'aftune[qlora]'")
+TRAINED = [EncodedGroup("a", [1, 5], [[6, 7, 2], [8, 2]], [True, False], [1.0, 0.0])]
 QLORA = AdapterSection(kind="qlora", rank=4, targets="all-linear")
 # The 16 values of NF4, Dettmers et al. 2023, appendix E.
 NF4 = (
@@ -135,6 +139,21 @@ def test_an_adapter_comes_back_onto_the_same_weights(folder: Path, tmp_path: Pat
     again = load_model(str(tmp_path), section(folder), four_bit=True)
     assert_scores(score_groups(again, GROUPS), expected_scores(made, GROUPS), 2e-5)
     assert abilities(base_of(made)) == Abilities(shared_prefix=True, chunked_head=True)
+
+
+@NEEDS
+def test_a_model_of_ones_own_in_four_bits_is_trained(folder: Path, tokenizer: Any, tmp_path: Path) -> None:
+    """One that transformers and PEFT made, from Python: only the adapter changes."""
+    import peft
+
+    settings = four_bit_settings("cpu", torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **settings)
+    model = peft.get_peft_model(base, peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear"))
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    args = AlignmentConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, max_steps=2, learning_rate=1e-2)
+    AlignmentTrainer(model, args, TRAINED, tokenizer).train()
+    moved = {name for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
+    assert moved == {name for name in before if "lora_" in name}
 
 
 @NEEDS

@@ -124,7 +124,7 @@ def test_unknown_keys(complaint: Callable[..., str], text: str, message: str) ->
             "adapter.merge: merging into the 4-bit weights of qlora would round them; leave it out or set false, "
             "and merge into the unquantised model afterwards with `aftune export RUN --to merged`",
         ),
-        ("adapter: {kind: qlora}\nlaunch: {sharding: fsdp}", "launch.sharding: fsdp cannot shard the 4-bit weights of qlora"),
+        ("adapter: {kind: qlora}\nlaunch: {sharding: fsdp}", "launch.sharding: fsdp does not take the 4-bit weights of qlora"),
         ("model: {weights: bfloat16, precision: float32}", "model.weights: bfloat16 weights cannot be computed with in float32"),
         ("model: {weights: bfloat16}\nadapter: {kind: lora}", "model.weights: an adapter is small and is trained in float32"),
         ("model: {weights: bfloat16}\nlaunch: {sharding: zero2}", "model.weights: sharded weights are trained in float32"),

@@ -152,6 +152,6 @@ def test_what_it_needs(make_llama: Callable[..., Any], tokenizer: Any, tmp_path:
     args = AlignmentConfig(output_dir=str(tmp_path), use_cpu=True, weights="bfloat16")
     with pytest.raises(UsageError, match=r"needs an optimizer that rounds at random; name one in `optim`"):
         AlignmentTrainer(model, args, GROUPS, tokenizer, optimizers=(optimizer, None))
-    for name in ("schedule_free_adamw", "adamw_torch_8bit"):
+    for name in ("schedule_free_adamw", "stable_adamw", "adamw_torch_8bit"):
         with pytest.raises(UsageError, match=rf"sft\.optimizer is '{name}': it cannot round the updates of bfloat16 weights"):
             check_optimizer("sft.optimizer", name, "cpu", "bfloat16")

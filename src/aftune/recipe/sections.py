@@ -339,7 +339,9 @@ class Recipe(Section):
                 f"model.weights: sharded weights are trained in float32; leave it out, or launch.sharding ({sharding})"
             )
         if self.adapter.kind == "qlora" and sharding in ("fsdp", "zero3"):
-            raise ValueError(f"launch.sharding: {sharding} cannot shard the 4-bit weights of qlora; set none or zero2, or use lora")
+            raise ValueError(
+                f"launch.sharding: {sharding} does not take the 4-bit weights of qlora; set none or zero2, or use lora"
+            )
         return self
 
     def to_yaml(self) -> str:

@@ -38,7 +38,7 @@ def why_not(name: str, weights: str) -> str:
         return "it changes weights within each backward pass, and a step has several here; take another one, such as adafactor"
     if name == "grokadamw":
         return "its checkpoints lack its state, so that an interrupted run would end otherwise; take another one, such as adamw"
-    if weights == "bfloat16" and name.startswith(("schedule_free", "adamw_torch_4bit", "adamw_torch_8bit")):
+    if weights == "bfloat16" and name.startswith(("schedule_free", "stable_adamw", "adamw_torch_4bit", "adamw_torch_8bit")):
         return "it cannot round the updates of bfloat16 weights at random; take another one, such as adamw_8bit, or float32 weights"
     return ""
 

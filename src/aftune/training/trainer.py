@@ -23,6 +23,7 @@ from aftune.common.errors import DataError, TrainingError, UsageError
 from aftune.groups.rft import rft_choice
 from aftune.models.abilities import abilities
 from aftune.models.finite import damaged_weight
+from aftune.models.four_bit import exact_on_cpu
 from aftune.models.loading import context_length, stop_token_ids
 from aftune.prompts.encoding import EncodedGroup, Roles, encode_group
 from aftune.prompts.formats import question_text
@@ -84,6 +85,7 @@ class AlignmentTrainer(Trainer):
         check_arguments(kwargs)
         if damage := damaged_weight(model):
             raise DataError(f"{model.name_or_path or type(model).__name__} is damaged: {damage}; use an undamaged copy")
+        exact_on_cpu(model)
         if args.weights == "float32":
             train_in_float32(model, autocast=args.bf16 or args.fp16)
         elif args.weights == "bfloat16":
