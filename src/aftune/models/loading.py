@@ -13,7 +13,8 @@ from aftune.common import hub
 from aftune.common.errors import DataError, UsageError
 from aftune.models.adapters import has_adapter, load_adapter, recorded_base
 from aftune.models.devices import pick_device
-from aftune.models.precision import faster_precision
+from aftune.models.four_bit import check_four_bit, exact_on_cpu, four_bit_settings
+from aftune.models.precision import faster_precision, lengthen
 from aftune.recipe import ModelSection
 
 BUNDLED = "bundled"
@@ -72,12 +73,13 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False, revision: str 
     return tokenizer
 
 
-def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
+def load_model(name: str, section: ModelSection, *, float32: bool = False, four_bit: bool = False) -> PreTrainedModel:
     """A causal language model on the requested device, in evaluation mode. A folder with an adapter gives the section's model with
     that adapter in place.
 
     Its weights have the section's precision (auto: what is fast on the device); with `float32` they are float32, as small updates
-    are lost in bfloat16. Raises DataError for one that cannot be loaded, UsageError for a device that is not here.
+    are lost in bfloat16. four_bit: those of linear layers but the head are in 4 bits, the same ones with and without `float32`,
+    which then decides how it computes. Raises DataError for one that cannot be loaded, UsageError for a device that is not here.
     """
     revision = section.revision if name == section.name else None
     source = resolve(name, revision)
@@ -85,24 +87,36 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False) -> Pr
     if has_adapter(folder):
         if Path(resolve(section.name)) == folder:
             section = section.model_copy(update=recorded_base(folder))
-        return cast(PreTrainedModel, load_adapter(load_model(section.name, section, float32=float32), folder)).eval()
+        base = load_model(section.name, section, float32=float32, four_bit=four_bit)
+        return cast(PreTrainedModel, load_adapter(base, folder)).eval()
     device = pick_device(section.device)
     precision = faster_precision(device) if section.precision == "auto" else section.precision
-    dtype = torch.float32 if float32 else getattr(torch, precision)
+    short, dtype = getattr(torch, precision), torch.float32 if float32 else getattr(torch, precision)
+    quantised = {}
+    if four_bit:
+        check_four_bit(device)
+        quantised = four_bit_settings(device, dtype)
     attention = None if section.attention == "auto" else section.attention
     try:
         with hub.loading(source):
             model = AutoModelForCausalLM.from_pretrained(
                 source,
-                dtype=dtype,
+                dtype=short if four_bit else dtype,
                 attn_implementation=attention,
                 trust_remote_code=section.trust_remote_code,
                 revision=revision,
                 use_safetensors=True,
+                **quantised,
             )
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(_not_loaded(name, revision, "model", error)) from error
-    return model.to(device).eval()
+    if not four_bit:
+        return model.to(device).eval()
+    check_four_bit(device, model)
+    exact_on_cpu(model)
+    if float32:
+        lengthen(model)
+    return model.eval()
 
 
 def load_config(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> Any | None:

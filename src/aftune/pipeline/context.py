@@ -102,14 +102,16 @@ class Context:
         return self.recipe.model.name if stage == "base" else str(self._place(stage) / "model")
 
     def load_policy(self, stage: str, *, float32: bool = False) -> PreTrainedModel:
-        return loading.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
+        """A stage's model for sampling and scoring. Under qlora the weights of the base are in 4 bits in every stage."""
+        four_bit = self.recipe.adapter.kind == "qlora"
+        return loading.load_model(self.policy_folder(stage), self.recipe.model, float32=float32, four_bit=four_bit)
 
     def load_trainable(self, stage: str) -> Any:
-        """A stage's model for training: with all its weights in float32, or as the base model with an adapter, that of the stage or
-        a new one."""
+        """A stage's model for training: with all its weights in the type of `model.weights`, or as the base model with an adapter,
+        that of the stage or a new one."""
         section = self.recipe.adapter
         if section.kind == "none":
-            return self.load_policy(stage, float32=True)
+            return self.load_policy(stage, float32=self.recipe.model.weights == "float32")
         folder = None if stage == "base" else self.adapter_folder(stage)
         return add_adapter(self.load_policy("base"), section, folder, self.recipe.model.revision)
 

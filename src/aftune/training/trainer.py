@@ -23,6 +23,7 @@ from aftune.common.errors import DataError, TrainingError, UsageError
 from aftune.groups.rft import rft_choice
 from aftune.models.abilities import abilities
 from aftune.models.finite import damaged_weight
+from aftune.models.four_bit import exact_on_cpu
 from aftune.models.loading import context_length, stop_token_ids
 from aftune.prompts.encoding import EncodedGroup, Roles, encode_group
 from aftune.prompts.formats import question_text
@@ -42,12 +43,14 @@ from aftune.training.dataset import EncodedGroups, LongestFirst
 from aftune.training.distributed import StepBatches, exchange_gradients
 from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
+from aftune.training.optimizers import allow_projections
 from aftune.training.refused import check_arguments
 from aftune.training.resources import StepResources
+from aftune.training.rounding import with_rounding
 from aftune.training.routing import router_weight
 from aftune.training.schedule import warm_from_the_first_step
 from aftune.training.sharding import check_sharded, even_passes, whole
-from aftune.training.weights import train_in_float32
+from aftune.training.weights import check_bfloat16, train_in_float32
 
 
 class AlignmentTrainer(Trainer):
@@ -84,8 +87,11 @@ class AlignmentTrainer(Trainer):
         check_arguments(kwargs)
         if damage := damaged_weight(model):
             raise DataError(f"{model.name_or_path or type(model).__name__} is damaged: {damage}; use an undamaged copy")
+        exact_on_cpu(model)
         if args.weights == "float32":
             train_in_float32(model, autocast=args.bf16 or args.fp16)
+        elif args.weights == "bfloat16":
+            check_bfloat16(model, kwargs)
         self._batches: list[Batch] = []  # those of the optimizer step
         self._step_loss = torch.zeros(())
         self.alignment_loss = args.alignment_loss()
@@ -179,6 +185,13 @@ class AlignmentTrainer(Trainer):
         step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         return LongestFirst(num_tokens, seed, step if args.train_sampling_strategy == "group_by_length" else None)
 
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, Any]:
+        """That of transformers, which rounds bfloat16 weights at random if they are to be trained."""
+        kind, settings = Trainer.get_optimizer_cls_and_kwargs(args, model)
+        allow_projections(args.optim)
+        return (with_rounding(kind, args.seed) if args.weights == "bfloat16" else kind), settings
+
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The schedule of transformers, except for its warm-up (aftune.training.schedule)."""
         if self.lr_scheduler is None:
@@ -240,12 +253,18 @@ class AlignmentTrainer(Trainer):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As in transformers, but checks the loss of the last step's batches once more after it."""
         output = super().train(*args, **kwargs)
+        self._take_final_weights()
         training = self.model_wrapped.training
         self.model_wrapped.eval()
         losses = [self.prediction_step(self.model_wrapped, batch, True)[0] for batch in self._batches]
         self.model_wrapped.train(training)
         self._check_finite(self.state.global_step, sum(losses))
         return output
+
+    def _take_final_weights(self) -> None:
+        """Schedule-free optimizers train at other weights than those that they give; each step changes back by itself."""
+        if callable(getattr(self.optimizer, "eval", None)):
+            self.optimizer.eval()
 
     def _check_finite(self, step: int, loss: Any, norm: Any = 0.0) -> None:
         """Raises TrainingError unless both are finite, after saving the groups of the step. step: counted from 1."""
@@ -348,6 +367,7 @@ class AlignmentTrainer(Trainer):
             return cast(dict[str, float], super().evaluate(*args, **kwargs))
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
+        self._take_final_weights()
         with whole(model):
             metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
         self.log(metrics)

@@ -34,7 +34,7 @@ from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.auto_beta import auto_beta
 from aftune.training.callbacks import RichProgressCallback, TimedCheckpoints
 from aftune.training.dataset import Encoded
-from aftune.training.optimizers import DEFAULT
+from aftune.training.optimizers import optimizer_settings
 from aftune.training.sharding import sharding_arguments, unsharded
 from aftune.training.trackers import PROJECT, grouped
 from aftune.training.trainer import encode_for_training
@@ -192,7 +192,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         alignment = {name: getattr(section, name) for name in sorted(own)}
         if section.feedback == "task":
             alignment["feedback"] = default_feedback(recipe)
-    selection: dict[str, Any] = {} if section.optimizer == DEFAULT else {"optim": section.optimizer}
+    selection = optimizer_settings(section.optimizer)
     if validated:
         best = {"load_best_model_at_end": True, "metric_for_best_model": KEY, "greater_is_better": True}
         selection |= {"eval_strategy": "epoch", **(best if isinstance(section, SftSection) else {"eval_on_start": True})}
@@ -211,6 +211,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         max_grad_norm=section.max_grad_norm,
         activation_checkpointing=section.gradient_checkpointing,
         bf16=recipe.model.precision == "bfloat16",
+        weights="float32" if recipe.adapter.kind != "none" else recipe.model.weights,
         use_cpu=pick_device(recipe.model.device) == "cpu",
         save_strategy="epoch",
         save_total_limit=recipe.save.keep,
