@@ -15,6 +15,8 @@ import small_run
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.records import Candidate, Group, read_records
 
+pytestmark = pytest.mark.xdist_group("processes")  # its fixtures are slow to make, so one process runs it all
+
 SECONDS = 120.0  # for a process to notice that another one is gone, on however busy a machine
 
 
