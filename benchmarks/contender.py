@@ -26,7 +26,7 @@ class Settings:
 
     keep_memory: whether freed memory stays with the process (`aftune.common.process`); as people run them: yes for aftune, whose
     command line does it, no for the peers. micro_batch: groups for `padded`, pairs for `dpo`; aftune uses token_budget, None for
-    its default.
+    its default. checkpointing: whether aftune computes activations again in the backward pass.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Settings:
     keep_memory: bool = False
     micro_batch: int = 1
     token_budget: int | None = None
+    checkpointing: bool = False
 
     @property
     def title(self) -> str:
@@ -223,6 +224,7 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
                 constraint="detached" if settings.name == "aftune-detached" else "boundary",
                 per_device_train_batch_size=len(of),
                 token_budget=settings.token_budget or AlignmentConfig.token_budget,
+                activation_checkpointing=settings.checkpointing,
                 **arguments,
             )
             return AlignmentTrainer(model, args, of, tokenizer, **common)

@@ -51,6 +51,7 @@ def contenders(args: argparse.Namespace, precision: str) -> list[Settings]:
             keep_memory=keep_memory,
             micro_batch=args.padded_groups if name == "padded" else args.dpo_pairs,
             token_budget=args.token_budget,
+            checkpointing=args.checkpointing,
         )
 
     chosen = [settings(name, keep_memory=name.startswith("aftune")) for name in args.contenders]
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("--padded-groups", type=int, default=1, help="groups in a micro-batch of the padded trainer")
     parser.add_argument("--dpo-pairs", type=int, default=2, help="pairs in a micro-batch of DPO")
     parser.add_argument("--token-budget", type=int, help="tokens in one pass of aftune; its own default otherwise")
+    parser.add_argument("--checkpointing", action="store_true", help="aftune computes activations again in the backward pass")
     parser.add_argument("--peers-keep-memory", action="store_true", help="run the peers with aftune's allocator setting too")
     parser.add_argument("--quick", action="store_true", help="a smaller model, 2 groups, float32, one round")
     args = parser.parse_args()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from aftune.pipeline.directory import run_directory
-from aftune.pipeline.runner import run_stages
+from aftune.pipeline.plans import plan
+from aftune.pipeline.runner import made_by, run_stages
 from aftune.recipe import Recipe
 from aftune.sampling import collect
 from aftune.training import AlignmentTrainer
@@ -45,6 +46,17 @@ KILL_POINTS: tuple[tuple[str, int | None], ...] = (
 def recipe(run_dir: Path, **sections: dict[str, Any]) -> Recipe:
     merged = {name: SETTINGS.get(name, {}) | sections.get(name, {}) for name in {*SETTINGS, *sections}}
     return Recipe.model_validate({"run_dir": str(run_dir), **merged})
+
+
+def finish_all(wanted: Recipe) -> None:
+    """A run as it would lie there: the manifest, and of each stage an empty file for what it leaves."""
+    run = run_directory.RunDirectory(wanted.run_dir)
+    for item in plan(wanted, run):
+        path = run.path / item.stage.leaves
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        run.begin(item.stage.name, made_by(item, wanted.seed), keep=True)
+        run.finish(item.stage.name, 1.0, {"summary": {}, "inputs": item.inputs})
 
 
 def _killing(function: Callable[..., Any], stage: str, calls: int | None, run: Callable[[], str]) -> Callable[..., Any]:

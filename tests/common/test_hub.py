@@ -4,7 +4,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,6 +65,38 @@ def test_what_is_in_the_cache_loads(questions: list[int], tmp_path: Path, monkey
     (folder / "refs" / "main").write_text("0" * 40)
     assert len(loading.load_tokenizer("some/model")) == len(loading.load_tokenizer(loading.BUNDLED))
     assert len(questions) == 1
+
+
+def test_a_revision_has_its_own_files(
+    questions: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_llama: Callable[..., Any]
+) -> None:
+    """Branches and tags by name, commits by their hash; each with its model, tokenizer and settings."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--some--model"
+    (folder / "refs").mkdir(parents=True)
+    for name, digit, size in (("main", "0", 32), ("v1", "1", 16)):
+        snapshot = folder / "snapshots" / (digit * 40)
+        shutil.copytree(loading.resolve(loading.BUNDLED), snapshot)
+        model = make_llama(hidden_size=size)
+        model.generation_config.eos_token_id = size
+        model.save_pretrained(snapshot)
+        (folder / "refs" / name).write_text(digit * 40)
+    (folder / "snapshots" / ("1" * 40) / "chat_template.jinja").write_text("of v1")
+
+    for revision, size in ((None, 32), ("main", 32), ("v1", 16), ("1" * 40, 16)):
+        section = loading.ModelSection(name="some/model", revision=revision, device="cpu", precision="float32")
+        options = section.load_options
+        assert loading.load_model(section.name, section).config.hidden_size == size
+        config = loading.load_config(section.name, **options)
+        assert config is not None
+        assert config.hidden_size == size
+        assert loading.configured_stop_ids(section.name, **options) == [size]
+        assert (loading.load_tokenizer(section.name, **options).chat_template == "of v1") == (size == 16)
+        assert hub.cached_commit(section.name, "model", revision) == ("1" if size == 16 else "0") * 40
+    missing = loading.ModelSection(name="some/model", revision="v2", device="cpu")
+    with pytest.raises(DataError, match=r"the model of 'some/model' at revision 'v2' is not on this machine, and the Hub at .*"):
+        loading.load_model(missing.name, missing)
+    assert hub.cached_commit("some/model", "model", "v2") is None
 
 
 def test_local_folders_ask_nobody(questions: list[int]) -> None:

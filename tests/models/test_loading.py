@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from aftune.common.errors import DataError
+from aftune.common.errors import DataError, UsageError
 from aftune.models.devices import pick_device
 from aftune.models.loading import (
     BUNDLED,
@@ -86,6 +86,14 @@ def test_names_and_folders(saved: Path, tmp_path: Path, monkeypatch: pytest.Monk
     for missing in (str(tmp_path / "nowhere"), "./nowhere", "a/b/c", "~/no-such-folder-here"):
         with pytest.raises(DataError, match=r"holds no model \(config\.json is missing\)"):
             resolve(missing)
+
+
+@pytest.mark.parametrize("name", [BUNDLED, "model"])
+def test_what_is_on_this_machine_has_no_revisions(saved: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(saved.parent)
+    with pytest.raises(UsageError, match=rf"model\.revision: is 'v1', but model\.name '{name}' is on this machine"):
+        resolve(name, "v1")
+    assert resolve("some/model", "v1") == "some/model"
 
 
 def test_folder_without_tokenizer(saved: Path) -> None:

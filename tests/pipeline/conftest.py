@@ -1,4 +1,4 @@
-"""A small finished comparison that several files look at; none of them changes it."""
+"""A small finished comparison and runs that several files look at; none of them changes them."""
 
 import fcntl
 import json
@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 import small_comparison
+import small_run
 from aftune.pipeline.compare import runs
 from aftune.pipeline.compare.runs import Comparison
+from aftune.pipeline.runner import run_stages
 from aftune.training.dataset import EncodedGroups
 
 
@@ -66,6 +68,23 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> FinishedComparison:
         if not noted.exists():
             noted.write_text(json.dumps(seen))
     return FinishedComparison(folder, wanted, failures, json.loads(noted.read_text()))
+
+
+@pytest.fixture(scope="session")
+def adapter_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """By whether adapters are merged: the same run. Shared between processes as the comparison is."""
+    pytest.importorskip("peft", reason="PEFT is not installed: pip install 'aftune[peft]'")
+    base = tmp_path_factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folders = {merge: place / f"adapter-merge-{merge}" for merge in (True, False)}
+    with open(place / ".adapter-lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for merge, folder in folders.items():
+            adapter = {"kind": "lora", "rank": 4, "merge": merge}
+            # Saved in float32: what is compared is not rounded.
+            recipe = small_run.recipe(folder, adapter=adapter, model={"save_dtype": "float32"})
+            run_stages(recipe, report=lambda line: None)
+    return folders
 
 
 def _noting_what_is_seen(patch: pytest.MonkeyPatch) -> dict[str, list[str]]:

@@ -9,20 +9,13 @@ from safetensors.torch import load_file
 
 import small_run
 from aftune.models.loading import resolve
-from aftune.pipeline.runner import run_stages
 
-ADAPTER = {"kind": "lora", "rank": 4}
 STAGES = ("sft", "align", "control")
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
-    """By whether adapters are merged: the same run."""
-    pytest.importorskip("peft", reason="PEFT is not installed: pip install 'aftune[peft]'")
-    folders = {merge: tmp_path_factory.mktemp(f"merge-{merge}") for merge in (True, False)}
-    for merge, folder in folders.items():
-        run_stages(small_run.recipe(folder, adapter={**ADAPTER, "merge": merge}), report=lambda line: None)
-    return folders
+@pytest.fixture
+def runs(adapter_runs: dict[bool, Path]) -> dict[bool, Path]:
+    return adapter_runs
 
 
 def metrics(folder: Path) -> dict[str, Any]:
@@ -70,7 +63,7 @@ def test_another_adapter_redoes_what_depends_on_it(runs: dict[bool, Path]) -> No
     from aftune.pipeline.directory.run_directory import RunDirectory
     from aftune.pipeline.plans import plan
 
-    recipe = small_run.recipe(runs[True], adapter={**ADAPTER, "rank": 8})
+    recipe = small_run.recipe(runs[True], adapter={"kind": "lora", "rank": 8}, model={"save_dtype": "float32"})
     plans = {item.stage.name: item for item in plan(recipe, RunDirectory(runs[True]))}
     assert plans["prepare"].status == "finished"
     assert plans["sft"].status == "redo"

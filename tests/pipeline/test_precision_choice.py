@@ -11,7 +11,7 @@ from aftune.models.precision import ProductRates
 from aftune.pipeline import precision_choice, runner
 from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.directory.run_directory import RunDirectory
-from aftune.recipe import Recipe
+from aftune.recipe import ModelSection, Recipe
 
 FAST, SLOW = ProductRates(0.1, 0.2), ProductRates(0.1, 0.005)
 
@@ -91,3 +91,16 @@ def test_all_runs_of_a_comparison_have_the_precision_of_the_first(tmp_path: Path
     wanted = comparison(recipe(tmp_path), ["vft"], num_seeds=2)
     assert {wanted.shared(seed).recipe.model.precision for seed in (0, 1)} == {"bfloat16"}
     assert wanted.notes == ["precision bfloat16: as when this run began"]
+
+
+def test_bfloat16_weights_ask_for_bfloat16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is slow, which is told with what to do."""
+    wanted = recipe(tmp_path).model_copy(update={"model": ModelSection(weights="bfloat16")})
+    measured(monkeypatch, FAST)
+    settled = precision_choice.settle(wanted, [])
+    assert settled.recipe.model == ModelSection(weights="bfloat16", precision="bfloat16")
+    assert settled.lines() == []
+    measured(monkeypatch, SLOW)
+    settled = precision_choice.settle(wanted, [])
+    assert settled.recipe.model.precision == "bfloat16"
+    assert "; model.weights=float32 with model.precision=auto takes float32" in settled.lines()[0]

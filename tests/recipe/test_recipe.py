@@ -67,6 +67,13 @@ def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:
     assert load(recipe.to_yaml()) == recipe
 
 
+@pytest.mark.parametrize(("kind", "merge"), [("none", True), ("lora", True), ("dora", True), ("qlora", False)])
+def test_an_adapter_is_merged_unless_that_rounds(load: Callable[..., Any], kind: str, merge: bool) -> None:
+    assert load(f"run_dir: x\nadapter: {{kind: {kind}}}\n").adapter.merge is merge
+    assert load("run_dir: x\nadapter: {kind: lora}\n", f"adapter.kind={kind}").adapter.merge is merge
+    assert load(f"run_dir: x\nadapter: {{kind: {kind}, merge: false}}\n").adapter.merge is False
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -111,7 +118,22 @@ def test_unknown_keys(complaint: Callable[..., str], text: str, message: str) ->
             "align: {loss: dpo, beta: auto}",
             "align.beta: auto is in nats per token, but dpo's boundary is in nats of whole responses",
         ),
+        (
+            "track: {report_to: [comet]}",
+            "track.report_to.0 is 'comet': input should be 'tensorboard', 'trackio', 'wandb' or 'mlflow'",
+        ),
+        ("track: {report_to: wandb}", "track.report_to is 'wandb': input should be a valid list"),
+        ("align: {validation_groups: -1}", "align.validation_groups is -1: input should be greater than or equal to 0"),
         ("seed: -1", "seed is -1: input should be greater than or equal to 0"),
+        (
+            "adapter: {kind: qlora, merge: true}",
+            "adapter.merge: merging into the 4-bit weights of qlora would round them; leave it out or set false, "
+            "and merge into the unquantised model afterwards with `aftune export RUN --to merged`",
+        ),
+        ("adapter: {kind: qlora}\nlaunch: {sharding: fsdp}", "launch.sharding: fsdp does not take the 4-bit weights of qlora"),
+        ("model: {weights: bfloat16, precision: float32}", "model.weights: bfloat16 weights cannot be computed with in float32"),
+        ("model: {weights: bfloat16}\nadapter: {kind: lora}", "model.weights: an adapter is small and is trained in float32"),
+        ("model: {weights: bfloat16}\nlaunch: {sharding: zero2}", "model.weights: sharded weights are trained in float32"),
     ],
 )
 def test_wrong_values(complaint: Callable[..., str], text: str, message: str) -> None:

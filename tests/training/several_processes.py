@@ -2,7 +2,7 @@
 
 SPECIFICATION is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all and
 by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). With FSDP, accelerate is told that it may shard on
-CPUs. The first process writes the weights and the log of each training beside the file.
+CPUs. The first process writes the weights and the log of each training beside the file, after all have compared their weights.
 """
 
 import json
@@ -27,7 +27,8 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
     groups = made_groups(settings.pop("num_groups", 16))
     resume = settings.pop("resume", None)
     adapter = settings.pop("adapter", None)
-    model = AutoModelForCausalLM.from_pretrained(specification["model"], dtype=torch.float32)
+    dtype = torch.bfloat16 if settings.get("weights") == "bfloat16" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(specification["model"], dtype=dtype)
     torch.manual_seed(0)
     trainer = AlignmentTrainer(
         model if adapter is None else add_adapter(model, AdapterSection(**adapter)),
@@ -37,6 +38,11 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
     )
     trainer.train(resume_from_checkpoint=resume)
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if processes.number() > 1 and not trainer.args.fsdp:
+        for key, weight in model.named_parameters():
+            first = weight.detach().clone()
+            torch.distributed.broadcast(first, 0)
+            assert torch.equal(weight, first), f"{name}: {key} is another one in process {processes.rank()}"
     if trainer.is_world_process_zero():
         save_file({key: value.clone() for key, value in weights.items()}, folder / f"{name}.safetensors")
         (folder / f"{name}.json").write_text(json.dumps(trainer.state.log_history))

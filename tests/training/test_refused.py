@@ -29,7 +29,10 @@ GROUPS = [EncodedGroup(str(n), [1, 5], [[6] * (n + 1), [8, 2]], [True, False], [
         ("fp16_full_eval", True, "set fp16"),
         ("train_sampling_strategy", "batch_rebalance", "random or sequential or group_by_length"),
         ("accelerator_config", {"dispatch_batches": True}, "would split groups"),
-        ("weights", "bfloat16", "float32 or as_given"),
+        ("weights", "float16", "float32 or bfloat16 or as_given"),
+        ("optim", "lomo", "changes weights within each backward pass"),
+        ("optim", "grokadamw", "checkpoints lack its state"),
+        ("optim", "galore_adamw_layerwise", "changes weights within each backward pass"),
     ],
 )
 def test_settings(tmp_path: Path, name: str, value: Any, reason: str) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from aftune import __version__
 from aftune.cli.compare_commands import compare
-from aftune.cli.export_commands import export
+from aftune.cli.export_commands import export, push
 from aftune.cli.run_commands import STAGES, quickstart, run, stage_command
 from aftune.cli.task_commands import benchmark, tasks, validate
 from aftune.pipeline import processes
@@ -33,7 +33,7 @@ def _root(
     pass
 
 
-for _command in (run, quickstart, compare, tasks, validate, benchmark, export):
+for _command in (run, quickstart, compare, tasks, validate, benchmark, export, push):
     app.command()(_command)
 for _name in STAGES:
     app.command(name=_name)(stage_command(_name))

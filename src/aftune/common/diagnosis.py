@@ -5,6 +5,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 from aftune.common.errors import AftuneError
 
+_TRACKERS = ("trackio", "wandb", "mlflow")  # refuse without a key or an address
+
 
 def diagnose(error: Exception) -> AftuneError:
     """Our own errors unchanged; those of the system or a library with their place and the remedy, where known."""
@@ -25,4 +27,7 @@ def diagnose(error: Exception) -> AftuneError:
             "(no workers in evaluate), and run the same command again; finished work is kept"
         )
     text = " ".join(str(error).split())[:300]
+    source = type(error).__module__.partition(".")[0]
+    if source in _TRACKERS:
+        return AftuneError(f"{source}: {text} (track.report_to names it: do what it says, or leave it out)")
     return AftuneError(f"{type(error).__name__}: {text}; this looks like a bug in aftune; run again with --debug to see where")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from huggingface_hub import constants, get_session
-from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.file_download import REGEX_COMMIT_HASH, repo_folder_name
 
 _PATIENCE = 8.0  # seconds for an answer of any kind
 
@@ -52,7 +52,10 @@ def trouble() -> str | None:
     return f"the Hub at {constants.ENDPOINT} cannot be reached ({errors[0]})" if errors else None
 
 
-def cached_commit(name: str, kind: Literal["model", "dataset"]) -> str | None:
-    """The commit of a repository's main branch that this machine downloaded last, or None. The Hub is not asked."""
-    ref = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind) / "refs" / "main"
+def cached_commit(name: str, kind: Literal["model", "dataset"], revision: str | None = None) -> str | None:
+    """The commit of a repository's branch or tag (by default the main branch) that this machine downloaded last, or None. The Hub
+    is not asked."""
+    if REGEX_COMMIT_HASH.match(revision or ""):
+        return revision
+    ref = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind) / "refs" / (revision or "main")
     return ref.read_text(encoding="utf-8").strip() if ref.is_file() else None

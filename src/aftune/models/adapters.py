@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from aftune.common.errors import DataError, UsageError
+from aftune.models.four_bit import is_four_bit
 from aftune.recipe import AdapterSection
 
 CONFIG = "adapter_config.json"  # what a folder with an adapter has
@@ -21,10 +22,13 @@ def _peft() -> Any:
     return peft
 
 
-def add_adapter(model: Any, section: AdapterSection, folder: Path | None = None) -> Any:
-    """The model with an adapter to train, a `peft.PeftModel`: the one in the folder, or a new one that changes nothing yet.
+def add_adapter(model: Any, section: AdapterSection, folder: Path | None = None, revision: str | None = None) -> Any:
+    """The model with an adapter to train, a `peft.PeftModel`: the one in the folder, or a new one that changes nothing yet and
+    records this revision of the model.
 
-    Raises UsageError where PEFT is missing, and for targets that the model does not have.
+    Raises UsageError where PEFT is missing, and for targets that the model does not have. PEFT's `prepare_model_for_kbit_training`
+    is not for us: it makes what is not in 4 bits float32, which costs memory and is otherwise as `model.precision` says, freezes
+    what get_peft_model freezes, and turns on gradient checkpointing, which is a setting of its own.
     """
     peft = _peft()
     if folder is not None:
@@ -41,13 +45,14 @@ def add_adapter(model: Any, section: AdapterSection, folder: Path | None = None)
     )
     check_targets(model, section)
     try:
-        return peft.get_peft_model(model, config)
+        return peft.get_peft_model(model, config, revision=revision)
     except ValueError as error:
         raise UsageError(f"adapter.targets: {str(error).splitlines()[0]}; name layers of the model, or use all-linear") from error
 
 
 def check_targets(model: Any, section: AdapterSection) -> None:
-    """Raises UsageError for a name in `targets` or `modules_to_save` that no layer of the model has."""
+    """Raises UsageError for a name in `targets` or `modules_to_save` that no layer of the model has, and for layers in 4 bits that
+    are to be trained whole."""
     names = [name for name, _ in model.named_modules() if name]
     last = sorted({name.rpartition(".")[2] for name in names if not name.rpartition(".")[2].isdigit()})
     for key in ("targets", "modules_to_save"):
@@ -56,6 +61,10 @@ def check_targets(model: Any, section: AdapterSection) -> None:
             if not any(known == name or known.endswith(f".{name}") for known in names):
                 near = difflib.get_close_matches(name, last, n=3, cutoff=0.4) or last
                 raise UsageError(f"adapter.{key}: the model has no layer {name!r}; it has {', '.join(near)}")
+    for name, layer in model.named_modules():
+        whole = any(name == saved or name.endswith(f".{saved}") for saved in section.modules_to_save)
+        if whole and any(is_four_bit(inner) for inner in layer.modules()):
+            raise UsageError(f"adapter.modules_to_save: {name} is in 4 bits, which cannot be trained whole; put it into targets")
 
 
 def check_adapter(section: AdapterSection) -> None:
@@ -76,12 +85,12 @@ def has_adapter(folder: Path) -> bool:
     return (folder / CONFIG).is_file()
 
 
-def recorded_base(folder: Path) -> str:
-    """The base model that an adapter was trained on, as its folder says; raises DataError where it does not."""
-    base = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
+def recorded_base(folder: Path) -> dict[str, str | None]:
+    """Name and revision of the base model that an adapter folder names; raises DataError where it names none."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if not config.get("base_model_name_or_path"):
         raise DataError(f"{folder / CONFIG}: names no base model; set base_model_name_or_path")
-    return str(base)
+    return {"name": config["base_model_name_or_path"], "revision": config.get("revision")}
 
 
 def load_adapter(model: Any, folder: Path) -> Any:

@@ -11,10 +11,11 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.common import hub
-from aftune.common.errors import DataError
+from aftune.common.errors import DataError, UsageError
 from aftune.models.adapters import has_adapter, load_adapter, recorded_base
 from aftune.models.devices import pick_device
-from aftune.models.precision import faster_precision
+from aftune.models.four_bit import check_four_bit, exact_on_cpu, four_bit_settings
+from aftune.models.precision import faster_precision, lengthen
 from aftune.recipe import ModelSection
 
 BUNDLED = "bundled"
@@ -23,8 +24,19 @@ _READ = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".safetensors", ".py"
 _DOCUMENT = re.compile(r"\.|readme|licen[cs]e|notice|changelog", re.IGNORECASE)
 
 
-def resolve(name: str) -> str:
-    """The folder or Hub name behind a recipe's `model.name`; raises DataError for a local path that holds no model."""
+def resolve(name: str, revision: str | None = None) -> str:
+    """The folder or Hub name behind a recipe's `model.name`; raises DataError for a local path that holds no model, UsageError for
+    a revision of one."""
+    source = _resolved(name)
+    if revision is not None and Path(source).is_dir():
+        raise UsageError(
+            f"model.revision: is {revision!r}, but model.name {name!r} is on this machine, where a model has no revisions; "
+            "leave it out, or give a name of the Hub"
+        )
+    return source
+
+
+def _resolved(name: str) -> str:
     if name == BUNDLED:
         return str(resources.files("aftune") / "assets" / "base")
     if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or Path(name).exists():
@@ -44,17 +56,17 @@ def model_files(folder: Path) -> list[Path]:
     )
 
 
-def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a model; raises DataError where there is none or it has no end-of-sequence token."""
-    source = resolve(name)
+    source = resolve(name, revision)
     folder = Path(source)
     if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise DataError(f"model.name: {folder} has no tokenizer (tokenizer.json is missing); copy the tokenizer's files into it")
     try:
         with hub.loading(source):
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
     except (OSError, ValueError) as error:
-        raise DataError(_not_loaded(name, "tokenizer", error)) from error
+        raise DataError(_not_loaded(name, revision, "tokenizer", error)) from error
     if tokenizer.eos_token_id is None:
         raise DataError(
             f"model.name: the tokenizer of {name} has no end-of-sequence token; set eos_token in its tokenizer_config.json"
@@ -62,40 +74,57 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
     return tokenizer
 
 
-def load_model(name: str, section: ModelSection, *, float32: bool = False) -> PreTrainedModel:
+def load_model(name: str, section: ModelSection, *, float32: bool = False, four_bit: bool = False) -> PreTrainedModel:
     """A causal language model on the requested device, in evaluation mode. A folder with an adapter gives the section's model with
     that adapter in place.
 
     Its weights have the section's precision (auto: what is fast on the device); with `float32` they are float32, as small updates
-    are lost in bfloat16. Raises DataError for one that cannot be loaded, UsageError for a device that is not here.
+    are lost in bfloat16. four_bit: those of linear layers but the head are in 4 bits, the same ones with and without `float32`,
+    which then decides how it computes. Raises DataError for one that cannot be loaded, UsageError for a device that is not here.
     """
-    folder = Path(resolve(name))
+    revision = section.revision if name == section.name else None
+    source = resolve(name, revision)
+    folder = Path(source)
     if has_adapter(folder):
-        base = section.name if Path(resolve(section.name)) != folder else recorded_base(folder)
-        return cast(PreTrainedModel, load_adapter(load_model(base, section, float32=float32), folder)).eval()
+        if Path(resolve(section.name)) == folder:
+            section = section.model_copy(update=recorded_base(folder))
+        base = load_model(section.name, section, float32=float32, four_bit=four_bit)
+        return cast(PreTrainedModel, load_adapter(base, folder)).eval()
     device = pick_device(section.device)
     precision = faster_precision(device) if section.precision == "auto" else section.precision
-    dtype = torch.float32 if float32 else getattr(torch, precision)
+    short, dtype = getattr(torch, precision), torch.float32 if float32 else getattr(torch, precision)
+    quantised = {}
+    if four_bit:
+        check_four_bit(device)
+        quantised = four_bit_settings(device, dtype)
     attention = None if section.attention == "auto" else section.attention
-    source = resolve(name)
     try:
         with hub.loading(source):
             model = AutoModelForCausalLM.from_pretrained(
                 source,
-                dtype=dtype,
+                dtype=short if four_bit else dtype,
                 attn_implementation=attention,
                 trust_remote_code=section.trust_remote_code,
+                revision=revision,
                 use_safetensors=True,
+                **quantised,
             )
     except (OSError, ValueError, SafetensorError) as error:
-        raise DataError(_not_loaded(name, "model", error)) from error
-    return model.to(device).eval()
+        raise DataError(_not_loaded(name, revision, "model", error)) from error
+    if not four_bit:
+        return model.to(device).eval()
+    check_four_bit(device, model)
+    exact_on_cpu(model)
+    if float32:
+        lengthen(model)
+    return model.eval()
 
 
-def load_config(name: str, *, trust_remote_code: bool = False) -> Any | None:
+def load_config(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> Any | None:
     """A model's configuration, or None where it is not on this machine (nothing is downloaded)."""
+    source, options = resolve(name, revision), {"trust_remote_code": trust_remote_code, "revision": revision}
     try:
-        return AutoConfig.from_pretrained(resolve(name), trust_remote_code=trust_remote_code, local_files_only=True)
+        return AutoConfig.from_pretrained(source, local_files_only=True, **options)
     except (OSError, ValueError):
         return None
 
@@ -131,14 +160,14 @@ def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     return sorted({tokenizer.eos_token_id, *token_ids(model.generation_config.eos_token_id)})
 
 
-def configured_stop_ids(name: str, *, trust_remote_code: bool = False) -> list[int]:
+def configured_stop_ids(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> list[int]:
     """The stop ids of a model's generation configuration, or of its configuration where it has none; the model is not loaded."""
-    source = resolve(name)
+    source = resolve(name, revision)
     try:
         with hub.loading(source):
-            return token_ids(GenerationConfig.from_pretrained(source).eos_token_id)
+            return token_ids(GenerationConfig.from_pretrained(source, revision=revision).eos_token_id)
     except OSError:
-        config = load_config(name, trust_remote_code=trust_remote_code)
+        config = load_config(name, trust_remote_code=trust_remote_code, revision=revision)
         return token_ids(getattr(config, "eos_token_id", None))
 
 
@@ -147,9 +176,10 @@ def token_ids(configured: Any) -> list[int]:
     return list(configured) if isinstance(configured, list) else [] if configured is None else [configured]
 
 
-def _not_loaded(name: str, what: str, error: Exception) -> str:
+def _not_loaded(name: str, revision: str | None, what: str, error: Exception) -> str:
     offline = None if Path(resolve(name)).is_dir() else hub.trouble()
+    model = repr(name) if revision is None else f"{name!r} at revision {revision!r}"
     if offline is not None:
-        return f"model.name: the {what} of {name!r} is not on this machine, and {offline}; give a local folder or check the network"
+        return f"model.name: the {what} of {model} is not on this machine, and {offline}; give a local folder or check the network"
     reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    return f"model.name: the {what} of {name!r} could not be loaded ({reason}); give a local folder or check the network"
+    return f"model.name: the {what} of {model} could not be loaded ({reason}); give a local folder or check the network"

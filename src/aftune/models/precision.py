@@ -26,6 +26,13 @@ def score_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+def lengthen(model: torch.nn.Module) -> None:
+    """Makes a model's 16-bit weights float32; weights in 4 bits are what they were."""
+    for weight in model.parameters():
+        if weight.dtype in SHORT:
+            weight.data = weight.data.float()
+
+
 @dataclass(frozen=True)
 class ProductRates:
     """Speed of a matrix product, in 10^12 operations per second; bfloat16 is 0 where the device has none."""

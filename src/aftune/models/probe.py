@@ -42,7 +42,7 @@ def ordinary_probe(config: Any) -> Probe:
 @contextmanager
 def float32_weights(model: Any) -> Iterator[None]:
     """Within the block, the model computes in float32 with its own weights. Each module's weights are float32 only while it
-    runs, so no second copy of the model is needed."""
+    runs, so no second copy of the model is needed; layers in 4 bits stay so, and compute in float32 from them."""
     short: dict[Any, list[tuple[Any, Tensor]]] = {}
 
     def lengthen(module: Any, args: Any) -> None:
@@ -58,6 +58,9 @@ def float32_weights(model: Any) -> Iterator[None]:
     modules = [module for module in model.modules() if any(w.dtype in SHORT for w in module.parameters(recurse=False))]
     hooks = [module.register_forward_pre_hook(lengthen, prepend=True) for module in modules]
     hooks += [module.register_forward_hook(restore, always_call=True) for module in modules]
+    computing = [(module, dtype) for module in model.modules() if (dtype := getattr(module, "compute_dtype", None)) in SHORT]
+    for module, _ in computing:
+        module.compute_dtype = torch.float32
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -66,6 +69,8 @@ def float32_weights(model: Any) -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
         for hook in hooks:
             hook.remove()
+        for module, dtype in computing:
+            module.compute_dtype = dtype
         for module in list(short):  # a forward pass that was interrupted
             restore(module, None, None)
 

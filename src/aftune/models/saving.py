@@ -27,7 +27,7 @@ def saved_dtype(section: ModelSection) -> torch.dtype:
     """The type of the weights that a run saves: the recipe's, or that of the base model (float32 unless it is a 16-bit type)."""
     if section.save_dtype != "auto":
         return cast(torch.dtype, getattr(torch, section.save_dtype))
-    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, **section.load_options)
     dtype = getattr(config, "dtype", None) or _dtype_of_files(Path(resolve(section.name)))
     return dtype if dtype in SHORT else torch.float32
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aftune import tasks
+from aftune.common.errors import UsageError
 from aftune.models import loading
 from aftune.models.adapters import add_adapter
 from aftune.pipeline import recipe_task
@@ -17,7 +18,7 @@ from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import in_round
 from aftune.prompts.formats import PromptFormat
 from aftune.prompts.prompter import Prompter
-from aftune.recipe import PromptSection, Recipe, SamplingSection
+from aftune.recipe import PromptSection, Recipe, SamplingSection, load_recipe
 from aftune.records import Problem, read_records
 from aftune.records.large_files import RecordFile
 from aftune.sampling import Engine, SamplingSettings, TransformersEngine
@@ -55,7 +56,7 @@ class Context:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         section = self.recipe.model
-        return loading.load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
+        return loading.load_tokenizer(section.name, **section.load_options)
 
     @cached_property
     def prompter(self) -> Prompter:
@@ -68,13 +69,13 @@ class Context:
     def end_id(self) -> int:
         """The token that ends a complete response."""
         section = self.recipe.model
-        return self.prompter.end_id(loading.configured_stop_ids(section.name, trust_remote_code=section.trust_remote_code))
+        return self.prompter.end_id(loading.configured_stop_ids(section.name, **section.load_options))
 
     @cached_property
     def context_length(self) -> int:
         """The context length of the base model, in tokens."""
         section = self.recipe.model
-        config = loading.load_config(section.name, trust_remote_code=section.trust_remote_code)
+        config = loading.load_config(section.name, **section.load_options)
         return loading.context_length(config if config is not None else self.load_policy("base").config)
 
     def folder(self, stage: str) -> Path:
@@ -101,17 +102,21 @@ class Context:
         return self.recipe.model.name if stage == "base" else str(self._place(stage) / "model")
 
     def load_policy(self, stage: str, *, float32: bool = False) -> PreTrainedModel:
-        return loading.load_model(self.policy_folder(stage), self.recipe.model, float32=float32)
+        """A stage's model for sampling and scoring. Under qlora the weights of the base are in 4 bits in every stage."""
+        four_bit = self.recipe.adapter.kind == "qlora"
+        return loading.load_model(self.policy_folder(stage), self.recipe.model, float32=float32, four_bit=four_bit)
 
     def load_trainable(self, stage: str) -> Any:
-        """A stage's model for training: with all its weights in float32, or as the base model with an adapter, that of the stage or
-        a new one."""
+        """A stage's model for training: with all its weights in the type of `model.weights`, or as the base model with an adapter,
+        that of the stage or a new one."""
         section = self.recipe.adapter
         if section.kind == "none":
-            return self.load_policy(stage, float32=True)
-        return add_adapter(self.load_policy("base"), section, None if stage == "base" else self._adapter_folder(stage))
+            return self.load_policy(stage, float32=self.recipe.model.weights == "float32")
+        folder = None if stage == "base" else self.adapter_folder(stage)
+        return add_adapter(self.load_policy("base"), section, folder, self.recipe.model.revision)
 
-    def _adapter_folder(self, stage: str) -> Path:
+    def adapter_folder(self, stage: str) -> Path:
+        """Where the adapter of a stage is, in a run that trains adapters."""
         own = self._place(stage) / "adapter"
         return own if own.exists() else self._place(stage) / "model"
 
@@ -131,6 +136,14 @@ class Context:
             top_k=section.top_k,
             stop=self.prompter.stop_strings(problems) if section.stop == "auto" else tuple(section.stop),
         )
+
+
+def context_of(folder: Path) -> Context:
+    """The context of a run that is there; raises UsageError for a folder that is no run directory."""
+    recipe = folder / "recipe.yaml"
+    if not recipe.exists():
+        raise UsageError(f"{folder} is not a run directory (recipe.yaml is missing)")
+    return Context(load_recipe(recipe).model_copy(update={"run_dir": folder}), RunDirectory(folder))
 
 
 def make_prompter(

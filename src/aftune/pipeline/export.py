@@ -6,11 +6,10 @@ from pathlib import Path
 from aftune.common.errors import StageError, UsageError
 from aftune.interchange.exporters import TARGETS, Ask, export_groups, samples
 from aftune.interchange.importers import import_groups
-from aftune.pipeline.context import Context
-from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.context import context_of
+from aftune.pipeline.model_folder import FORMS, write_model_folder
 from aftune.pipeline.registry import in_round, policies
 from aftune.prompts.formats import plain_prompt
-from aftune.recipe import load_recipe
 from aftune.records import Group, JudgedResponse
 from aftune.records.large_files import RecordFile
 
@@ -18,21 +17,23 @@ from aftune.records.large_files import RecordFile
 def export(
     source: Path, target: str, out: Path, *, pairs: str = "all", ranks: bool = False, model: str = "aligned", form: str = "groups"
 ) -> dict[str, int]:
-    """Writes the groups of a file or of a run's stage `label` (of its last round), or as `samples` the verdicts on the responses of
-    a run's model.
+    """Writes the groups of a file or of a run's stage `label` (of its last round), as `samples` the verdicts on the responses of a
+    run's model, or as `merged` or `adapter` the model itself.
 
     form: `groups`, or another format of a file that holds groups (`voted_explanations`).
     Raises UsageError for a target that the source cannot give, StageError where the run has not got that far.
     """
     source, out = source.expanduser(), out.expanduser()
-    if target not in TARGETS:
-        raise UsageError(f"--to is {target!r}, expected one of {', '.join(TARGETS)}")
+    if target not in (*TARGETS, *FORMS):
+        raise UsageError(f"--to is {target!r}, expected one of {', '.join((*TARGETS, *FORMS))}")
     if not source.is_dir():
-        if target == "samples":
-            raise UsageError(f"--to samples needs a run directory, and {source} is not one")
+        if target in ("samples", *FORMS):
+            raise UsageError(f"--to {target} needs a run directory, and {source} is not one")
         groups: Sequence[Group] = RecordFile(source, Group) if form == "groups" else import_groups(form, source)
         return export_groups(target, groups, plain_prompt, out, pairs=pairs, use_ranks=ranks)
-    context = _context(source)
+    context = context_of(source)
+    if target in FORMS:
+        return {"files": write_model_folder(context, target, out, model)}
     ask: Ask = context.prompter.conversation
     if target == "samples":
         known = policies(context.recipe)
@@ -43,13 +44,6 @@ def export(
     label = in_round("label", context.recipe.rounds)
     groups = RecordFile(_existing(source / label / "groups.jsonl", label), Group)
     return export_groups(target, groups, ask, out, pairs=pairs, use_ranks=ranks)
-
-
-def _context(folder: Path) -> Context:
-    recipe = folder / "recipe.yaml"
-    if not recipe.exists():
-        raise UsageError(f"{folder} is not a run directory (recipe.yaml is missing); give one, or a groups.jsonl")
-    return Context(load_recipe(recipe).model_copy(update={"run_dir": folder}), RunDirectory(folder))
 
 
 def _existing(path: Path, stage: str) -> Path:

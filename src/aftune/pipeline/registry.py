@@ -59,11 +59,11 @@ def _sampling(section: SamplingSection) -> Settings:
 
 def _control_settings(recipe: Recipe) -> Settings:
     """The control depends on the shape of the alignment run, not on its loss."""
-    shape = {key: getattr(recipe.align, key) for key in (*TrainingSection.model_fields, "start")}
+    shape = {key: getattr(recipe.align, key) for key in (*TrainingSection.model_fields, "start", "validation_groups")}
     if recipe.control.match == "compute":
         shape["num_candidates"] = recipe.align.num_candidates
     own = {"align": shape, "control": {"match": recipe.control.match}}
-    return own | _section("seed", "rounds", "adapter", "save")(recipe)
+    return own | _section("seed", "rounds", "adapter", "save", "track")(recipe)
 
 
 def _reference_settings(recipe: Recipe) -> Settings:
@@ -96,7 +96,7 @@ SFT = Stage(
     version=3,  # 3: among equal epochs, the one with the lowest validation loss
     reads=("prepare",),
     leaves="sft/model",
-    settings=lambda recipe: _section("sft", "seed", "model", "adapter", "save")(recipe) | _validation_settings(recipe),
+    settings=lambda recipe: _section("sft", "seed", "model", "adapter", "save", "track")(recipe) | _validation_settings(recipe),
 )
 
 
@@ -134,7 +134,7 @@ ALIGN = Stage(
     version=3,
     reads=("prepare", "sft", "label", "reference"),
     leaves="align/model",
-    settings=_section("align", "seed", "model", "adapter", "save"),
+    settings=_section("align", "seed", "model", "adapter", "save", "track"),
 )
 
 
@@ -238,11 +238,11 @@ def policies(recipe: Recipe) -> dict[str, str]:
 
 
 def reads(stage: Stage, recipe: Recipe, known: Container[str]) -> list[str]:
-    """The known stages that a stage reads. Imported candidates need no VFT model; only a control for the same compute has to
-    know the groups; in a comparison there may be a stage `reference` that only other methods need."""
+    """The known stages that a stage reads. Imported candidates need no VFT model; a control has to know the groups only to match
+    their compute or to be measured on some; in a comparison there may be a stage `reference` that only other methods need."""
     unneeded = set() if needs_reference(recipe) else {"reference"}
     if stage.name == "sample" and recipe.candidates is not None:
         unneeded.add("sft")
-    if stage.name == "control" and recipe.control.match == "steps":
+    if stage.name == "control" and recipe.control.match == "steps" and not recipe.align.validation_groups:
         unneeded.add("label")
     return [name for name in stage.reads if name in known and name not in unneeded]

@@ -12,6 +12,8 @@ from aftune.common.errors import AftuneError, StageError
 from aftune.common.progress import console
 from aftune.models.adapters import check_adapter
 from aftune.models.devices import pick_device
+from aftune.models.four_bit import check_four_bit
+from aftune.models.loading import empty_model, load_config
 from aftune.pipeline import processes, recipe_task
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.inputs import Inputs
@@ -21,21 +23,30 @@ from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import TRAIN, Stage
 from aftune.recipe import Recipe
-from aftune.training.optimizers import check_optimizer
+from aftune.training.optimizers import check_optimizer, check_optimizer_name
+from aftune.training.trackers import check_trackers
 
 
 def check(recipe: Recipe) -> None:
-    """Raises UsageError for a task, split, device, adapter, optimizer or processes that cannot be had, before anything is done."""
+    """Raises UsageError for a task, split, device, adapter, tracker, optimizer or processes that cannot be had, before anything is
+    done."""
     check_recipe(recipe)
-    check_launch(recipe, pick_device(recipe.model.device))
+    device = pick_device(recipe.model.device)
+    check_launch(recipe, device)
+    check_trackers("track.report_to", recipe.track.report_to)
+    if recipe.adapter.kind == "qlora":
+        config = load_config(recipe.model.name, **recipe.model.load_options)
+        check_four_bit(device, None if config is None else empty_model(config))
+    for name in ("sft", "align"):
+        check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer, device, recipe.model.weights)
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raises UsageError for a task, split, adapter or optimizer that cannot be had, whatever the machine."""
+    """Raises UsageError for a task, split, adapter or optimizer that there is not, whatever the machine."""
     recipe_task.check(recipe)
     check_adapter(recipe.adapter)
     for name in ("sft", "align"):
-        check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer)
+        check_optimizer_name(f"{name}.optimizer", getattr(recipe, name).optimizer, recipe.model.weights)
 
 
 def run_stages(

@@ -73,8 +73,8 @@ def _wanted(what: str, overrides: Sequence[str]) -> tuple[Recipe, bool]:
 
 def _length_check(task: tasks.Task, recipe: Recipe) -> TooLong:
     section = recipe.model
-    tokenizer = load_tokenizer(section.name, trust_remote_code=section.trust_remote_code)
-    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    tokenizer = load_tokenizer(section.name, **section.load_options)
+    config = load_config(section.name, **section.load_options)
     if config is None:
         raise UsageError(f"model.name: the configuration of {section.name!r} is not here; give a local folder")
     context = context_length(config)

@@ -41,38 +41,72 @@ class Section(BaseModel):
 
 
 class ModelSection(Section):
-    """The base model: `bundled`, a local folder in Hugging Face format, or a Hub name.
+    """The base model: `bundled`, a local folder in Hugging Face format, or a Hub name, there at a `revision`: a branch, a tag or a
+    commit, by default the main branch.
 
-    With `precision` bfloat16, training computes in bfloat16 (weights stay float32) and sampling has bfloat16 weights; scores
-    in `evaluate` are always computed in float32. `auto` is bfloat16 if a short timing of matrix products shows that it is faster,
-    else float32; a run keeps what it began with. `attention` is the implementation in transformers; auto leaves the choice to
-    transformers. save_dtype: the type of the weights in `model/` folders, from which later stages continue; auto is that of the
-    base model.
+    With `precision` bfloat16, training computes in bfloat16 (weights stay float32, as `weights` says) and sampling has bfloat16
+    weights; scores in `evaluate` are always computed in float32. `auto` is bfloat16 if a short timing of matrix products shows that
+    it is faster, else float32; a run keeps what it began with. weights: the type that trained weights are held in; bfloat16 takes
+    half the memory for them and their gradients, and needs precision bfloat16; updates are then rounded at random, up or down, such
+    that small ones count on average (aftune.training.rounding). `attention` is the implementation in transformers; auto leaves the
+    choice to transformers. save_dtype: the type of the weights in `model/` folders, from which later stages continue; auto is that
+    of the base model.
     """
 
     name: Annotated[str, HARMLESS] = "bundled"  # its files, or its commit on the Hub, are compared instead
+    revision: Annotated[str | None, Field(min_length=1)] = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    weights: Literal["float32", "bfloat16"] = "float32"
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"], HARMLESS] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], HARMLESS] = "auto"
     save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
 
+    @model_validator(mode="after")
+    def _short_weights_compute_short(self) -> "ModelSection":
+        if self.weights == "bfloat16" and self.precision == "float32":
+            raise ValueError(
+                "weights: bfloat16 weights cannot be computed with in float32; set precision bfloat16, or leave weights out"
+            )
+        return self
+
+    @property
+    def load_options(self) -> dict[str, Any]:
+        """What loading its files takes besides the name."""
+        return {"trust_remote_code": self.trust_remote_code, "revision": self.revision}
+
 
 class AdapterSection(Section):
-    """Training a small adapter (PEFT) instead of all weights, which stay frozen in the model's precision.
+    """Training a small adapter (PEFT) instead of all weights, which stay frozen in the model's precision, or with qlora in 4 bits.
 
     targets: the layers that get one: auto is PEFT's choice for the architecture, all-linear every linear layer but the head, or
     names of layers. modules_to_save: layers that are trained whole beside it. merge: whether a stage also leaves a plain model
-    with the adapter merged in; without it later stages load base model and adapter.
+    with the adapter merged in; without it, as always with qlora, later stages load base model and adapter.
     """
 
-    kind: Literal["none", "lora", "dora"] = "none"
+    kind: Literal["none", "lora", "dora", "qlora"] = "none"
     rank: Count = 16
     alpha: Positive = 32.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: Literal["auto", "all-linear"] | list[str] = "auto"
     modules_to_save: list[str] = []
     merge: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _merged_where_exact(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("kind") == "qlora":
+            return {"merge": False} | values
+        return values
+
+    @model_validator(mode="after")
+    def _four_bits_are_not_merged(self) -> "AdapterSection":
+        if self.kind == "qlora" and self.merge:
+            raise ValueError(
+                "merge: merging into the 4-bit weights of qlora would round them; leave it out or set false, "
+                "and merge into the unquantised model afterwards with `aftune export RUN --to merged`"
+            )
+        return self
 
 
 class Slices(Section):
@@ -163,6 +197,14 @@ class SaveSection(Section):
     keep: Annotated[Count, HARMLESS] = 2
 
 
+class TrackSection(Section):
+    """Trackers that show the curves of a stage while it trains, each of which has to be installed. project: what trackio, wandb and
+    MLflow file the run under; by default what WANDB_PROJECT and MLFLOW_EXPERIMENT_NAME say, or else `aftune`."""
+
+    report_to: Annotated[list[Literal["tensorboard", "trackio", "wandb", "mlflow"]], HARMLESS] = []
+    project: Annotated[str | None, HARMLESS] = None
+
+
 class SftSection(TrainingSection):
     """Vanilla fine-tuning (VFT). Validation accuracy is measured after each epoch, the best epoch's weights are kept, and
     training ends after `patience` epochs without a better one."""
@@ -217,6 +259,8 @@ class AlignSection(TrainingSection):
     under the model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the
     task's own choice. num_candidates: at most this many samples of a problem, the first ones. sft_on: what the VFT loss is taken
     on: the reference, or also the right candidates as RFT selects them, at most `max_positives` a problem.
+    validation_groups: this many training problems are left out by `align` and `control`, and the assessment accuracy on their
+    candidates is measured before training and after each epoch.
     rrhf_length_normalisation, pro_eps and sft_reduction: where the official code of RRHF (`padded`) and PRO (1.0e-10,
     `token_sum`) differs from the papers.
     """
@@ -238,6 +282,7 @@ class AlignSection(TrainingSection):
     sft_reduction: Literal["token_mean", "token_sum"] = "token_mean"
     start: Literal["vft", "base"] = "vft"
     reference_is_candidate: bool = True
+    validation_groups: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _auto_beta_is_of_scores(self) -> "AlignSection":
@@ -293,6 +338,7 @@ class Recipe(Section):
     candidates: ImportSection | None = None
     launch: LaunchSection = LaunchSection()
     save: SaveSection = SaveSection()
+    track: TrackSection = TrackSection()
     sft: SftSection = SftSection()
     sample: SamplingSection = SamplingSection()
     label: LabelSection = LabelSection()
@@ -301,6 +347,19 @@ class Recipe(Section):
     evaluate: EvaluateSection = EvaluateSection()
     report: ReportSection = ReportSection()
     compare: CompareSection = CompareSection()
+
+    @model_validator(mode="after")
+    def _frozen_or_sharded_weights(self) -> "Recipe":
+        sharding = self.launch.sharding
+        if self.model.weights == "bfloat16" and self.adapter.kind != "none":
+            raise ValueError("model.weights: an adapter is small and is trained in float32; leave model.weights out")
+        if self.model.weights == "bfloat16" and sharding != "none":
+            raise ValueError(
+                f"model.weights: sharded weights are trained in float32; leave it out, or launch.sharding ({sharding})"
+            )
+        if self.adapter.kind == "qlora" and sharding == "fsdp":
+            raise ValueError("launch.sharding: fsdp does not take the 4-bit weights of qlora; set none or zero2, or use lora")
+        return self
 
     def to_yaml(self) -> str:
         return to_yaml(self.model_dump(mode="json"))

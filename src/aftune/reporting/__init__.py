@@ -1,4 +1,5 @@
-"""The report: one self-contained HTML page made from what the stages of a run wrote. It knows data, but no models or folders.
+"""The report: one self-contained HTML page made from what the stages of a run wrote, and the card of a model of it. It knows data,
+but no models or folders.
 
 May import evaluation, recipe, records and common.
 """

@@ -1,13 +1,15 @@
-"""The pages' templates. Everything but our own SVG goes through autoescape: model text cannot become markup."""
+"""The pages' templates. Everything but our own SVG and fenced text goes through autoescape: model text cannot become markup."""
 
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from aftune.reporting.markdown import escaped
+
 
 def render(template: str, **values: Any) -> str:
-    """A page as HTML text, from one of the templates beside this file."""
+    """A page as HTML or Markdown text, from one of the templates beside this file."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -15,4 +17,5 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["md"] = escaped
     return environment.get_template(template).render(**values)

@@ -26,7 +26,7 @@ _CHOICES = {
     "feedback": ("binary", "ranking"),
     "sft_on": ("reference", "positives"),
     "sft_reduction": ("token_mean", "token_sum"),
-    "weights": ("float32", "as_given"),
+    "weights": ("float32", "bfloat16", "as_given"),
     "train_sampling_strategy": ("random", "sequential", "group_by_length"),
 }
 
@@ -51,7 +51,9 @@ class AlignmentConfig(TrainingArguments):
     token_budget: tokens computed forward and backward at once, prompts counted once; memory grows with it. A batch is split
     into as many passes as the budget requires, with the same gradient.
     weights: `float32` trains a bfloat16 or float16 model with float32 weights (bf16=True still computes in bfloat16): most
-    updates are smaller than what the short types can hold. `as_given` trains the weights as they are, in half the memory.
+    updates are smaller than what the short types can hold. `bfloat16` trains a model that was loaded in bfloat16 as it is, in half
+    the memory for weights and gradients, and rounds its updates at random so that small ones count on average
+    (aftune.training.rounding). `as_given` changes nothing: the updates of a bfloat16 model are rounded to the nearest.
     warmup_fraction: `warmup_steps` as a share of all steps, 0 to 1. Either way the first step's learning rate is above 0.
     Settings of TrainingArguments that cannot be honoured are refused (aftune.training.refused).
     """

@@ -3,6 +3,7 @@
 from typing import Any
 
 from aftune.common.errors import UsageError
+from aftune.training.optimizers import why_not
 
 _LOSS_ONLY = "evaluation computes the loss only; give AlignmentTrainer a function `validate` for other metrics"
 
@@ -33,6 +34,8 @@ def check_settings(args: Any) -> None:
         value = getattr(args, name)
         if value != allowed:
             raise UsageError(f"{name} is {value!r}: {reason}; leave it at {allowed!r}")
+    if reason := why_not(args.optim.value, args.weights):
+        raise UsageError(f"optim is {args.optim.value!r}: {reason}")
     if args.accelerator_config.dispatch_batches:
         raise UsageError("accelerator_config.dispatch_batches would split groups; leave it out")
 

@@ -23,6 +23,7 @@ from aftune.common.errors import DataError, TrainingError, UsageError
 from aftune.groups.rft import rft_choice
 from aftune.models.abilities import abilities
 from aftune.models.finite import damaged_weight
+from aftune.models.four_bit import exact_on_cpu
 from aftune.models.loading import context_length, stop_token_ids
 from aftune.prompts.encoding import EncodedGroup, Roles, encode_group
 from aftune.prompts.formats import question_text
@@ -42,11 +43,14 @@ from aftune.training.dataset import EncodedGroups, LongestFirst
 from aftune.training.distributed import StepBatches, exchange_gradients
 from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
+from aftune.training.optimizers import allow_projections
 from aftune.training.refused import check_arguments
+from aftune.training.resources import StepResources
+from aftune.training.rounding import with_rounding
 from aftune.training.routing import router_weight
 from aftune.training.schedule import warm_from_the_first_step
 from aftune.training.sharding import check_sharded, even_passes, whole
-from aftune.training.weights import train_in_float32
+from aftune.training.weights import check_bfloat16, train_in_float32
 
 
 class AlignmentTrainer(Trainer):
@@ -83,8 +87,11 @@ class AlignmentTrainer(Trainer):
         check_arguments(kwargs)
         if damage := damaged_weight(model):
             raise DataError(f"{model.name_or_path or type(model).__name__} is damaged: {damage}; use an undamaged copy")
+        exact_on_cpu(model)
         if args.weights == "float32":
             train_in_float32(model, autocast=args.bf16 or args.fp16)
+        elif args.weights == "bfloat16":
+            check_bfloat16(model, kwargs)
         self._batches: list[Batch] = []  # those of the optimizer step
         self._step_loss = torch.zeros(())
         self.alignment_loss = args.alignment_loss()
@@ -125,6 +132,8 @@ class AlignmentTrainer(Trainer):
             ),
             **kwargs,
         )
+        self._resources = StepResources()
+        self.add_callback(self._resources)
         if self._sharded:
             check_sharded(args, self.accelerator)
         if use_cache is not None:
@@ -176,6 +185,13 @@ class AlignmentTrainer(Trainer):
         step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         return LongestFirst(num_tokens, seed, step if args.train_sampling_strategy == "group_by_length" else None)
 
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, Any]:
+        """That of transformers, which rounds bfloat16 weights at random if they are to be trained."""
+        kind, settings = Trainer.get_optimizer_cls_and_kwargs(args, model)
+        allow_projections(args.optim)
+        return (with_rounding(kind, args.seed) if args.weights == "bfloat16" else kind), settings
+
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The schedule of transformers, except for its warm-up (aftune.training.schedule)."""
         if self.lr_scheduler is None:
@@ -189,17 +205,21 @@ class AlignmentTrainer(Trainer):
         return pairs_P_G_G.any(1) | pairs_P_G_G.any(2), self.alignment_loss.needs_gradient(pairs_P_G_G)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor:
-        """Groups, VFT tokens and tokens with gradients of the whole optimizer step over all processes: [3], float32."""
+        """Groups, VFT tokens, tokens with gradients and all tokens of the whole optimizer step over all processes: [4], float32."""
         passes = [part for batch in batch_samples for part in batch["passes"]]
         num_groups = sum(len(batch["problems"]) for batch in batch_samples)
         num_sft_tokens = sum(int(part["response_lengths"][part["in_sft"]].sum()) for part in passes)
-        num_tokens = sum(row["num_tokens"] for part in passes for row in part["rows"] if row["needs_gradient"])
-        counts = torch.tensor([num_groups, num_sft_tokens, num_tokens], dtype=torch.float32, device=device)
+        rows = [row for part in passes for row in part["rows"]]
+        with_gradient = sum(row["num_tokens"] for row in rows if row["needs_gradient"])
+        num_tokens = sum(row["num_tokens"] for row in rows)
+        counts = torch.tensor([num_groups, num_sft_tokens, with_gradient, num_tokens], dtype=torch.float32, device=device)
         return cast(Tensor, self.accelerator.reduce(counts, "sum"))
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Batch], Any]:
         """The batches of an optimizer step."""
+        self._resources.begin()
         self._batches, counts = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._resources.add(int(counts[3]))
         if self._sharded:
             even_passes(self._batches, shared_prefix=self._shared_prefix)
         self._step_loss = torch.zeros((), device=device)
@@ -233,12 +253,18 @@ class AlignmentTrainer(Trainer):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As in transformers, but checks the loss of the last step's batches once more after it."""
         output = super().train(*args, **kwargs)
+        self._take_final_weights()
         training = self.model_wrapped.training
         self.model_wrapped.eval()
         losses = [self.prediction_step(self.model_wrapped, batch, True)[0] for batch in self._batches]
         self.model_wrapped.train(training)
         self._check_finite(self.state.global_step, sum(losses))
         return output
+
+    def _take_final_weights(self) -> None:
+        """Schedule-free optimizers train at other weights than those that they give; each step changes back by itself."""
+        if callable(getattr(self.optimizer, "eval", None)):
+            self.optimizer.eval()
 
     def _check_finite(self, step: int, loss: Any, norm: Any = 0.0) -> None:
         """Raises TrainingError unless both are finite, after saving the groups of the step. step: counted from 1."""
@@ -325,10 +351,14 @@ class AlignmentTrainer(Trainer):
         return alignment / (alignment + sft), alignment + sft
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the losses and metrics since the last log: losses summed over an optimizer step, the rest averaged."""
+        """Adds the losses and metrics since the last log (losses summed over an optimizer step, the rest averaged), and what they
+        took: tokens per second, and the memory of the process that took most."""
         if "loss" in logs and self._metrics:
             reduce = partial(self.accelerator.reduce, reduction="sum")
             logs |= self._metrics.take(cast(Any, reduce), self.args.device)
+            speed, memory = self._resources.take(self.args.device)
+            most = self.accelerator.gather(torch.tensor([memory], device=self.args.device)).max()
+            logs |= {"tokens_per_second": speed, "peak_memory_gib": float(most) / 2**30}
         super().log(logs, start_time)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -337,6 +367,7 @@ class AlignmentTrainer(Trainer):
             return cast(dict[str, float], super().evaluate(*args, **kwargs))
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
+        self._take_final_weights()
         with whole(model):
             metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
         self.log(metrics)

@@ -12,11 +12,13 @@ from huggingface_hub import constants
 import aftune
 from aftune.pipeline import runner
 from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
+from aftune.pipeline.directory.claim import other_recipe
 from aftune.pipeline.directory.inputs import problem_inputs
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.plans import plan
 from aftune.pipeline.registry import SFT
 from aftune.recipe import Recipe
+from small_run import finish_all
 
 STAGES = ["prepare", "sft", "sample", "label", "align", "control", "evaluate", "report"]
 
@@ -27,17 +29,6 @@ def recipe(folder: Path, **sections: Any) -> Recipe:
 
 def with_model(**settings: Any) -> dict[str, Any]:
     return {"model": {"precision": "float32", **settings}}
-
-
-def finish_all(wanted: Recipe, status: str = "finished") -> None:
-    """A run as it would lie there: the manifest, and of each stage what it leaves."""
-    run = RunDirectory(wanted.run_dir)
-    for item in plan(wanted, run):
-        path = run.path / item.stage.leaves
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        run.begin(item.stage.name, runner.made_by(item, wanted.seed), keep=True)
-        run.finish(item.stage.name, 1.0, {"summary": {}, "inputs": item.inputs})
 
 
 def redone(wanted: Recipe) -> dict[str, str]:
@@ -56,6 +47,7 @@ def redone(wanted: Recipe) -> dict[str, str]:
         with_model(device="cpu"),
         with_model(attention="eager"),
         {"compare": {"jobs": 2}},
+        {"track": {"report_to": ["tensorboard"], "project": "chains"}},
     ],
 )
 def test_what_changes_speed_and_memory_redoes_nothing(tmp_path: Path, sections: dict[str, Any]) -> None:
@@ -71,6 +63,7 @@ def test_what_changes_speed_and_memory_redoes_nothing(tmp_path: Path, sections: 
         (with_model(trust_remote_code=True), "prepare", "model.trust_remote_code: False -> True"),
         ({"task": {"test": "test[:5]"}}, "prepare", "task.test: test[:600] -> test[:5]"),
         ({"prompt": {"style": "alpaca"}}, "prepare", "prompt.style: plain -> alpaca"),
+        ({"align": {"validation_groups": 5}}, "align", "align.validation_groups: 0 -> 5"),
         ({"evaluate": {"num_votes": 2}}, "evaluate", "evaluate.num_votes: 0 -> 2"),
     ],
 )
@@ -292,9 +285,9 @@ def test_a_local_model_counts_by_its_files(tmp_path: Path, monkeypatch: pytest.M
     assert redone(recipe(tmp_path, **with_model(name=str(folder))))["prepare"] == "model modeling_own.py is new"
 
 
-def cache(folder: Path, repository: str, commit: str) -> None:
-    """As the Hub's cache notes what main was at the last download."""
-    ref = folder / repository / "refs" / "main"
+def cache(folder: Path, repository: str, commit: str, revision: str = "main") -> None:
+    """As the Hub's cache notes what a branch was at the last download."""
+    ref = folder / repository / "refs" / revision
     ref.parent.mkdir(parents=True, exist_ok=True)
     ref.write_text(commit)
 
@@ -322,6 +315,26 @@ def test_revisions_of_the_hub_count_as_far_as_they_are_known_here(tmp_path: Path
     assert redone(wanted) == {}
     other = recipe(tmp_path, task={"name": "gsm8k", "validation": "train[-9:]"}, **with_model(name="other/model"))
     assert redone(other)["prepare"] == "model other/model of the Hub is new, model some/model of the Hub is no longer read"
+
+
+def test_another_revision_redoes_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing of either is here yet; a branch that has moved since counts as changed."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    wanted, other = (recipe(tmp_path, **with_model(name="some/model", revision=revision)) for revision in ("v1", "v2"))
+    finish_all(wanted)
+    assert redone(wanted) == {}
+    found = redone(other)
+    assert found["prepare"] == "model.revision: v1 -> v2"
+    assert list(found) == STAGES
+    run = RunDirectory(wanted.run_dir)
+    run.write_recipe(wanted)
+    assert other_recipe(other, run, plan(other, run)) == "model.revision: v1 -> v2"
+    cache(tmp_path / "hub", "models--some--model", "a1", "v1")
+    cache(tmp_path / "hub", "models--some--model", "b1", "main")
+    assert problem_inputs(wanted) == {"model some/model of the Hub": "a1"}
+    finish_all(wanted)
+    cache(tmp_path / "hub", "models--some--model", "a2", "v1")
+    assert redone(wanted)["prepare"] == "model some/model of the Hub changed"
 
 
 def test_words_of_changes() -> None:

@@ -50,6 +50,7 @@ def refused(*arguments: str) -> str:
         ({**GSM8K, "data": "bad"}, 'bad/test.jsonl:1: expected an object with the texts "question" and "answer"'),
         ({**GSM8K, "data": "data"}, "gsm8k/test/1: the question has"),  # only the stage itself finds that
         ({"model.name": "./nowhere"}, "holds no model (config.json is missing)"),
+        ({"model.revision": "v1"}, "model.revision: is 'v1', but model.name 'bundled' is on this machine"),
     ],
 )
 def test_a_refused_command_leaves_nothing(

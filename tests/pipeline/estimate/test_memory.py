@@ -34,9 +34,9 @@ def _a_billion_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         return Weights(1000 * MILLION, 1000 * MILLION, 900 * MILLION, 10 * MILLION, 90 * MILLION, adapted, 10, 1000)
 
     def passed(config: Any, adapter: AdapterSection | None, shape: Any, dtype: Any, **options: Any) -> PassMemory:
-        trained = 20 * MILLION if adapter else 1000 * MILLION
+        size = 4 * 20 * MILLION if adapter else dtype.itemsize * 1000 * MILLION
         factor = 0.1 if options["checkpointing"] else 1.0
-        return PassMemory(4 * trained * shape.gradients, 1 * MILLION, factor * 2 * MILLION * shape.num_tokens / 600)
+        return PassMemory(size * shape.gradients, 1 * MILLION, factor * 2 * MILLION * shape.num_tokens / 600)
 
     monkeypatch.setattr(memory, "model_config", lambda recipe: (CONFIG, True))
     monkeypatch.setattr(memory, "count_weights", counted)
@@ -78,6 +78,12 @@ def test_parts_of_training() -> None:
     small = {"weights": 0.515869 * 900 + 2 * 100 + 80, "gradients": 80, "optimizer": 160, "activations": 22.0, "logits": 1.0}
     assert training(recipe("qlora")) == pytest.approx(small, rel=1e-4)
     assert training(recipe("lora", model={"precision": "float32"}))["weights"] == pytest.approx(4080)
+
+
+def test_weights_in_bfloat16() -> None:
+    """2 bytes for each, 2 for its gradient; Adam's moments stay float32."""
+    parts = training(recipe(model={"weights": "bfloat16"}))
+    assert (parts["weights"], parts["gradients"], parts["optimizer"]) == (2000, 2000, 8000)
 
 
 def test_optimizers_differ() -> None:

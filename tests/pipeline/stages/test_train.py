@@ -82,3 +82,23 @@ def test_a_damaged_base_is_told_so(tmp_path: Path, damage: float) -> None:
     with pytest.raises(DataError, match=rf"base is damaged: its weight {weight}; use an undamaged copy") as raised:
         train(tmp_path / "run", model={"name": str(folder), "device": "cpu"})
     assert "learning_rate" not in str(raised.value)
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16"])
+def test_the_type_that_weights_are_trained_in(tmp_path: Path, weights: str) -> None:
+    """Those of bfloat16 training are all values of bfloat16, of float32 training few; and steps of 1e-5, which are far below what
+    bfloat16 resolves, move some of them."""
+    model = {"device": "cpu", "precision": "bfloat16", "weights": weights, "save_dtype": "float32"}
+    train(tmp_path, model=model, sft={"num_epochs": 1, "batch_size": 2, "learning_rate": 1e-5})
+    before = load_file(Path(resolve(BUNDLED)) / "model.safetensors")
+    after = load_file(tmp_path / "sft" / "model" / "model.safetensors")
+    pairs = [(before[name].float(), weight) for name, weight in after.items() if weight.ndim > 1]
+    size = sum(weight.numel() for _, weight in pairs)
+    short = sum(int((weight == weight.bfloat16().float()).sum()) for _, weight in pairs) / size
+    moved = sum(int((weight != old).sum()) for old, weight in pairs) / size
+    if weights == "bfloat16":
+        assert short == 1
+        assert 0.05 < moved < 0.5
+    else:
+        assert short < 0.3
+        assert moved > 0.7

@@ -175,6 +175,21 @@ def test_without_validation_and_without_labelled_scores(data: ReportData) -> Non
     assert plots(render_page(replace(data, logs=logs)))[-2:] == ["sft-loss", "vft-loss"]
 
 
+def test_assessment_accuracy_while_training(data: ReportData) -> None:
+    """Of both trainings, where groups were held out; the text of the figure says how it began and ended."""
+    measured = {
+        stage: [
+            {"eval_assessment_accuracy": value, "eval_num_assessed_problems": 17, "step": 20 * n} for n, value in enumerate(values)
+        ]
+        for stage, values in {"align": (0.625, 0.7, 0.875), "control": (0.625, 0.6, 0.5)}.items()
+    }
+    logs = {name: [*measured.get(name, ()), *log] for name, log in data.logs.items()}
+    page = render_page(replace(data, logs=logs))
+    assert plots(page)[-1] == "assessment"
+    assert "AFT-BC from 0.625 to 0.875, VFT, same steps from 0.625 to 0.5" in page
+    assert "On the candidates of 17 training problems that training left out" in page
+
+
 def test_only_empty_groups(data: ReportData) -> None:
     page = render_page(replace(data, groups=data.groups[3:4], scores={name: rows[3:4] for name, rows in data.scores.items()}))
     assert "scores-vft" not in plots(page)

@@ -73,7 +73,8 @@ def _identity(values: dict[str, Any]) -> dict[str, Any]:
     task = values.get("task") or {}
     parts = [f"{part.get('name')} ({_place(part.get('data'))})" for part in task.get("parts") or ()]
     known = {"task.name": task.get("name"), "task.parts": parts, "data": _place(values.get("data")), "seed": values.get("seed")}
-    return known | {"model.name": (values.get("model") or {}).get("name")} if values else {}
+    model = values.get("model") or {}
+    return known | {f"model.{key}": model.get(key) for key in ("name", "revision")} if values else {}
 
 
 def _place(folder: str | None) -> str:

@@ -27,10 +27,20 @@ def problem_inputs(recipe: Recipe) -> Inputs:
         prefix = "" if key == "task" else f"{key}."
         found |= {f"{prefix}data {name}": hash_file(path) for name, path in sorted(sources.files.items()) if path.is_file()}
         found |= {f"{prefix}data {name} of the Hub": hub.cached_commit(name, "dataset") for name in sources.data_sets}
-    source = resolve(recipe.model.name)
+    model = recipe.model
+    source = resolve(model.name, model.revision)
     if not Path(source).is_dir():
-        return found | {f"model {source} of the Hub": hub.cached_commit(source, "model")}
+        return found | {_of_hub(source): hub.cached_commit(source, "model", model.revision)}
     return found | {f"model {path.relative_to(source).as_posix()}": hash_file(path) for path in model_files(Path(source))}
+
+
+def recorded_commit(inputs: Inputs, name: str) -> str | None:
+    """The commit of a model of the Hub among inputs of `prepare`; None where it was not known."""
+    return inputs.get(_of_hub(name))
+
+
+def _of_hub(name: str) -> str:
+    return f"model {name} of the Hub"
 
 
 def import_inputs(recipe: Recipe) -> Inputs:

@@ -25,7 +25,7 @@ def card_speed(recipe: Recipe, weights: Weights, card: Card, num_processes: int)
     products = weights.products
     size = lengths(recipe)
     kept = weights.cached * WEIGHT_BYTES[dtype] * (size.prompt + size.response / 2)
-    four_bit = str(recipe.adapter.kind) == "qlora"
+    four_bit = recipe.adapter.kind == "qlora"
     step = max(weights.size(dtype, four_bit=four_bit) / bandwidth, _LAYER_STEP * weights.num_layers)
     trained = weights.adapted if recipe.adapter.kind != "none" else weights.total
     return Speed(

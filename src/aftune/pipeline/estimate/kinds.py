@@ -50,7 +50,7 @@ def kinds(recipe: Recipe, machine: Machine) -> list[Kind]:
 
 
 def _kinds(recipe: Recipe, machine: Machine) -> Iterator[Kind]:
-    own = str(recipe.adapter.kind)
+    own = recipe.adapter.kind
     for kind in ("none", "dora" if own == "dora" else "lora", "qlora"):
         changed = with_settings(recipe, {"adapter.kind": kind})
         title = _TITLES[kind]

@@ -110,7 +110,7 @@ class _Moments:
 
     @property
     def four_bit(self) -> bool:
-        return str(self.recipe.adapter.kind) == "qlora"
+        return self.recipe.adapter.kind == "qlora"
 
     @property
     def precision(self) -> str:
@@ -119,7 +119,7 @@ class _Moments:
     @property
     def trained_dtype(self) -> str:
         """The type of the weights in full fine-tuning; those of an adapter are float32."""
-        return "float32" if self.adapter else getattr(self.recipe.model, "weights", "float32")
+        return "float32" if self.adapter else self.recipe.model.weights
 
     def model(self, dtype: str) -> float:
         """Bytes of the whole model; of one with an adapter, as it is trained."""
@@ -129,14 +129,13 @@ class _Moments:
         """Bytes of weights, of one set of gradients, and of the optimizer, as a process holds them in training."""
         number, size = self.num_trained, WEIGHT_BYTES[self.trained_dtype]
         weights = self.model(self.precision if self.adapter else self.trained_dtype)
-        gradients, optimizer = size * number, number * state_bytes(self.recipe.align.optimizer, self.trained_dtype)
+        gradients, optimizer = size * number, number * state_bytes(self.recipe.align.optimizer)
         launch, processes = self.recipe.launch, self.num_processes
         if launch.sharding == "none" or processes == 1:
             return weights, gradients, optimizer
         if launch.sharding == "zero2":
-            if (
-                self.precision == "bfloat16" and not self.adapter
-            ):  # DeepSpeed then computes with bfloat16 weights and has float32 ones
+            if self.precision == "bfloat16" and not self.adapter:
+                # DeepSpeed then computes with bfloat16 weights, and has float32 ones beside the optimizer's state.
                 weights, gradients, optimizer = weights / 2, gradients / 2, optimizer + weights
             return weights, gradients / processes, 0.0 if launch.offload else optimizer / processes
         layers = _GATHERED * WEIGHT_BYTES[self.precision] * self.weights.layer

@@ -76,7 +76,7 @@ def _remedies(recipe: Recipe, machine: Machine) -> Iterator[tuple[dict[str, Any]
     if machine.gpu and machine.number > 1 and recipe.launch.sharding != "fsdp":
         sharded: dict[str, Any] = {"launch.processes": "auto", "launch.sharding": "fsdp"}
         yield from ((sharded | settings, machine) for settings in ({}, *alike))
-    own = str(recipe.adapter.kind)
+    own = recipe.adapter.kind
     for kind in ("lora", "qlora"):
         if own == "none" or (kind == "qlora" and own != "qlora"):
             adapter = {"adapter.kind": kind}

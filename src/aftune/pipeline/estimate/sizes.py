@@ -115,11 +115,11 @@ def lengths(recipe: Recipe) -> Lengths:
 def _lengths(recipe: Recipe, key: str, part: PartSection) -> Lengths:
     """The lengths of one task, from a few problems where data and tokenizer are here."""
     task = _task(recipe, key, part)
-    name, remote = recipe.model.name, recipe.model.trust_remote_code
-    if task is None or load_config(name, trust_remote_code=remote) is None:
+    model = recipe.model
+    if task is None or load_config(model.name, **model.load_options) is None:
         return _ASSUMED
     try:
-        tokenizer: Any = load_tokenizer(name, trust_remote_code=remote)
+        tokenizer: Any = load_tokenizer(model.name, **model.load_options)
         wanted = splits.parse(part.train)
         start, stop = wanted.bounds(task.split_size(wanted.split))
         problems = list(task.problems(wanted.split, start, min(stop, start + _SAMPLE_SIZE)))

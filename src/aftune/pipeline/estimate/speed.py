@@ -95,7 +95,7 @@ def measured_speed(recipe: Recipe) -> Speed | None:
     recipe: with its precision settled.
     """
     section = recipe.model
-    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, **section.load_options)
     parameters = num_parameters(recipe)
     if config is None or parameters is None:
         return None

@@ -43,7 +43,7 @@ class Weights:
 def num_parameters(recipe: Recipe) -> float | None:
     """Parameters of the base model, from its configuration if it is here, else from its name (`...-1.5B`), else None."""
     section = recipe.model
-    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, **section.load_options)
     return named_size(section.name) if config is None else float(count_parameters(config))
 
 
@@ -57,7 +57,7 @@ def model_config(recipe: Recipe) -> tuple[Any, bool] | None:
     """The model's configuration, and whether it is the model's own: a Llama of the size in its name stands in for one that is not
     here. None where the name tells no size."""
     section = recipe.model
-    config = load_config(section.name, trust_remote_code=section.trust_remote_code)
+    config = load_config(section.name, **section.load_options)
     if config is not None:
         return config, True
     size = named_size(section.name)
@@ -96,11 +96,11 @@ def count_weights(config: Any, adapter: AdapterSection) -> Weights:
 
 def in_full(adapter: AdapterSection) -> AdapterSection:
     """The adapter of qlora on weights that are not in 4 bits, which computes the same things: lora."""
-    return adapter.model_copy(update={"kind": "lora"}) if str(adapter.kind) == "qlora" else adapter
+    return adapter.model_copy(update={"kind": "lora"}) if adapter.kind == "qlora" else adapter
 
 
-def state_bytes(optimizer: str, dtype: str) -> float:
-    """Bytes of optimizer state for each weight of that type which is trained."""
+def state_bytes(optimizer: str) -> float:
+    """Bytes of optimizer state for each weight that is trained; it is in float32, for bfloat16 weights too."""
     name = optimizer.lower()
     values = next((number for start, number in _STATE_VALUES.items() if name.startswith(start)), 2.0)
-    return values * (1.0 if "8bit" in name else 0.5 if "4bit" in name else WEIGHT_BYTES[dtype])
+    return values * (1.0 if "8bit" in name else 0.5 if "4bit" in name else WEIGHT_BYTES["float32"])

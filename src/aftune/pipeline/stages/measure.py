@@ -92,13 +92,14 @@ def _score_own(context: Context, stage: str, groups: Sequence[Group], path: Path
 
 
 def _score(context: Context, stage: str, groups: Sequence[Group], path: Path, title: str) -> None:
-    encoded = (_encoded(context, group, context.task.reference_response(group.problem)) for group in groups)
+    encoded = (encoded_held_out(context, group, context.task.reference_response(group.problem)) for group in groups)
     with progress_bar(f"{title}: scores", len(groups), "groups") as update:
         scored = group_logprobs(context.load_policy(stage, float32=True), encoded, on_progress=update)
         write_records(path, map(_group_scores, groups, scored))
 
 
-def _encoded(context: Context, group: Group, reference: str | None) -> EncodedGroup:
+def encoded_held_out(context: Context, group: Group, reference: str | None) -> EncodedGroup:
+    """A held-out group as it is scored, with the reference, where there is one, as its first response."""
     prompt = context.prompter(group.problem)
     return encode_group(context.tokenizer, group, prompt, reference=reference, end_id=context.end_id)
 
@@ -116,7 +117,7 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
         own = responses[place * section.num_votes : (place + 1) * section.num_votes]
         feedback = [context.task.verdict(problem, response.text, context.recipe.label.reading) for response in own]
         groups.append(Group(problem=problem, candidates=own, feedback=feedback))
-    encoded = (_encoded(context, group, None) for group in groups)
+    encoded = (encoded_held_out(context, group, None) for group in groups)
     with progress_bar(f"{title}: scores of votes", len(groups), "groups") as update:
         scored = score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update)
         write_records(path, map(_problem_votes, groups, scored))

@@ -1,6 +1,5 @@
 """Stages that train: `sft` (VFT), `align` (AFT or another method) and `control` (VFT for as many steps, or as much compute)."""
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,9 +19,11 @@ from aftune.models.adapters import base_of, merged
 from aftune.models.devices import pick_device
 from aftune.models.saving import save_policy, saved_dtype
 from aftune.pipeline import processes
+from aftune.pipeline.checkpoints import last_checkpoint
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.recipe_task import default_feedback
 from aftune.pipeline.registry import needs_reference
+from aftune.pipeline.stages.validation_groups import assessment_while_training, trained_on
 from aftune.pipeline.warning_signs import of_alignment, of_vft
 from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
@@ -33,8 +34,9 @@ from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.auto_beta import auto_beta
 from aftune.training.callbacks import RichProgressCallback, TimedCheckpoints
 from aftune.training.dataset import Encoded
-from aftune.training.optimizers import DEFAULT
+from aftune.training.optimizers import optimizer_settings
 from aftune.training.sharding import sharding_arguments, unsharded
+from aftune.training.trackers import PROJECT, grouped
 from aftune.training.trainer import encode_for_training
 
 
@@ -61,9 +63,13 @@ def sft(context: Context) -> Summary:
 def align(context: Context) -> Summary:
     """AFT or another method on the labelled groups, from the VFT or the base model."""
     recipe, section = context.recipe, context.recipe.align
-    groups = _groups(context)
+    labelled = _groups(context)
+    groups = trained_on(labelled, recipe)
+    validate = assessment_while_training(context, labelled)
     summary: Summary = {}
-    logprobs = RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs) if needs_reference(recipe) else None
+    logprobs: Sequence[GroupLogprobs] | None = None
+    if needs_reference(recipe):
+        logprobs = trained_on(RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs), recipe)
     if section.beta == "auto":
         beta = 1.0  # where no boundary uses it
         if logprobs is not None and section.constraint == "boundary":
@@ -72,7 +78,7 @@ def align(context: Context) -> Summary:
             beta = summary["beta"] = auto_beta(encoded, logprobs, section.auto_beta_quantile)
         section = _with_beta(section, beta)
     reference = logprobs if section.loss == "dpo" else None
-    return _train(context, "align", context.start, section, groups, reference_logprobs=reference) | summary
+    return _train(context, "align", context.start, section, groups, validate=validate, reference_logprobs=reference) | summary
 
 
 def control(context: Context) -> Summary:
@@ -81,11 +87,14 @@ def control(context: Context) -> Summary:
     section = context.recipe.align.model_copy(
         update={"alignment_weight": 0.0, "sft_weight": 1.0, "sft_on": "reference", "beta": 1.0, "feedback": "binary"}
     )
-    factor = float(context.recipe.rounds)
-    if context.recipe.control.match == "compute":
-        factor *= _tokens(context, _groups(context)) / _tokens(context, context.problems("train"))
+    recipe = context.recipe
+    problems = trained_on(context.problems("train"), recipe)
+    factor = float(recipe.rounds)
+    if recipe.control.match == "compute":
+        factor *= _tokens(context, trained_on(_groups(context), recipe)) / _tokens(context, problems)
     section = section.model_copy(update={"num_epochs": section.num_epochs * factor})
-    return _train(context, "control", context.start, section, context.problems("train"))
+    validate = assessment_while_training(context, _groups(context)) if recipe.align.validation_groups else None
+    return _train(context, "control", context.start, section, problems, validate=validate)
 
 
 def _groups(context: Context) -> RecordFile[Group]:
@@ -124,24 +133,29 @@ def _train(
     validate: Callable[[PreTrainedModel], dict[str, float]] | None = None,
     reference_logprobs: Sequence[GroupLogprobs] | None = None,
 ) -> Summary:
-    folder = context.folder(stage)
+    folder, track, first = context.folder(stage), context.recipe.track, processes.is_first()
+    checkpoint = processes.share(last_checkpoint(folder / "checkpoints", context.recipe.launch) if first else None)
     set_seed(context.recipe.seed)
-    args = training_arguments(section, folder / "checkpoints", context.recipe, validated=validate is not None)
-    trainer = AlignmentTrainer(
-        model=context.load_trainable(start),
-        args=args,
-        train_dataset=Encoded(groups, partial(_encode, context, args)),
-        processing_class=context.tokenizer,
-        validate=validate,
-        reference_logprobs=reference_logprobs,
-        callbacks=[RichProgressCallback(folder.name), TimedCheckpoints(context.recipe.save.minutes, processes.share)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    patience = section.patience if isinstance(section, SftSection) else None
-    if patience is not None:
-        trainer.add_callback(EarlyStoppingCallback(patience))
-    first = processes.is_first()
-    trainer.train(resume_from_checkpoint=processes.share(last_checkpoint(folder / "checkpoints") if first else None))
+    args = training_arguments(section, folder, context.recipe, validated=validate is not None)
+    if checkpoint is not None:
+        args.eval_on_start = False
+    elif first:
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)  # of an attempt that left no checkpoint
+    with grouped(track.report_to, folder / "tensorboard", str(folder.parent), track.project):
+        trainer = AlignmentTrainer(
+            model=context.load_trainable(start),
+            args=args,
+            train_dataset=Encoded(groups, partial(_encode, context, args)),
+            processing_class=context.tokenizer,
+            validate=validate,
+            reference_logprobs=reference_logprobs,
+            callbacks=[RichProgressCallback(folder.name), TimedCheckpoints(context.recipe.save.minutes, processes.share)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        patience = section.patience if isinstance(section, SftSection) else None
+        if patience is not None:
+            trainer.add_callback(EarlyStoppingCallback(patience))
+        trainer.train(resume_from_checkpoint=checkpoint)
     trained = trainer.model
     if context.recipe.launch.sharding != "none":
         trained = unsharded(trainer, partial(context.on_cpu().load_trainable, start))
@@ -166,23 +180,27 @@ def _save(context: Context, model: Any, folder: Path) -> None:
 
 
 def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *, validated: bool) -> AlignmentConfig:
-    """The trainer's settings from a section of the recipe."""
+    """The trainer's settings from a section of the recipe. folder: the stage's. validated: whether a model is measured after each
+    epoch: `sft` keeps the best, the others are measured before the first as well."""
     alignment: dict[str, Any] = {"alignment_weight": 0.0}
     if isinstance(section, AlignSection):
-        own = set(AlignSection.model_fields) - set(TrainingSection.model_fields) - {"start", "auto_beta_quantile"}
+        own = (
+            set(AlignSection.model_fields)
+            - set(TrainingSection.model_fields)
+            - {"start", "auto_beta_quantile", "validation_groups"}
+        )
         alignment = {name: getattr(section, name) for name in sorted(own)}
         if section.feedback == "task":
             alignment["feedback"] = default_feedback(recipe)
-    selection: dict[str, Any] = {} if section.optimizer == DEFAULT else {"optim": section.optimizer}
+    selection = optimizer_settings(section.optimizer)
     if validated:
-        selection |= {
-            "eval_strategy": "epoch",
-            "load_best_model_at_end": True,
-            "metric_for_best_model": KEY,
-            "greater_is_better": True,
-        }
+        best = {"load_best_model_at_end": True, "metric_for_best_model": KEY, "greater_is_better": True}
+        selection |= {"eval_strategy": "epoch", **(best if isinstance(section, SftSection) else {"eval_on_start": True})}
     config = AlignmentConfig(
-        output_dir=str(folder),
+        output_dir=str(folder / "checkpoints"),
+        report_to=list(recipe.track.report_to),
+        run_name=str(folder),
+        project=recipe.track.project or PROJECT,
         learning_rate=section.learning_rate,
         lr_scheduler_type=section.lr_schedule,
         warmup_fraction=section.warmup_fraction,
@@ -193,6 +211,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         max_grad_norm=section.max_grad_norm,
         activation_checkpointing=section.gradient_checkpointing,
         bf16=recipe.model.precision == "bfloat16",
+        weights="float32" if recipe.adapter.kind != "none" else recipe.model.weights,
         use_cpu=pick_device(recipe.model.device) == "cpu",
         save_strategy="epoch",
         save_total_limit=recipe.save.keep,
@@ -206,17 +225,6 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
     )
     config._n_gpu = min(config.n_gpu, 1)  # a process uses one, however many it sees
     return config
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint. One that a kill left half written has no readable trainer state and is removed."""
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-            return str(checkpoint)
-        except (OSError, ValueError):
-            shutil.rmtree(checkpoint, ignore_errors=True)
-    return None
 
 
 def _finite(history: list[dict[str, float]]) -> list[dict[str, float]]:

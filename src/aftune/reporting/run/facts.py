@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aftune.common.wording import counted
-from aftune.recipe import TrainingSection
+from aftune.recipe import AdapterSection, TrainingSection
 from aftune.recipe.names import CONTROLS, beta_unit, control_note, method_name, model_names, start_name
 from aftune.reporting.formatting import MISSING, count, duration, setting
 from aftune.reporting.run.data import ReportData
@@ -33,6 +33,7 @@ def facts(data: ReportData) -> list[Fact]:
     return [
         Fact("Task", recipe.task.title),
         Fact("Model", f"{model_name(recipe.model.name)}, {recipe.model.precision}"),
+        *([] if recipe.adapter.kind == "none" else [Fact("Adapter", _adapter(recipe.adapter))]),
         Fact("Problems", _problems(data)),
         Fact("Candidates", _candidates(data)),
         Fact("Alignment", _alignment(data)),
@@ -66,6 +67,13 @@ def stage_times(data: ReportData) -> list[StageTime]:
 
 def total_seconds(data: ReportData) -> float:
     return float(sum(entry.get("seconds", 0.0) for entry in data.stages.values()))
+
+
+def _adapter(section: AdapterSection) -> str:
+    targets = section.targets if isinstance(section.targets, str) else ", ".join(section.targets)
+    whole = f", whole layers {', '.join(section.modules_to_save)}" if section.modules_to_save else ""
+    text = f"{section.kind}, rank {section.rank}, alpha {setting(section.alpha)}, targets {targets}{whole}"
+    return f"{text}, dropout {setting(section.dropout)}" if section.dropout else text
 
 
 def _problems(data: ReportData) -> str:

@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from aftune.common.wording import counted
 from aftune.evaluation.best_epoch import KEY
 from aftune.recipe.names import CONTROLS, method_name, model_names
-from aftune.reporting.curves import Curve, curve, curves, kept_step
+from aftune.reporting.curves import Curve, LogEntry, curve, curves, kept_step
 from aftune.reporting.figures import (
     PER_CENT_AXIS,
     STEPS,
@@ -185,13 +186,18 @@ def _validation_figure(accuracy: Curve, choice: Curve) -> Figure:
 
 
 def alignment_figures(data: ReportData) -> list[Figure]:
-    """Both losses, both score curves, and the shares of pairs in order, where they were logged."""
+    """Both losses, both score curves, the shares of pairs in order and assessment accuracy, where they were logged."""
     log, control = data.logs.get("align", ()), data.logs.get("control", ())
     method, control_label = method_name(data.recipe.align), CONTROLS[data.recipe.control.match].label
     vft_losses = {
         label: found
         for label, found in ((method, curve(log, "sft_loss")), (control_label, curve(control, "sft_loss", "loss")))
         if found is not None
+    }
+    assessment = {
+        label: found
+        for label, run in ((method, log), (control_label, control))
+        if (found := curve(run, "eval_assessment_accuracy")) is not None
     }
     scores = curves(log, {"score_better": "better", "score_worse": "worse"})
     has_boundary = data.recipe.align.constraint == "boundary"
@@ -215,6 +221,16 @@ def alignment_figures(data: ReportData) -> list[Figure]:
         )
         if vft_losses
         else None,
+        _lines_figure(
+            "assessment",
+            "Assessment accuracy during alignment",
+            assessment,
+            ["aligned", "control"],
+            _assessment_caption(log or control),
+            per_cent=True,
+        )
+        if assessment
+        else None,
     ]
     return [figure for figure in figures if figure is not None]
 
@@ -227,6 +243,12 @@ def _shares_caption(shares: Mapping[str, Curve]) -> str:
 def _vft_caption(losses: Mapping[str, Curve], control: str) -> str:
     caption = "Mean over the tokens that the VFT loss is taken on, in nats"
     return caption + (f"; “{control}” trains on this loss alone." if control in losses else ".")
+
+
+def _assessment_caption(log: Sequence[LogEntry]) -> str:
+    number = curve(log, "eval_num_assessed_problems")
+    what = "training problems" if number is None else counted(int(number.values[0]), "training problem")
+    return f"On the candidates of {what} that training left out, at its start and after each epoch."
 
 
 def _lines_figure(
