@@ -18,7 +18,7 @@ from aftune.recipe import Recipe
 _NOT_COUNTED = (
     "?: what a pass holds cannot be counted for this model, since numbers decide what it computes; it is left out of the sums."
 )
-_HOLES = "On a CPU a process may take up to half as much again, in holes between tensors (docs/real-models.md)."
+_HOLES = "On a CPU a process takes more, with LoRA up to half as much again: holes between tensors (docs/real-models.md)."
 _STAND_IN = "The model's configuration is not on this machine: a Llama of its size is counted."
 
 
