@@ -9,7 +9,7 @@ quickstart: install
 	$(BIN)/aftune quickstart
 
 test: install lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,9 +1,13 @@
 """aftune: alignment fine-tuning (AFT) of language models that reason. The heavy parts load when they are first used."""
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# transformers imports it where it is installed, and it warns of kernels that nothing here needs.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
     from aftune.records import Candidate, Feedback, Group, Problem

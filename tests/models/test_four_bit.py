@@ -23,6 +23,8 @@ from aftune.recipe import AdapterSection, ModelSection
 from aftune.scoring import score_groups
 from judge import GROUPS, assert_scores, expected_scores
 
+pytestmark = pytest.mark.xdist_group("four_bit")  # its fixtures are slow to make, so one process runs it all
+
 NEEDS = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed: pip install 'aftune[qlora]'")
 TRAINED = [EncodedGroup("a", [1, 5], [[6, 7, 2], [8, 2]], [True, False], [1.0, 0.0])]
 QLORA = AdapterSection(kind="qlora", rank=4, targets="all-linear")

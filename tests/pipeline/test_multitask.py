@@ -24,6 +24,8 @@ from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.stages.prepare import prepare
 from aftune.records import Candidate, Feedback, Group, GroupScores, JudgedResponse, Problem, read_records
 
+pytestmark = pytest.mark.xdist_group("multitask")  # its fixtures are slow to make, so one process runs it all
+
 NAMES = ["arithmetic", "sequences"]
 MIXTURE = {"name": "mixture", "parts": [{"name": name} for name in NAMES], "test": "test[:14]"}
 

@@ -15,6 +15,8 @@ import small_run
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.records import Candidate, Group, read_records
 
+pytestmark = pytest.mark.xdist_group("processes")  # its fixtures are slow to make, so one process runs it all
+
 SECONDS = 120.0  # for a process to notice that another one is gone, on however busy a machine
 
 
@@ -83,22 +85,28 @@ def test_a_fault_is_told_once(tmp_path: Path) -> None:
     assert "training has diverged" in done.stderr
 
 
-@pytest.mark.parametrize(("victim", "sharded"), [(0, False), (1, True)])
+# The stages in which all processes work, and which of the two is killed in each.
+KILLED = [("sft", 0), ("sample", 1), ("align", 0), ("control", 1), ("evaluate", 0)]
+
+
+@pytest.mark.parametrize(("kills", "sharded"), [(KILLED, False), ([("align", 1)], True)])
 def test_a_killed_process_ends_the_run_and_the_same_command_continues(
-    runs: dict[str, Path], tmp_path: Path, victim: int, sharded: bool
+    runs: dict[str, Path], tmp_path: Path, kills: list[tuple[str, int]], sharded: bool
 ) -> None:
-    """Killed in the middle of `align`; what the same command then ends with are the figures of the unbroken run."""
-    with subprocess.Popen(
-        command(tmp_path, 2, sharded=sharded), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        while RunDirectory(tmp_path / "run").entry("align").get("status") != "running":
-            assert running.poll() is None, running.communicate()
-            time.sleep(0.05)
-        workers = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=True).stdout.split()
-        os.kill(int(workers[victim]), signal.SIGKILL)
-        _, errors = running.communicate(timeout=SECONDS)
-    assert running.returncode == 1
-    assert ("SIGKILL" if sharded else f"process {victim + 1} of 2 was ended by SIGKILL") in errors
+    """Killed in one stage after the other; what the same command then ends with are the figures of the unbroken run."""
+    for stage, victim in kills:
+        with subprocess.Popen(
+            command(tmp_path, 2, sharded=sharded), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as running:
+            while RunDirectory(tmp_path / "run").entry(stage).get("status") != "running":
+                assert running.poll() is None, running.communicate()
+                time.sleep(0.02)
+            workers = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=True).stdout.split()
+            os.kill(int(workers[victim]), signal.SIGKILL)
+            _, errors = running.communicate(timeout=SECONDS)
+        assert running.returncode == 1
+        assert ("SIGKILL" if sharded else f"process {victim + 1} of 2 was ended by SIGKILL") in errors
+        assert RunDirectory(tmp_path / "run").entry(stage)["status"] != "finished"
     done = run(tmp_path, 2, sharded=sharded)
     assert done.returncode == 0, done.stderr
     ours, theirs = figures(tmp_path), figures(runs["two"])

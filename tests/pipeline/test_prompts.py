@@ -18,6 +18,8 @@ from aftune.pipeline.runner import run_stages
 from aftune.pipeline.stages.train import _encode, training_arguments
 from aftune.records import Candidate, Problem, read_records
 
+pytestmark = pytest.mark.xdist_group("prompts")  # its fixtures are slow to make, so one process runs it all
+
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

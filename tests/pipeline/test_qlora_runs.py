@@ -17,6 +17,8 @@ from aftune.pipeline.runner import run_stages
 from aftune.records import Problem
 from aftune.tasks.arithmetic import Arithmetic
 
+pytestmark = pytest.mark.xdist_group("qlora_runs")  # its fixtures are slow to make, so one process runs it all
+
 STAGES = ("sft", "align")
 
 

@@ -21,6 +21,8 @@ from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import SamplingSettings, TransformersEngine, collect
 from aftune.training import AlignmentTrainer
 
+pytestmark = pytest.mark.xdist_group("rounds")  # its fixtures are slow to make, so one process runs it all
+
 STAGES = ["prepare", "sft", "sample", "label", "align", "sample-2", "label-2", "align-2", "control", "evaluate", "report"]
 
 

@@ -16,6 +16,8 @@ from aftune.pipeline.registry import LABEL, PREPARE, SAMPLE, SFT
 from aftune.recipe import Recipe
 from html_page import Elements
 
+pytestmark = pytest.mark.xdist_group("vain_runs")  # its fixtures are slow to make, so one process runs it all
+
 
 def recipe(folder: Path) -> Recipe:
     """Responses of one token when evaluated, so that none is right; the control for the same compute."""

@@ -20,6 +20,8 @@ from aftune.training.distributed import StepBatches
 from aftune.training.sharding import sharding_arguments
 from small_groups import SETTINGS
 
+pytestmark = pytest.mark.xdist_group("distributed")  # its fixtures are slow to make, so one process runs it all
+
 PROGRAM = Path(__file__).with_name("several_processes.py")
 # Without a pair, with rows of one response each, with the last batch filled in part or by one process alone.
 TRAININGS: dict[str, dict[str, Any]] = {

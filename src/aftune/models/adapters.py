@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ CONFIG = "adapter_config.json"  # what a folder with an adapter has
 
 
 def _peft() -> Any:
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # PEFT imports it, and it warns of kernels that it does not need
     try:
         import peft
     except ImportError as error:

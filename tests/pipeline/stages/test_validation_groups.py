@@ -29,6 +29,8 @@ from aftune.training import AlignmentTrainer
 from aftune.training.dataset import EncodedGroups
 from small_run import recipe
 
+pytestmark = pytest.mark.xdist_group("validation_groups")  # its fixtures are slow to make, so one process runs it all
+
 NUMBER, HELD_OUT = 12, 5
 ALIGN = {"start": "base", "validation_groups": HELD_OUT, "batch_size": 4, "num_epochs": 2, "learning_rate": 1e-3}
 TRACKERS = ["tensorboard"] if importlib.util.find_spec("tensorboard") else []

@@ -29,6 +29,8 @@ from html_page import (
     plots,
 )
 
+pytestmark = pytest.mark.xdist_group("page")  # its fixtures are slow to make, so one process runs it all
+
 ABOVE = made_up.difference(0.05, 0.014, 0.086, 0.04)
 BELOW = made_up.difference(-0.031, -0.052, -0.01, 0.008)
 UNTOLD = made_up.difference(0.02, -0.011, 0.051, 0.3)
