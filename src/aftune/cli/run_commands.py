@@ -68,11 +68,14 @@ def _run(
 ) -> None:
     from rich.markup import escape
 
-    from aftune.cli.launch import launch, wanted_processes
+    from aftune.cli.launch import check_launcher, launch, wanted_processes
+    from aftune.cli.slurm import join_step
     from aftune.common.progress import console
     from aftune.pipeline.processes import is_first
     from aftune.recipe import load_recipe
 
+    check_launcher()
+    join_step()
     resolved = load_recipe(path, overrides)
     number = 1 if dry_run else wanted_processes(resolved.launch.processes if processes is None else processes)
     if number > 1:

@@ -1,4 +1,4 @@
-"""Several processes in one run, started by torch's launcher (`aftune run --processes`, torchrun) or by accelerate.
+"""Several processes in one run, started by torch's launcher (`aftune run --processes`, torchrun), by accelerate or by Slurm.
 
 The first process decides and writes. Training, sampling and scoring it calls everywhere: the others do nothing else.
 """
