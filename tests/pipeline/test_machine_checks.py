@@ -48,6 +48,9 @@ def test_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     check_gpus("cpu")
     with pytest.raises(UsageError, match="processes: 3 on a machine with 2 GPUs; start one for each"):
         check_gpus("cuda")
+    monkeypatch.setenv("SLURM_GPUS_ON_NODE", "3")  # srun --gpus-per-task
+    check_gpus("cuda")
+    monkeypatch.delenv("SLURM_GPUS_ON_NODE")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     check_gpus("cuda")
     monkeypatch.setenv("WORLD_SIZE", "1")

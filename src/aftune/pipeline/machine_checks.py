@@ -12,8 +12,10 @@ from aftune.recipe import Recipe
 
 
 def check_gpus(device: str) -> None:
-    """Raises UsageError for more processes on this machine than it has GPUs, where the run computes on them."""
-    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", processes.number())), torch.cuda.device_count()
+    """Raises UsageError for more processes on this machine than it has GPUs, where the run computes on them. Slurm may show each of
+    its tasks only one of them."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes.number()))
+    gpus = max(torch.cuda.device_count(), int(os.environ.get("SLURM_GPUS_ON_NODE", "0")))
     if device == "cuda" and here > gpus:
         raise UsageError(f"processes: {here} on a machine with {gpus} GPU{'s'[: gpus != 1]}; start one for each (--processes auto)")
 
