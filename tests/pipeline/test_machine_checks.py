@@ -13,6 +13,7 @@ from aftune.pipeline.machine_checks import check_gpus, check_launch, idle_gpus
 CASES: list[tuple[int, str, dict[str, Any], str]] = [
     (2, "cpu", {"align": {"batch_size": 7}}, "align.batch_size: 7 problems cannot be shared by 2 processes; take a multiple"),
     (2, "cpu", {"launch": {"sharding": "fsdp"}}, "launch.sharding: fsdp needs GPUs, and the run computes on cpu; set none"),
+    (1, "cpu", {"launch": {"sharding": "fsdp"}}, "launch.sharding: fsdp needs GPUs, and the run computes on cpu; set none"),
     (
         1,
         "cuda",

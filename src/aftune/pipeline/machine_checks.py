@@ -40,12 +40,12 @@ def check_launch(recipe: Recipe, device: str, number: int | None = None) -> None
         if launch.offload:
             raise UsageError("launch.offload: only what is sharded can wait in the CPU's memory; set launch.sharding: fsdp as well")
         return
+    if device != "cuda":
+        raise UsageError(f"launch.sharding: {launch.sharding} needs GPUs, and the run computes on {device}; set none")
     if number == 1:
         raise UsageError(
             f"launch.sharding: {launch.sharding} spreads the model over processes, and there is one; set launch.processes"
         )
-    if device != "cuda":
-        raise UsageError(f"launch.sharding: {launch.sharding} needs GPUs, and the run computes on {device}; set none")
     if launch.sharding == "zero2" and importlib.util.find_spec("deepspeed") is None:
         raise UsageError("launch.sharding: zero2 needs DeepSpeed; pip install 'aftune[deepspeed]', or set fsdp")
 
