@@ -65,6 +65,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         done = run(folder, 1 if name == "one" else 2, sharded=name == "sharded")
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("align     done") == 1
+        assert "[transformers]" not in done.stderr
     return folders
 
 

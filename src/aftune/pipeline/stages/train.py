@@ -222,6 +222,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         restore_callback_states_from_checkpoint=True,
         logging_steps=0.02,
         disable_tqdm=True,
+        log_level_replica="passive",  # no warnings of transformers, in no process
         seed=recipe.seed,
         **alignment,
         **selection,
