@@ -20,8 +20,8 @@ from typing import Any
 from training import print_table
 
 TASKS: dict[str, dict[str, Any]] = {
-    "gsm8k": {"task.train": "train[:24]", "task.validation": "train[-6:]", "task.test": "test[:10]", "tokens": 128},
-    "ecqa": {"task.train": "train[:24]", "task.validation": "validation[:6]", "task.test": "test[:10]", "tokens": 64},
+    "gsm8k": {"task.train": "train[:16]", "task.validation": "train[-4:]", "task.test": "test[:6]", "tokens": 96},
+    "ecqa": {"task.train": "train[:16]", "task.validation": "validation[:4]", "task.test": "test[:6]", "tokens": 48},
 }
 KINDS = {
     "full": {"adapter.kind": "none", "rate": 2e-5},

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from aftune.cli.launch import culprit, wanted_processes
+from aftune.cli.launch import check_launcher, culprit, wanted_processes
 from aftune.common.errors import UsageError
 from aftune.pipeline.processes import SAID_NOTHING
 
@@ -32,6 +32,20 @@ def test_a_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
             wanted_processes(wrong)
     monkeypatch.setenv("WORLD_SIZE", "2")  # started by a launcher
     assert wanted_processes("3") == 1
+
+
+def test_the_recipe_decides_what_accelerate_could_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, harmless, other, key in (
+        ("ACCELERATE_MIXED_PRECISION", "no", "bf16", "model.precision"),
+        ("ACCELERATE_USE_FSDP", "false", "true", "launch.sharding"),
+        ("ACCELERATE_USE_DEEPSPEED", "False", "true", "launch.sharding"),
+    ):
+        monkeypatch.setenv(name, harmless)
+        check_launcher()
+        monkeypatch.setenv(name, other)
+        with pytest.raises(UsageError, match=f"{name}={other}, which the recipe's {key} decides"):
+            check_launcher()
+        monkeypatch.delenv(name)
 
 
 def test_auto_is_one_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

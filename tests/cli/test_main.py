@@ -108,11 +108,13 @@ def test_candidates_that_are_not_there_show_in_a_dry_run(tmp_path: Path) -> None
 @pytest.mark.usefixtures("_uncounted")
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "recipes").glob("*.yaml")))
 def test_every_shipped_recipe_passes_a_dry_run(name: str, tmp_path: Path) -> None:
-    result = aftune("run", ROOT / "recipes" / name, "--dry-run")
+    """A sharded one without sharding, which is refused on a machine without GPUs."""
+    head, _, settings = (ROOT / "recipes" / name).read_text().partition("run_dir:")
+    alone = ["launch.sharding=none"] if "sharding:" in settings else []
+    result = aftune("run", ROOT / "recipes" / name, *alone, "--dry-run")
     assert result.status == 0, result.stderr
     assert "Estimated cost" in result.stdout
     assert not list(tmp_path.iterdir())
-    head = (ROOT / "recipes" / name).read_text().partition("run_dir:")[0]
     if f"aftune compare recipes/{name}" in head:
         result = aftune("compare", ROOT / "recipes" / name, "--dry-run")
         assert result.status == 0, result.stderr

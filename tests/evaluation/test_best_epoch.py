@@ -30,5 +30,5 @@ def test_without_a_loss_accuracy_alone_counts() -> None:
 def test_the_loss_is_the_mean_over_all_tokens(llama: Any) -> None:
     groups = [EncodedGroup(str(n), [1, 5], [[7] * n], [True], [None]) for n in (1, 4, 9)]
     nats = sum(sum(group.sums) for group in group_logprobs(llama, groups))
-    assert reference_loss(llama, iter(groups), 4096) == pytest.approx(-nats / 14)
-    assert reference_loss(llama, [], 4096) is None
+    assert reference_loss(group_logprobs(llama, iter(groups))) == pytest.approx(-nats / 14)
+    assert reference_loss(group_logprobs(llama, [])) is None

@@ -7,7 +7,7 @@ import pytest
 
 from aftune.answers import Found
 from aftune.answers.verdicts import NOTHING
-from aftune.evaluation.greedy import greedy_accuracy
+from aftune.evaluation.greedy import greedy_right
 from aftune.prompts.prompter import Prompter
 from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
@@ -31,7 +31,7 @@ class Echo(Arithmetic):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
-def test_share_of_problems_whose_greedy_response_is_right(make_llama: Callable[..., Any], tokenizer: Any, batch_size: int) -> None:
+def test_which_greedy_responses_are_right(make_llama: Callable[..., Any], tokenizer: Any, batch_size: int) -> None:
     """Two of five gold answers are taken from the model's own greedy responses."""
     task, model, settings = Echo(), make_llama(seed=5), SamplingSettings(max_new_tokens=6, temperature=0.0)
     prompter = Prompter(tokenizer)
@@ -41,4 +41,6 @@ def test_share_of_problems_whose_greedy_response_is_right(make_llama: Callable[.
         ((_, completion),) = TransformersEngine(model, tokenizer).complete([Request(prompt)], settings)
         problems[index] = problems[index].model_copy(update={"gold_answer": completion.text[:5]})
     assert problems[1].gold_answer != problems[4].gold_answer
-    assert greedy_accuracy(TransformersEngine(model, tokenizer, batch_size), prompter, task, problems, settings) == 0.4
+    right = greedy_right(TransformersEngine(model, tokenizer, batch_size), prompter, task, problems, settings)
+    assert right == [False, True, False, False, True]
+    assert greedy_right(TransformersEngine(model, tokenizer, batch_size), prompter, task, [], settings) == []

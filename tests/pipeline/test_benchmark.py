@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from aftune.cli.main import app
 from aftune.common.data_files import read_rows
 from aftune.common.errors import AftuneError, DataError, UsageError
-from aftune.evaluation.greedy import greedy_accuracy
+from aftune.evaluation.greedy import greedy_right
 from aftune.evaluation.letters import letter_accuracy
 from aftune.models.loading import load_model, load_tokenizer
 from aftune.pipeline.benchmark import benchmark
@@ -43,14 +43,13 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
     model = load_model("bundled", ModelSection(device="cpu", precision="float32"))
     problems = task.load("test[3:15]")
     greedy = SamplingSettings(max_new_tokens=60, temperature=0.0)
-    assert metrics["accuracy"] == greedy_accuracy(
-        TransformersEngine(model, tokenizer, 8), Prompter(tokenizer), task, problems, greedy
-    )
+    right = greedy_right(TransformersEngine(model, tokenizer, 8), Prompter(tokenizer), task, problems, greedy)
+    assert metrics["accuracy"] == sum(right) / 12
     rows = [row for _, row in read_rows(tmp_path / "b" / "verdicts.jsonl")]
     assert [row["problem_id"] for row in rows] == [problem.id for problem in problems]
     for reading in ("strict", "flexible"):
-        right = [task.verdict(problem, row["text"], reading).quality for problem, row in zip(problems, rows, strict=True)]
-        assert metrics["accuracy_by_reading"][reading] == pytest.approx(sum(right) / 12)
+        verdicts = [task.verdict(problem, row["text"], reading).quality for problem, row in zip(problems, rows, strict=True)]
+        assert metrics["accuracy_by_reading"][reading] == pytest.approx(sum(verdicts) / 12)
     assert json.loads((tmp_path / "b" / "metrics.json").read_text())["accuracy"] == metrics["accuracy"]
     for harmless in ([], ["evaluate.batch_size=3", "model.attention=eager"]):
         assert benchmark("bundled", "arithmetic", tmp_path / "b", [*settings, *harmless], split="test[3:15]") == metrics

@@ -13,6 +13,7 @@ from aftune.pipeline.machine_checks import check_gpus, check_launch, idle_gpus
 CASES: list[tuple[int, str, dict[str, Any], str]] = [
     (2, "cpu", {"align": {"batch_size": 7}}, "align.batch_size: 7 problems cannot be shared by 2 processes; take a multiple"),
     (2, "cpu", {"launch": {"sharding": "fsdp"}}, "launch.sharding: fsdp needs GPUs, and the run computes on cpu; set none"),
+    (1, "cpu", {"launch": {"sharding": "fsdp"}}, "launch.sharding: fsdp needs GPUs, and the run computes on cpu; set none"),
     (
         1,
         "cuda",
@@ -48,6 +49,9 @@ def test_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     check_gpus("cpu")
     with pytest.raises(UsageError, match="processes: 3 on a machine with 2 GPUs; start one for each"):
         check_gpus("cuda")
+    monkeypatch.setenv("SLURM_GPUS_ON_NODE", "3")  # srun --gpus-per-task
+    check_gpus("cuda")
+    monkeypatch.delenv("SLURM_GPUS_ON_NODE")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     check_gpus("cuda")
     monkeypatch.setenv("WORLD_SIZE", "1")

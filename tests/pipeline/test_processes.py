@@ -22,11 +22,17 @@ SECONDS = 120.0  # for a process to notice that another one is gone, on however 
 
 SHARDING = Path(__file__).parents[1] / "sharding_on_cpus.py"
 
+# So that processes share unevenly: five validation problems, and one held-out group that is assessed. With a stage `reference`.
+SETTINGS: dict[str, Any] = {
+    "task": {"validation": "validation[:5]"},
+    "align": {"validation_groups": 9, "beta": "auto"},
+}
+
 
 def command(folder: Path, number: int, *overrides: str, sharded: bool = False) -> list[str]:
-    """Runs `small_run`'s recipe; sharded: by torch's launcher, with accelerate told that it may shard on CPUs."""
+    """Runs `small_run`'s recipe with `SETTINGS`; sharded: by torch's launcher, with accelerate told that it may shard on CPUs."""
     path = folder / "recipe-of-the-test.yaml"
-    path.write_text(small_run.recipe(folder / "run").to_yaml())
+    path.write_text(small_run.recipe(folder / "run", **SETTINGS).to_yaml())
     if sharded:
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
         return [sys.executable, *launcher, str(SHARDING), "run", str(path), *overrides, "launch.sharding=fsdp"]
@@ -42,6 +48,11 @@ def run(folder: Path, number: int, *overrides: str, sharded: bool = False) -> su
     return subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=300, check=False)
 
 
+ASSESSED = ("eval_assessment_accuracy", "eval_num_assessed_problems", "eval_score_right", "eval_score_wrong")
+LOGGED = {"sft": ("loss", "eval_accuracy", "eval_loss"), "align": ("loss", *ASSESSED), "control": ("loss", *ASSESSED)}
+COUNTED = ("eval_accuracy", "eval_assessment_accuracy", "eval_num_assessed_problems")  # the same to the last digit
+
+
 def figures(folder: Path) -> Any:
     return json.loads((folder / "run" / "metrics.json").read_text())["results"]
 
@@ -54,6 +65,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         done = run(folder, 1 if name == "one" else 2, sharded=name == "sharded")
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("align     done") == 1
+        assert "[transformers]" not in done.stderr
     return folders
 
 
@@ -72,10 +84,12 @@ def test_two_processes_give_the_figures_of_one(runs: dict[str, Path], kind: str)
     for model, values in theirs.items():
         for name, value in values.items():
             assert ours[model][name] == pytest.approx(value, rel=1e-4), (model, name)
-    logs = [json.loads((folder / "align" / "log.json").read_text()) for folder in (one, two)]
-    assert [entry["loss"] for entry in logs[1] if "loss" in entry] == pytest.approx(
-        [entry["loss"] for entry in logs[0] if "loss" in entry], abs=1e-5
-    )
+    for stage, names in LOGGED.items():
+        logs = [json.loads((folder / stage / "log.json").read_text()) for folder in (one, two)]
+        for name in names:
+            wanted, found = ([entry[name] for entry in log if name in entry] for log in logs)
+            assert len(wanted) > 1
+            assert found == (wanted if name in COUNTED else pytest.approx(wanted, abs=1e-5)), (stage, name)
 
 
 def test_a_fault_is_told_once(tmp_path: Path) -> None:

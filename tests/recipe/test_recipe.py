@@ -1,5 +1,6 @@
 """Recipes: what is accepted, and what an error says."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,18 @@ def test_ready_recipes_load(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.run_dir == Path("runs") / path.stem
     assert load_recipe(path, ["seed=7", "align.beta=0.5"]).align.beta == 0.5
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_settings_in_the_commands_of_a_ready_recipe(path: Path) -> None:
+    """The comment at its top has commands; what they set can be set, together."""
+    head = path.read_text().partition("\nrun_dir:")[0]
+    commands = re.findall(
+        rf"^#   .*aftune (?:run recipes/{path.name}|compare recipes/{path.name}|quickstart)(.*)", head, re.MULTILINE
+    )
+    assert commands
+    for command in commands:
+        load_recipe(path, re.findall(r"(?<= )[a-z_.]+=\S+", command))
 
 
 def test_there_are_ready_recipes() -> None:

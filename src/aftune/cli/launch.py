@@ -11,6 +11,24 @@ import typer
 from aftune.common.errors import AftuneError, UsageError
 from aftune.pipeline import processes
 
+# What `accelerate launch` tells its processes, what that is where nothing was asked for, and the key of the recipe that says it.
+_SAID_BY_RECIPE = (
+    ("ACCELERATE_MIXED_PRECISION", "no", "model.precision"),
+    ("ACCELERATE_USE_FSDP", "false", "launch.sharding"),
+    ("ACCELERATE_USE_DEEPSPEED", "false", "launch.sharding"),
+)
+
+
+def check_launcher() -> None:
+    """Raises UsageError for settings of `accelerate launch` that are the recipe's to make: they would take its place unseen."""
+    for name, nothing, key in _SAID_BY_RECIPE:
+        value = os.environ.get(name, nothing)
+        if value.lower() != nothing:
+            raise UsageError(
+                f"accelerate launch has set {name}={value}, which the recipe's {key} decides; start with --mixed_precision no, "
+                "and without --use_fsdp and --use_deepspeed"
+            )
+
 
 def wanted_processes(wanted: str | int) -> int:
     """The number behind `--processes` or `launch.processes`: auto is one for each GPU, else one. Processes that a launcher started

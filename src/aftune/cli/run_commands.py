@@ -71,7 +71,8 @@ def _run(
 ) -> None:
     from rich.markup import escape
 
-    from aftune.cli.launch import launch, wanted_processes
+    from aftune.cli.launch import check_launcher, launch, wanted_processes
+    from aftune.cli.slurm import join_step
     from aftune.common.errors import UsageError
     from aftune.common.progress import console
     from aftune.pipeline.processes import is_first
@@ -81,6 +82,8 @@ def _run(
         raise UsageError("--for estimates a run on another machine, and runs nothing there; add --dry-run")
     if dry_run and processes is not None:
         overrides = [*overrides, f"launch.processes={processes}"]
+    check_launcher()
+    join_step()
     resolved = load_recipe(path, overrides)
     number = wanted_processes(resolved.launch.processes if processes is None else processes)
     if number > 1 and not dry_run:

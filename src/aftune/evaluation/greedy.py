@@ -1,4 +1,4 @@
-"""Greedy responses: the verdict on each, and the share that is right."""
+"""Greedy responses, and the verdict on each."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,16 +11,17 @@ from aftune.sampling import Engine, Request, SamplingSettings
 from aftune.tasks import Task
 
 
-def greedy_accuracy(
+def greedy_right(
     engine: Engine, prompter: Prompter, task: Task, problems: Sequence[Problem], settings: SamplingSettings
-) -> float:
-    """Share of right greedy responses (strict reading), for use during training; nothing is written."""
+) -> list[bool]:
+    """Whether the greedy response to each problem is right (strict reading), for use during training; nothing is written."""
     requests = [Request(prompter(problem), name=problem.id) for problem in problems]
     order = sorted(range(len(problems)), key=lambda index: -len(requests[index].prompt))
-    num_right = 0
+    right = [False] * len(problems)
     for position, completion in engine.complete([requests[index] for index in order], settings):
-        num_right += int(task.verdict(problems[order[position]], completion.text).quality)
-    return num_right / len(problems)
+        index = order[position]
+        right[index] = bool(task.verdict(problems[index], completion.text).quality)
+    return right
 
 
 def judge_response(

@@ -12,8 +12,10 @@ from aftune.recipe import Recipe
 
 
 def check_gpus(device: str) -> None:
-    """Raises UsageError for more processes on this machine than it has GPUs, where the run computes on them."""
-    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", processes.number())), torch.cuda.device_count()
+    """Raises UsageError for more processes on this machine than it has GPUs, where the run computes on them. Slurm may show each of
+    its tasks only one of them."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes.number()))
+    gpus = max(torch.cuda.device_count(), int(os.environ.get("SLURM_GPUS_ON_NODE", "0")))
     if device == "cuda" and here > gpus:
         raise UsageError(f"processes: {here} on a machine with {gpus} GPU{'s'[: gpus != 1]}; start one for each (--processes auto)")
 
@@ -38,12 +40,12 @@ def check_launch(recipe: Recipe, device: str, number: int | None = None) -> None
         if launch.offload:
             raise UsageError("launch.offload: only what is sharded can wait in the CPU's memory; set launch.sharding: fsdp as well")
         return
+    if device != "cuda":
+        raise UsageError(f"launch.sharding: {launch.sharding} needs GPUs, and the run computes on {device}; set none")
     if number == 1:
         raise UsageError(
             f"launch.sharding: {launch.sharding} spreads the model over processes, and there is one; set launch.processes"
         )
-    if device != "cuda":
-        raise UsageError(f"launch.sharding: {launch.sharding} needs GPUs, and the run computes on {device}; set none")
     if launch.sharding == "zero2" and importlib.util.find_spec("deepspeed") is None:
         raise UsageError("launch.sharding: zero2 needs DeepSpeed; pip install 'aftune[deepspeed]', or set fsdp")
 

@@ -1,4 +1,4 @@
-"""Several processes in one run, started by torch's launcher (`aftune run --processes`, torchrun) or by accelerate.
+"""Several processes in one run, started by torch's launcher (`aftune run --processes`, torchrun), by accelerate or by Slurm.
 
 The first process decides and writes. Training, sampling and scoring it calls everywhere: the others do nothing else.
 """
@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from aftune.common.errors import TrainingError, UsageError
 
@@ -108,15 +108,28 @@ def _part(path: Path, process: int) -> Path:
     return path.with_name(f"{path.stem}.part-{process + 1}-of-{number()}{path.suffix}")
 
 
-def own(items: Iterable[Item]) -> list[Item]:
-    """This process's share of some work."""
-    return list(islice(items, rank(), None, number()))
+def own(items: Sequence[Item]) -> Sequence[Item]:
+    """This process's share of some work: every n-th item, read when it is needed."""
+    if number() == 1:
+        return items
+    from torch.utils.data import Subset
+
+    return cast(Sequence[Item], Subset(cast(Any, items), range(rank(), len(items), number())))
 
 
-def joined(parts: Sequence[Sequence[Item]]) -> Iterator[Item]:
-    """All items in their order, from the shares that `own` gave to each process."""
+def gather(results: Iterable[Item]) -> list[Item]:
+    """One result for each item, in the order of the items and in every process, from what each made of its `own` ones. Each of them
+    must call this."""
+    if number() == 1:
+        return list(results)
+    from accelerate.utils import gather_object
+
+    return list(_joined(gather_object([list(results)])))
+
+
+def _joined(shares: Sequence[Sequence[Item]]) -> Iterator[Item]:
     missing = object()
-    return (item for row in zip_longest(*parts, fillvalue=missing) for item in row if item is not missing)  # type: ignore[misc]
+    return (item for row in zip_longest(*shares, fillvalue=missing) for item in row if item is not missing)  # type: ignore[misc]
 
 
 def _wait() -> None:

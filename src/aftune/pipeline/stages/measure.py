@@ -19,10 +19,10 @@ from aftune.pipeline.stages.sample import Sampling, sampled
 from aftune.pipeline.warning_signs import of_results
 from aftune.prompts.encoding import EncodedGroup, encode_group
 from aftune.recipe.names import CONTROLS
-from aftune.records import Group, GroupScores, JudgedResponse, Problem, Votes, read_records, write_records
+from aftune.records import Group, GroupScores, JudgedResponse, Problem, Votes, write_records
 from aftune.records.large_files import RecordFile
 from aftune.sampling.collect import Draw
-from aftune.scoring import ScoredGroup, group_logprobs, score_groups
+from aftune.scoring import ScoredGroup, group_logprobs
 
 
 def measure(context: Context) -> Summary:
@@ -76,26 +76,18 @@ def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group],
     path = folder / "scores.jsonl"
     if path.exists():
         return RecordFile(path, GroupScores)
-    if processes.number() == 1:
-        _score(context, stage, groups, path, title)
-        return RecordFile(path, GroupScores)
-    processes.everywhere(_score_own, context, stage, groups, path, title)
-    with processes.parts(path) as parts:
-        write_records(path, processes.joined([read_records(one, GroupScores) if one.exists() else [] for one in parts]))
+    scored = processes.everywhere(_scored, context, stage, groups, True, f"{title}: scores")
+    write_records(path, map(_group_scores, groups, scored))
     return RecordFile(path, GroupScores)
 
 
-def _score_own(context: Context, stage: str, groups: Sequence[Group], path: Path, title: str) -> None:
-    mine = processes.own(groups)
-    if mine:
-        _score(context, stage, mine, processes.own_part(path), title)
-
-
-def _score(context: Context, stage: str, groups: Sequence[Group], path: Path, title: str) -> None:
-    encoded = (encoded_held_out(context, group, context.task.reference_response(group.problem)) for group in groups)
-    with progress_bar(f"{title}: scores", len(groups), "groups") as update:
-        scored = group_logprobs(context.load_policy(stage, float32=True), encoded, on_progress=update)
-        write_records(path, map(_group_scores, groups, scored))
+def _scored(context: Context, stage: str, groups: Sequence[Group], with_references: bool, title: str) -> list[ScoredGroup]:
+    """Held-out groups under a stage's model, with their references as first responses or without; processes share the work."""
+    own = processes.own(groups)
+    reference = context.task.reference_response if with_references else lambda problem: None
+    encoded = (encoded_held_out(context, group, reference(group.problem)) for group in own)
+    with progress_bar(title, len(own), "groups") as update:
+        return processes.gather(group_logprobs(context.load_policy(stage, float32=True), encoded, on_progress=update))
 
 
 def encoded_held_out(context: Context, group: Group, reference: str | None) -> EncodedGroup:
@@ -117,20 +109,18 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
         own = responses[place * section.num_votes : (place + 1) * section.num_votes]
         feedback = [context.task.verdict(problem, response.text, context.recipe.label.reading) for response in own]
         groups.append(Group(problem=problem, candidates=own, feedback=feedback))
-    encoded = (encoded_held_out(context, group, None) for group in groups)
-    with progress_bar(f"{title}: scores of votes", len(groups), "groups") as update:
-        scored = score_groups(context.load_policy(stage, float32=True), encoded, on_progress=update)
-        write_records(path, map(_problem_votes, groups, scored))
+    scored = processes.everywhere(_scored, context, stage, groups, False, f"{title}: scores of votes")
+    write_records(path, map(_problem_votes, groups, scored))
     (folder / "samples.jsonl").unlink()
     return RecordFile(path, Votes)
 
 
-def _problem_votes(group: Group, scores: list[float]) -> Votes:
+def _problem_votes(group: Group, scored: ScoredGroup) -> Votes:
     return Votes(
         problem_id=group.problem.id,
         answers=[feedback.answer for feedback in group.feedback],
         right=[bool(feedback.quality) for feedback in group.feedback],
-        scores=scores,
+        scores=scored.scores,
     )
 
 

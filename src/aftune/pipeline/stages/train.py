@@ -13,7 +13,7 @@ from transformers.trainer_callback import PrinterCallback
 from aftune.common.errors import DataError
 from aftune.common.json_text import write_json
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
-from aftune.evaluation.greedy import greedy_accuracy
+from aftune.evaluation.greedy import greedy_right
 from aftune.evaluation.reference_loss import reference_loss
 from aftune.models.adapters import base_of, merged
 from aftune.models.devices import pick_device
@@ -30,6 +30,7 @@ from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
 from aftune.records import Group, GroupLogprobs, Problem
 from aftune.records.large_files import RecordFile
 from aftune.sampling import TransformersEngine
+from aftune.scoring import group_logprobs
 from aftune.training import AlignmentConfig, AlignmentTrainer
 from aftune.training.auto_beta import auto_beta
 from aftune.training.callbacks import RichProgressCallback, TimedCheckpoints
@@ -45,15 +46,18 @@ def sft(context: Context) -> Summary:
     the references of the validation problems."""
     section = context.recipe.sft
     validation = context.problems("validation")
+    with_reference = [problem for problem in validation if context.task.reference_response(problem) is not None]
     args = training_arguments(section, Path(), context.recipe, validated=False)
 
     def validate(model: PreTrainedModel) -> dict[str, float]:
         settings = context.settings(context.recipe.evaluate, validation, greedy=True)
         model = base_of(model)
         engine = TransformersEngine(model, context.tokenizer, context.recipe.evaluate.batch_size)
-        accuracy = greedy_accuracy(engine, context.prompter, context.task, validation, settings)
-        with_reference = (problem for problem in validation if context.task.reference_response(problem) is not None)
-        loss = reference_loss(model, (_encode(context, args, problem) for problem in with_reference), section.token_budget)
+        own = processes.own(validation)
+        right = processes.gather(greedy_right(engine, context.prompter, context.task, own, settings))
+        accuracy = sum(right) / len(right)
+        encoded = (_encode(context, args, problem) for problem in processes.own(with_reference))
+        loss = reference_loss(processes.gather(group_logprobs(model, encoded, token_budget=section.token_budget)))
         choice = accuracy_then_loss(accuracy, loss, len(validation))
         return {"accuracy": accuracy, **({} if loss is None else {"loss": loss}), KEY: choice}
 
@@ -218,6 +222,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         restore_callback_states_from_checkpoint=True,
         logging_steps=0.02,
         disable_tqdm=True,
+        log_level_replica="passive",  # no warnings of transformers, in no process
         seed=recipe.seed,
         **alignment,
         **selection,

@@ -11,6 +11,7 @@ from aftune.common.errors import DataError
 from aftune.common.seeds import derive_seed
 from aftune.evaluation.assessment import assessment_metrics
 from aftune.models.adapters import base_of
+from aftune.pipeline import processes
 from aftune.pipeline.context import Context
 from aftune.prompts.encoding import encode_group
 from aftune.recipe import Recipe
@@ -45,11 +46,11 @@ def assessment_while_training(context: Context, groups: Sequence[Group]) -> Call
         raise DataError(f"align.validation_groups: none of the {len(places):,} held out has right and wrong candidates; take more")
     encoded = [
         encode_group(context.tokenizer, group, context.prompter(group.problem), reference=None, end_id=context.end_id)
-        for group in mixed
+        for group in processes.own(mixed)
     ]
 
     def measure(model: PreTrainedModel) -> dict[str, float]:
-        scored = score_groups(base_of(model), encoded, token_budget=context.recipe.align.token_budget)
+        scored = processes.gather(score_groups(base_of(model), encoded, token_budget=context.recipe.align.token_budget))
         rows = [GroupScores(problem_id=group.problem.id, scores=scores) for group, scores in zip(mixed, scored, strict=True)]
         metrics = assessment_metrics(mixed, rows)
         return {name: metrics[name] for name in ("assessment_accuracy", "num_assessed_problems", "score_right", "score_wrong")}
