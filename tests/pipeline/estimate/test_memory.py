@@ -7,6 +7,7 @@ import pytest
 from transformers import LlamaConfig
 
 from aftune.pipeline.estimate import memory, remedies
+from aftune.pipeline.estimate.kinds import kinds
 from aftune.pipeline.estimate.machines import parse_machine
 from aftune.pipeline.estimate.memory import Moment, run_memory
 from aftune.pipeline.estimate.remedies import first_remedy, fits, memory_on, smallest_card, with_settings
@@ -192,6 +193,20 @@ def test_cards_share_the_weights_before_adapters_are_tried(monkeypatch: pytest.M
     )
     assert {number for changed, number in settings if "launch.sharding" in changed} == {2, 4, 8, 16, 32}
     assert first_remedy(recipe(), parse_machine("1x0.1GiB")) is None
+
+
+def test_kinds_of_training_take_back_what_does_not_go_with_them() -> None:
+    """An adapter is trained in float32, and 4-bit weights cannot be sharded: they are counted whole."""
+    short = recipe(model={"weights": "bfloat16"})
+    assert [kind.recipe.model.weights for kind in kinds(short, parse_machine("1x24GiB"))] == ["bfloat16", "float32", "float32"]
+    sharded = recipe(launch={"processes": 4, "sharding": "fsdp"}, align={"batch_size": 8})
+    found = kinds(sharded, parse_machine("4x24GiB"))
+    assert [(kind.title, kind.own, kind.recipe.launch.sharding) for kind in found] == [
+        ("full", True, "fsdp"),
+        ("LoRA", False, "fsdp"),
+        ("QLoRA", False, "none"),
+    ]
+    assert [kind.fits for kind in found] == [True, True, True]
 
 
 def test_the_smallest_card_that_holds_a_run() -> None:

@@ -8,7 +8,7 @@ from aftune.pipeline.estimate import cost
 from aftune.pipeline.estimate.card_speed import PEAK_SHARE, UNCERTAIN, card_speed
 from aftune.pipeline.estimate.machines import Machine, processes_on
 from aftune.pipeline.estimate.memory import RunMemory
-from aftune.pipeline.estimate.remedies import fits, memory_on, with_settings
+from aftune.pipeline.estimate.remedies import fits, kind_settings, memory_on, with_settings
 from aftune.pipeline.estimate.speed import Duration, duration
 from aftune.recipe import Recipe
 
@@ -52,7 +52,7 @@ def kinds(recipe: Recipe, machine: Machine) -> list[Kind]:
 def _kinds(recipe: Recipe, machine: Machine) -> Iterator[Kind]:
     own = recipe.adapter.kind
     for kind in ("none", "dora" if own == "dora" else "lora", "qlora"):
-        changed = with_settings(recipe, {"adapter.kind": kind})
+        changed = recipe if kind == own else with_settings(recipe, kind_settings(recipe, kind))
         title = _TITLES[kind]
         try:
             memory = memory_on(changed, machine)

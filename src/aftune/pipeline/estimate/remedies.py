@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aftune.common.errors import UsageError
 from aftune.pipeline.estimate.machines import CARDS, Machine, processes_on
 from aftune.pipeline.estimate.memory import RunMemory, run_memory
 from aftune.recipe import Recipe
+from aftune.recipe import with_settings as recipe_with_settings
 
 _BUDGETS = (1024, 512)
 _ROWS = (64, 16, 4)  # sequences sampled at a time
@@ -38,8 +40,11 @@ def fits(memory: RunMemory, recipe: Recipe, machine: Machine) -> bool:
 def first_remedy(recipe: Recipe, machine: Machine) -> Remedy | None:
     """The first remedy with which the run fits, or None."""
     for settings, place in _remedies(recipe, machine):
-        changed = with_settings(recipe, settings)
-        memory = memory_on(changed, place)
+        try:
+            changed = with_settings(recipe, settings)
+            memory = memory_on(changed, place)
+        except UsageError:  # settings that do not go together, or an adapter that cannot be had
+            continue
         if memory is None:
             return None
         for rows in _ROWS:
@@ -62,11 +67,19 @@ def smallest_card(memory: RunMemory, recipe: Recipe) -> str | None:
 
 
 def with_settings(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
-    """The recipe with settings by keys like `align.token_budget`."""
-    for key, value in settings.items():
-        name, _, field = key.partition(".")
-        recipe = recipe.model_copy(update={name: getattr(recipe, name).model_copy(update={field: value})})
-    return recipe
+    """The recipe with settings by keys like `align.token_budget`; raises UsageError for some that do not go together."""
+    unmerged = {"adapter.merge": False} if settings.get("adapter.kind") == "qlora" else {}  # its default
+    return recipe_with_settings(recipe, settings | unmerged, "dry run")
+
+
+def kind_settings(recipe: Recipe, kind: str) -> dict[str, Any]:
+    """The settings that give a recipe another kind of training, with those that do not go with it taken back."""
+    settings: dict[str, Any] = {"adapter.kind": kind}
+    if kind != "none" and recipe.model.weights == "bfloat16":
+        settings["model.weights"] = "float32"
+    if kind == "qlora" and recipe.launch.sharding == "fsdp":
+        settings["launch.sharding"] = "none"
+    return settings
 
 
 def _remedies(recipe: Recipe, machine: Machine) -> Iterator[tuple[dict[str, Any], Machine]]:
@@ -79,7 +92,7 @@ def _remedies(recipe: Recipe, machine: Machine) -> Iterator[tuple[dict[str, Any]
     own = recipe.adapter.kind
     for kind in ("lora", "qlora"):
         if own == "none" or (kind == "qlora" and own != "qlora"):
-            adapter = {"adapter.kind": kind}
+            adapter = kind_settings(recipe, kind)
             yield from ((adapter | settings, machine) for settings in ({}, *alike))
     if machine.gpu:
         for number in _MORE_CARDS:
