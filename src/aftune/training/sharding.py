@@ -49,20 +49,14 @@ def even_passes(batches: list[Batch], *, shared_prefix: bool) -> None:
     own = [[_shape(part) for part in batch["passes"]] for batch in batches]
     everywhere: list[list[list[_Shape]]] = gather_object([own])
     for batch, shapes in zip(batches, zip(*everywhere, strict=True), strict=True):
-        wanted = [(max(grad), max(free)) for grad, free in _of_all(shapes)]
+        # Of each pass, the most rows of either kind that a process has.
+        wanted = [tuple(map(max, zip(*of_pass, strict=True))) for of_pass in zip_longest(*shapes, fillvalue=(0, 0))]
         batch["passes"] += [_empty_pass() for _ in wanted[len(batch["passes"]) :]]
         for part, (num_with, num_without) in zip(batch["passes"], wanted, strict=True):
             have_with, have_without = _shape(part)
             part["rows"] += [_empty_row(shared_prefix, needs_gradient=True) for _ in range(num_with - have_with)]
             part["rows"] += [_empty_row(shared_prefix, needs_gradient=False) for _ in range(num_without - have_without)]
             part["rows"].sort(key=lambda row: not row["needs_gradient"])
-
-
-def _of_all(shapes: Any) -> Iterator[tuple[list[int], list[int]]]:
-    """For each pass: the numbers of rows with gradients in all processes, and of those without."""
-    for of_pass in zip_longest(*shapes, fillvalue=(0, 0)):
-        with_gradient, without = zip(*of_pass, strict=True)
-        yield list(with_gradient), list(without)
 
 
 def _shape(part: Pass) -> _Shape:
