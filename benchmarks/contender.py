@@ -180,9 +180,11 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
     if settings.keep_memory:
         keep_freed_memory()
     groups = load_groups(workload)
-    model = AutoModelForCausalLM.from_pretrained(workload / "model", dtype=torch.float32)
+    lora = settings.name.endswith("-lora")
+    frozen = getattr(torch, settings.precision)  # what is not trained is kept as it is computed with
+    model = AutoModelForCausalLM.from_pretrained(workload / "model", dtype=frozen if lora else torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(workload / "model")
-    if settings.name.endswith("-lora"):
+    if lora:
         from aftune.models.adapters import add_adapter
         from aftune.recipe import AdapterSection
 

@@ -8,7 +8,8 @@ import torch
 
 import small_run
 from aftune.common.errors import UsageError
-from aftune.pipeline.machine_checks import check_gpus, check_launch, idle_gpus
+from aftune.pipeline.machine_checks import check_launch, idle_gpus
+from aftune.pipeline.processes import check_gpus
 
 CASES: list[tuple[int, str, dict[str, Any], str]] = [
     (2, "cpu", {"align": {"batch_size": 7}}, "align.batch_size: 7 problems cannot be shared by 2 processes; take a multiple"),

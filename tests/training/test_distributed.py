@@ -70,21 +70,26 @@ def log(folder: Path, name: str) -> list[dict[str, float]]:
     return [entry for entry in found if "loss" in entry]
 
 
-@pytest.fixture(scope="module")
-def places(make_llama: Callable[..., Any], tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("start")
-    make_llama(seed=1).save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "tokenizer")
-    return folder / "model", folder / "tokenizer"
+# 24 groups, 8 a step: step 4 is the first of the second epoch.
+UNBROKEN: dict[str, Any] = {"num_groups": 24, "max_steps": 7, "save_strategy": "steps", "save_steps": 4}
+
+
+def resumed(kind: Path) -> dict[str, Any]:
+    """`UNBROKEN` from the checkpoint that it left in a folder of `trained`."""
+    return {"resumed": UNBROKEN | {"resume": str(kind / "unbroken" / "checkpoint-4")}}
 
 
 @pytest.fixture(scope="module")
-def trained(places: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All trainings by one process, by two, and by two that share the weights."""
+def trained(make_llama: Callable[..., Any], tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All trainings by one process, by two, and by two that share the weights; one start for each, since starting is slow."""
     folder = tmp_path_factory.mktemp("trained")
-    run(folder / "one", *places, 1, TRAININGS | SHORT)
+    places = folder / "model", folder / "tokenizer"
+    make_llama(seed=1).save_pretrained(places[0])
+    tokenizer.save_pretrained(places[1])
     for kind in KINDS:
-        run(folder / kind, *places, 2, TRAININGS | (SHORT if kind == "two" else {}), kind)
+        more = {**(SHORT if kind == "two" else {}), "unbroken": UNBROKEN, **resumed(folder / kind)}
+        run(folder / kind, *places, 2, TRAININGS | more, kind)
+    run(folder / "one", *places, 1, TRAININGS | SHORT | resumed(folder / "two"))
     return folder
 
 
@@ -117,21 +122,16 @@ def test_only_the_first_of_two_processes_writes_for_a_tracker(trained: Path) -> 
         assert len(list((trained / folder / "sft only" / "runs").rglob("events.out.tfevents.*"))) == 1
 
 
-@pytest.mark.parametrize(("kind", "number"), [("two", 1), *((kind, 2) for kind in KINDS)])
-def test_training_goes_on_within_an_epoch_as_if_never_broken_off(
-    places: tuple[Path, Path], tmp_path: Path, kind: str, number: int
-) -> None:
-    """24 groups, 8 a step: step 4 is the first of the second epoch. The resumed run sees the groups that are left of it, in as many
-    processes to the last bit, in others to rounding."""
-    whole = {"num_groups": 24, "max_steps": 7, "save_strategy": "steps", "save_steps": 4}
-    run(tmp_path / "a", *places, 2, {"unbroken": whole}, kind)
-    checkpoint = tmp_path / "a" / "unbroken" / "checkpoint-4"
-    run(tmp_path / "b", *places, number, {"resumed": whole | {"resume": str(checkpoint)}}, kind)
-    atol = 0 if number == 2 else 5e-5
-    ours, theirs = load_file(tmp_path / "b" / "resumed.safetensors"), load_file(tmp_path / "a" / "unbroken.safetensors")
+@pytest.mark.parametrize(("by", "kind"), [("one", "two"), *((kind, kind) for kind in KINDS)])
+def test_training_goes_on_within_an_epoch_as_if_never_broken_off(trained: Path, by: str, kind: str) -> None:
+    """The resumed run sees the groups that are left of the epoch, in as many processes to the last bit, in others to rounding."""
+    atol = 0 if by == kind else 5e-5
+    names = ((by, "resumed"), (kind, "unbroken"))
+    ours, theirs = (load_file(trained / folder / f"{name}.safetensors") for folder, name in names)
     for key, value in theirs.items():
         torch.testing.assert_close(ours[key], value, rtol=0, atol=atol)
-    losses = [[entry["loss"] for entry in log(tmp_path / folder, name)] for folder, name in (("b", "resumed"), ("a", "unbroken"))]
+    losses = [[entry["loss"] for entry in log(trained / folder, name)] for folder, name in names]
+    assert len(losses[0]) == UNBROKEN["max_steps"]
     assert losses[0] == pytest.approx(losses[1], rel=0, abs=atol)
 
 

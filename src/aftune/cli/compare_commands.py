@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, RecipeFile, guard
+from aftune.cli.shared import Debug, DryRun, Overrides, Overwrite, Processes, RecipeFile, guard
 
 
 def compare(
@@ -17,13 +17,14 @@ def compare(
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, counting up from the recipe's.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; they share the cores.")] = None,
+    processes: Processes = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Compare methods on the same candidates and seeds; finished runs are skipped."""
     names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
-    guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, dry_run=dry_run, overwrite=overwrite), debug)
+    guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, processes, dry_run=dry_run, overwrite=overwrite), debug)
 
 
 def _compare(
@@ -32,26 +33,35 @@ def _compare(
     methods: list[str] | None,
     seeds: int | None,
     jobs: int | None,
+    processes: str | None,
     *,
     dry_run: bool,
     overwrite: bool,
 ) -> None:
+    from aftune.cli.launch import in_processes, join_launcher
     from aftune.common.progress import console
+    from aftune.pipeline.processes import led
     from aftune.recipe import load_recipe
 
+    join_launcher()
     resolved = load_recipe(path, overrides)
+    if not dry_run and methods != ["help"] and in_processes(resolved.launch.processes if processes is None else processes):
+        return
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli import compare_views
     from aftune.common.process import keep_freed_memory
+    from aftune.models.devices import pick_device
     from aftune.pipeline.compare import runs
 
     keep_freed_memory()
     if methods == ["help"]:
         compare_views.print_methods(console)
         return
-    wanted = runs.comparison(resolved, methods, seeds)
     if dry_run:
-        compare_views.print_plan(wanted, console)
+        compare_views.print_plan(runs.comparison(resolved, methods, seeds), console)
         return
-    runs.make_room(wanted, overwrite=overwrite)
-    compare_views.run_and_print(wanted, resolved.compare.jobs if jobs is None else jobs, console)
+    with led(pick_device(resolved.model.device)) as leads:
+        if leads:
+            wanted = runs.comparison(resolved, methods, seeds)
+            runs.make_room(wanted, overwrite=overwrite)
+            compare_views.run_and_print(wanted, resolved.compare.jobs if jobs is None else jobs, console)

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 import typer
 
+from aftune.cli.slurm import join_step
 from aftune.common.errors import AftuneError, UsageError
+from aftune.common.progress import console
 from aftune.pipeline import processes
 
 # What `accelerate launch` tells its processes, what that is where nothing was asked for, and the key of the recipe that says it.
@@ -17,6 +19,22 @@ _SAID_BY_RECIPE = (
     ("ACCELERATE_USE_FSDP", "false", "launch.sharding"),
     ("ACCELERATE_USE_DEEPSPEED", "false", "launch.sharding"),
 )
+
+
+def join_launcher() -> None:
+    """Makes this process one of several, where Slurm or another launcher has started it as such."""
+    check_launcher()
+    join_step()
+
+
+def in_processes(wanted: str | int) -> bool:
+    """Runs this command in as many processes as `--processes` or `launch.processes` says. False: that is one, or this is one of
+    those that a launcher started, and it goes on here; only the first of them says anything."""
+    if (number := wanted_processes(wanted)) > 1:
+        launch(number)
+        return True
+    console.quiet = not processes.is_first()
+    return False
 
 
 def check_launcher() -> None:

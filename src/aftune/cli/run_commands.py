@@ -71,36 +71,34 @@ def _run(
 ) -> None:
     from rich.markup import escape
 
-    from aftune.cli.launch import check_launcher, launch, wanted_processes
-    from aftune.cli.slurm import join_step
+    from aftune.cli.launch import in_processes, join_launcher
     from aftune.common.errors import UsageError
     from aftune.common.progress import console
-    from aftune.pipeline.processes import is_first
+    from aftune.pipeline.processes import led
     from aftune.recipe import load_recipe
 
     if machine is not None and not dry_run:
         raise UsageError("--for estimates a run on another machine, and runs nothing there; add --dry-run")
     if dry_run and processes is not None:
         overrides = [*overrides, f"launch.processes={processes}"]
-    check_launcher()
-    join_step()
+    join_launcher()
     resolved = load_recipe(path, overrides)
-    number = wanted_processes(resolved.launch.processes if processes is None else processes)
-    if number > 1 and not dry_run:
-        launch(number)
+    if not dry_run and in_processes(resolved.launch.processes if processes is None else processes):
         return
-    console.quiet = not is_first()
     if not dry_run:  # before torch is imported, which takes seconds
         console.print(f"[bold]aftune {__version__}[/bold]  {escape(path.name)} -> {escape(str(resolved.run_dir))}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli.run_views import print_plan, print_results
     from aftune.common.process import keep_freed_memory
+    from aftune.models.devices import pick_device
     from aftune.pipeline.runner import run_stages
 
     keep_freed_memory()
     if dry_run:
         print_plan(resolved, console, machine)
         return
-    run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True), overwrite=overwrite)
-    if only is None:
-        print_results(resolved, console)
+    with led(pick_device(resolved.model.device)) as leads:
+        if leads:
+            run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True), overwrite=overwrite)
+            if only is None:
+                print_results(resolved, console)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from aftune.cli.shared import Debug, guard
+from aftune.cli.shared import Debug, Processes, guard
 
 
 def tasks(debug: Debug = False) -> None:
@@ -36,10 +36,11 @@ def benchmark(
     ] = None,
     split: Annotated[str, typer.Option(help="A split or a slice of it: test[:500].")] = "test",
     letters: Annotated[bool, typer.Option("--letters", help="Compare the likelihoods of the options' letters.")] = False,
+    processes: Processes = None,
     debug: Debug = False,
 ) -> None:
     """Measure a model on a task, by greedy responses or by the likelihood of the options' letters."""
-    guard(lambda: _benchmark(model, task, out, settings or [], split=split, letters=letters), debug)
+    guard(lambda: _benchmark(model, task, out, settings or [], processes, split=split, letters=letters), debug)
 
 
 def _tasks() -> None:
@@ -60,9 +61,15 @@ def _validate(task: str, settings: list[str], out: Path | None) -> None:
         raise typer.Exit(1)
 
 
-def _benchmark(model: str, task: str, out: Path, settings: list[str], *, split: str, letters: bool) -> None:
+def _benchmark(model: str, task: str, out: Path, settings: list[str], processes: str | None, *, split: str, letters: bool) -> None:
+    from aftune.cli.launch import in_processes, join_launcher
+
+    join_launcher()
+    if in_processes(processes or 1):
+        return
     from aftune.cli.task_views import print_benchmark
     from aftune.common.progress import console
     from aftune.pipeline.benchmark import benchmark as measure
 
-    print_benchmark(measure(model, task, out, settings, split=split, letters=letters), console)
+    if metrics := measure(model, task, out, settings, split=split, letters=letters):
+        print_benchmark(metrics, console)

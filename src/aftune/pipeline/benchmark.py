@@ -13,6 +13,8 @@ from aftune.common.text_files import write_lines
 from aftune.evaluation.accuracy import accuracy_metrics
 from aftune.evaluation.letters import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
+from aftune.models.devices import pick_device
+from aftune.pipeline import processes
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.directory.inputs import problem_inputs
@@ -36,7 +38,8 @@ def benchmark(
 
     overrides: settings as in a recipe (`data=FOLDER`, `prompt.style=chat`, `evaluate.max_new_tokens=512`). Raises UsageError for a
     folder that holds another benchmark and for letters on a task without options, DataError for a question that does not fit
-    the model's context, unless task.skip_too_long is set.
+    the model's context, unless task.skip_too_long is set. Several processes share the responses, and only the first gets
+    metrics; letters are compared by the first alone.
     """
     out = out.expanduser()
     recipe = recipe_from({"run_dir": str(out), "model": {"name": model}, "task": {"name": task}}, overrides, "aftune benchmark")
@@ -45,10 +48,16 @@ def benchmark(
     tasks.check_options(task, recipe.task.options)
     tasks.find(task).parse_slice(split)
     recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"test": split})})
-    recipe = _settled(recipe, out)
-    context = Context(recipe, RunDirectory(out))
     if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
         raise UsageError(f"--letters: task {task} has no options; leave --letters out")
+    with processes.led(pick_device(recipe.model.device)) as leads:
+        return _claimed(_settled(recipe, out), out, letters=letters) if leads else {}
+
+
+def _claimed(recipe: Recipe, out: Path, *, letters: bool) -> dict[str, Any]:
+    """`benchmark` in a folder that is found free for it or begun by it."""
+    context = Context(recipe, RunDirectory(out))
+    split = recipe.task.test
     _ = context.tokenizer, next(context.task.stream(split))  # whatever is missing shows before the folder is claimed
     made = missing_folders(out)
     _claim(recipe, out, letters=letters)

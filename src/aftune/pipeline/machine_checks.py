@@ -1,7 +1,6 @@
 """Whether the processes of a run fit the machine and the recipe, told before anything is computed."""
 
 import importlib.util
-import os
 
 import torch
 
@@ -9,15 +8,6 @@ from aftune.common.errors import UsageError
 from aftune.models.devices import pick_device
 from aftune.pipeline import processes
 from aftune.recipe import Recipe
-
-
-def check_gpus(device: str) -> None:
-    """Raises UsageError for more processes on this machine than it has GPUs, where the run computes on them. Slurm may show each of
-    its tasks only one of them."""
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes.number()))
-    gpus = max(torch.cuda.device_count(), int(os.environ.get("SLURM_GPUS_ON_NODE", "0")))
-    if device == "cuda" and here > gpus:
-        raise UsageError(f"processes: {here} on a machine with {gpus} GPU{'s'[: gpus != 1]}; start one for each (--processes auto)")
 
 
 def idle_gpus(device: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 from aftune.common.errors import TrainingError, UsageError
+from aftune.common.progress import console
 
 Item = TypeVar("Item")
 
@@ -37,11 +38,35 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def join(device: str) -> None:
-    """Meets the other processes; each of them must call this first."""
+@contextmanager
+def led(device: str) -> Iterator[bool]:
+    """A block of work that the processes meet for; each of them must call this first. Gives whether this one leads: the others
+    have then done what the leading one called everywhere, until its block had ended well."""
+    if number() == 1:
+        yield True
+        return
     from accelerate import PartialState
 
+    check_gpus(device)
     PartialState(cpu=device == "cpu", timeout=_PATIENCE)
+    if is_first():
+        yield True
+        _dismiss()
+    else:
+        console.quiet = True
+        _follow()
+        yield False
+
+
+def check_gpus(device: str) -> None:
+    """Raises UsageError for more processes on this machine than it has GPUs, where the run computes on them. Slurm may show each of
+    its tasks only one of them."""
+    import torch
+
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", number()))
+    gpus = max(torch.cuda.device_count(), int(os.environ.get("SLURM_GPUS_ON_NODE", "0")))
+    if device == "cuda" and here > gpus:
+        raise UsageError(f"processes: {here} on a machine with {gpus} GPU{'s'[: gpus != 1]}; start one for each (--processes auto)")
 
 
 def end(status: int) -> NoReturn:
@@ -73,7 +98,7 @@ def everywhere(function: Callable[..., Any], *args: Any) -> Any:
     return result
 
 
-def follow() -> None:
+def _follow() -> None:
     """What the processes beside the first do: what it calls everywhere, until it has no more."""
     while (work := share()) is not None:
         function, args = work
@@ -82,11 +107,10 @@ def follow() -> None:
     _wait()
 
 
-def dismiss() -> None:
+def _dismiss() -> None:
     """Tells the others that there is no more to do; no process ends while another one still listens to it."""
-    if number() > 1:
-        share()
-        _wait()
+    share()
+    _wait()
 
 
 def own_part(path: Path) -> Path:

@@ -9,7 +9,6 @@ from typing import Any
 from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
-from aftune.common.progress import console
 from aftune.models.adapters import check_adapter
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit
@@ -18,7 +17,7 @@ from aftune.pipeline import processes, recipe_task
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.inputs import Inputs
 from aftune.pipeline.directory.run_directory import RunDirectory
-from aftune.pipeline.machine_checks import check_gpus, check_launch, idle_gpus
+from aftune.pipeline.machine_checks import check_launch, idle_gpus
 from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import TRAIN, Stage
@@ -61,20 +60,13 @@ def run_stages(
     """Runs all stages of a recipe, or `only` one, or other `stages`, and gives the manifest's entries.
 
     Raises StageError when a stage is asked for before one that it reads, UsageError where the directory holds the run of another
-    recipe, unless that is to be overwritten. What is refused leaves no directory that was not there.
+    recipe, unless that is to be overwritten. What is refused leaves no directory that was not there. Of several processes only the
+    one that leads calls this (`processes.led`).
     """
     from aftune.pipeline.context import Context
 
-    device = pick_device(recipe.model.device)
-    if processes.number() > 1:
-        check_gpus(device)
-        processes.join(device)
-        if not processes.is_first():
-            console.quiet = True
-            processes.follow()
-            return {}
     check(recipe)
-    if idle := idle_gpus(device):
+    if idle := idle_gpus(pick_device(recipe.model.device)):
         report(idle)
     run = RunDirectory(recipe.run_dir)
     settled = settle(recipe, [run])
@@ -101,7 +93,6 @@ def run_stages(
             run.note_precision(recipe.model.precision, settled.why)
             for item in wanted:
                 _run_one(context, item, report)
-            processes.dismiss()
             entries: dict[str, Any] = run.manifest()["stages"]
             return entries
     except AftuneError:

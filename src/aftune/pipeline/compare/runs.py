@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from aftune.common.diagnosis import diagnose
 from aftune.common.errors import UsageError
-from aftune.pipeline import registry, runner
+from aftune.pipeline import processes, registry, runner
 from aftune.pipeline.compare import methods as known
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.directory import claim
@@ -103,7 +103,10 @@ class Failure:
 
 
 def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progress: Callable[[int], None]) -> list[Failure]:
-    """Runs whatever is not finished, `jobs` runs at a time; gives the failures."""
+    """Runs whatever is not finished, `jobs` runs at a time; gives the failures. Of several processes only the one that leads calls
+    this, for one run at a time; there the first failure is raised."""
+    if jobs > 1 and processes.number() > 1:
+        raise UsageError(f"compare.jobs: {jobs} runs at a time, each in {processes.number()} processes; set one of the two to 1")
     failures: list[Failure] = []
     num_done = 0
     with executor(jobs) as workers:
@@ -126,6 +129,8 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progres
                 except BrokenProcessPool:
                     raise  # no run can be given to these workers any more
                 except Exception as error:
+                    if processes.number() > 1:
+                        raise  # in which the others have ended too
                     failures.append(Failure(what, str(diagnose(error))))
                     report(f"[red]{what}: {escape(failures[-1].message)}[/red]")
                     num_done += 0 if name else len(wanted.methods)
