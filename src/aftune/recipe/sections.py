@@ -164,7 +164,8 @@ class PromptSection(Section):
 class TrainingSection(Section):
     """What every training stage shares. `optimizer`: adamw, or another name that transformers knows (adafactor, adamw_8bit, ...).
     `batch_size` is problems per optimizer step; `token_budget` is tokens in one forward and
-    backward pass: it determines the memory needed and changes no result."""
+    backward pass: it determines the memory needed and changes no result. `kept_logits_gib`: logits of such a pass that take no more
+    than this are kept, larger ones are computed twice; that changes no result either."""
 
     learning_rate: Positive = 2e-5
     lr_schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
@@ -172,6 +173,7 @@ class TrainingSection(Section):
     num_epochs: Positive = 3.0
     batch_size: Count = 16
     token_budget: Annotated[Count, HARMLESS] = 4096
+    kept_logits_gib: Annotated[float, Field(ge=0), HARMLESS] = 0.5
     optimizer: str = "adamw"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Positive = 1.0

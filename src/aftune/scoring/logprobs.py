@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from aftune.common.process import give_back_freed_memory
 from aftune.models.abilities import abilities
-from aftune.models.kernels.chunked_head import chunked_logprobs, replaced_head
+from aftune.models.kernels.chunked_head import chunked_logprobs, computed_again, replaced_head
 from aftune.models.kernels.shared_prefix import row_arguments, shared_prefix_attention
 from aftune.models.precision import score_dtype
 from aftune.scoring.batches import Pass, Row
@@ -37,8 +37,10 @@ class ResponseLogprobs:
         return self.sums_P_G / self.lengths_P_G.clamp(min=1)
 
 
-def response_logprobs(model: Any, batch: Pass) -> ResponseLogprobs:
+def response_logprobs(model: Any, batch: Pass, kept_bytes: float = 0) -> ResponseLogprobs:
     """Log-probabilities of all responses of a pass; sums are float32 and carry gradients where a row needs them.
+
+    kept_bytes: the logits of a row that take no more are kept for its backward pass, instead of computed again in it.
 
     `model` is a `transformers` causal LM, or a wrapper of one. If several rows have gradients, none is kept for the backward
     pass: each is computed again when its turn comes, so that memory is that of one row. This is exact: the loss's gradient
@@ -51,12 +53,16 @@ def response_logprobs(model: Any, batch: Pass) -> ResponseLogprobs:
     for row in batch["rows"]:
         if not row["needs_gradient"]:
             with torch.no_grad():
-                sums_N, _ = _row_sums(model, row)
+                sums_N, _ = _row_sums(model, row, 0)
         else:
             if several and torch.is_grad_enabled():
-                sums_N, router_loss = checkpoint(partial(_one_of_several, model, row), use_reentrant=False)
+                sums_N, router_loss = checkpoint(
+                    partial(_one_of_several, model, row, kept_bytes),
+                    use_reentrant=False,
+                    context_fn=lambda: (computed_again(), nullcontext()),
+                )
             else:
-                sums_N, router_loss = _row_sums(model, row)
+                sums_N, router_loss = _row_sums(model, row, kept_bytes)
             if router_loss is not None:
                 router_losses.append(router_loss * row["num_tokens"])
         sums_PG = sums_PG.to(sums_N.dtype).index_copy(0, row["responses_N"], sums_N)
@@ -75,14 +81,14 @@ def rows_of_segments(model: Any) -> Iterator[None]:
         yield
 
 
-def _one_of_several(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
+def _one_of_several(model: Any, row: Row, kept_bytes: float) -> tuple[Tensor, Tensor | None]:
     """As `_row_sums`, for a row that should need no memory on top of another's."""
     if row["input_ids"].device.type == "cpu":
         give_back_freed_memory()
-    return _row_sums(model, row)
+    return _row_sums(model, row, kept_bytes)
 
 
-def _row_sums(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
+def _row_sums(model: Any, row: Row, kept_bytes: float) -> tuple[Tensor, Tensor | None]:
     """[N], summed log-probabilities of a row's responses; and the load-balancing loss of the model's experts on it."""
     inner = extract_model_from_parallel(model)
     arguments: dict[str, Any] = {"attention_mask": row["attention_mask"]}
@@ -92,7 +98,7 @@ def _row_sums(model: Any, row: Row) -> tuple[Tensor, Tensor | None]:
 
     def logprobs(hidden: Tensor, head: torch.nn.Linear) -> Tensor:
         hidden_M_D = hidden.flatten(0, 1)[row["predictors_M"]]
-        return chunked_logprobs(hidden_M_D, head.weight, head.bias, row["targets_M"])
+        return chunked_logprobs(hidden_M_D, head.weight, head.bias, row["targets_M"], kept_bytes)
 
     with rows_of_segments(model) if row["segments"] is not None else nullcontext():
         if abilities(inner).chunked_head:

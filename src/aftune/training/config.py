@@ -50,6 +50,8 @@ class AlignmentConfig(TrainingArguments):
     groups, as the official code of PRO does.
     token_budget: tokens computed forward and backward at once, prompts counted once; memory grows with it. A batch is split
     into as many passes as the budget requires, with the same gradient.
+    kept_logits_gib: logits of a pass that take no more than this are kept for its backward pass, larger ones are computed again in
+    it, 64 MiB at a time. With a head that is not trained (adapters), neither is necessary.
     weights: `float32` trains a bfloat16 or float16 model with float32 weights (bf16=True still computes in bfloat16): most
     updates are smaller than what the short types can hold. `bfloat16` trains a model that was loaded in bfloat16 as it is, in half
     the memory for weights and gradients, and rounds its updates at random so that small ones count on average
@@ -74,6 +76,7 @@ class AlignmentConfig(TrainingArguments):
     prompt_instruction: str | None = None
     prompt_template: str = PLAIN_PROMPT
     token_budget: int = 4096
+    kept_logits_gib: float = 0.5
     feedback: str = "binary"
     num_candidates: int | None = None
     sft_on: str = "reference"
@@ -95,6 +98,8 @@ class AlignmentConfig(TrainingArguments):
             self.dataloader_pin_memory = False  # torch warns otherwise
         if self.token_budget < 1:
             raise UsageError(f"token_budget is {self.token_budget}, expected a positive number of tokens")
+        if self.kept_logits_gib < 0:
+            raise UsageError(f"kept_logits_gib is {self.kept_logits_gib}, expected 0 or more GiB")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(allowed)}")

@@ -295,7 +295,7 @@ class AlignmentTrainer(Trainer):
         args = cast(AlignmentConfig, self.args)
         batch = cast(Pass, inputs)
         counts = cast(Tensor, num_items_in_batch).clamp(min=1)
-        logprobs = response_logprobs(model, batch)
+        logprobs = response_logprobs(model, batch, args.kept_logits_gib * 2**30)
         sft_loss, outputs = self._sft_loss(logprobs, batch, counts), None
         loss = args.sft_weight * sft_loss
         metrics = {"sft_loss": sft_loss}

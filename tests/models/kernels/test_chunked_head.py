@@ -1,14 +1,16 @@
 """Log-probabilities in chunks against the formula on the whole matrix of logits."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from aftune.models.kernels import chunked_head
-from aftune.models.kernels.chunked_head import chunked_logprobs, replaced_head
+from aftune.models.kernels.chunked_head import chunked_logprobs, computed_again, replaced_head
 
 
 @pytest.fixture(params=[1, 60, 2**24])
@@ -42,11 +44,12 @@ def test_by_hand() -> None:
 @pytest.mark.usefixtures("_chunks")
 @pytest.mark.parametrize(("num_tokens", "num_words"), [(1, 3), (16, 3), (17, 3), (50, 7), (33, 1)])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_values_and_gradients_equal_the_whole_matrix(num_tokens: int, num_words: int, with_bias: bool) -> None:
+@pytest.mark.parametrize("kept_bytes", [0, 10**6])
+def test_values_and_gradients_equal_the_whole_matrix(num_tokens: int, num_words: int, with_bias: bool, kept_bytes: int) -> None:
     hidden, weight, bias, targets = made(num_tokens, num_words)
     inputs = [hidden, weight, *([bias] if with_bias else [])]
     weights_M = torch.linspace(-1, 2, num_tokens, dtype=torch.float64)
-    ours = chunked_logprobs(hidden, weight, bias if with_bias else None, targets)
+    ours = chunked_logprobs(hidden, weight, bias if with_bias else None, targets, kept_bytes)
     theirs = plain(hidden, weight, bias if with_bias else None, targets)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     gradients = (torch.autograd.grad((logprobs * weights_M).sum(), inputs) for logprobs in (ours, theirs))
@@ -60,13 +63,15 @@ def test_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda h, w, b: chunked_logprobs(h, w, b, targets), (hidden, weight, bias))
 
 
+@pytest.mark.parametrize("kept_bytes", [0, 10**6])
 @pytest.mark.parametrize("frozen", [(0,), (1,), (2,), (0, 2), (1, 2)])
-def test_frozen_inputs_get_no_gradient_and_change_no_other(frozen: tuple[int, ...]) -> None:
+def test_frozen_inputs_get_no_gradient_and_change_no_other(frozen: tuple[int, ...], kept_bytes: int) -> None:
     """A frozen head, as with adapters; a first layer that needs none."""
     *tensors, targets = made(20, 4)
     inputs = [tensor.detach().requires_grad_(i not in frozen) for i, tensor in enumerate(tensors)]
-    chunked_logprobs(*inputs, targets).sum().backward()
-    plain(*tensors, targets).sum().backward()
+    weights_M = torch.linspace(-1, 2, 20, dtype=torch.float64)
+    (chunked_logprobs(*inputs, targets, kept_bytes) * weights_M).sum().backward()
+    (plain(*tensors, targets) * weights_M).sum().backward()
     for i, (ours, theirs) in enumerate(zip(inputs, tensors, strict=True)):
         if i in frozen:
             assert ours.grad is None
@@ -96,15 +101,59 @@ def test_autocast_computes_in_half_precision_and_keeps_float32_gradients() -> No
     assert torch.autograd.grad(rounded.sum(), weight)[0].dtype == torch.float32
 
 
-def test_logits_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The largest product of the forward and the backward pass has as many rows as a chunk."""
+@pytest.fixture
+def products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each product with the head had, of 16 a chunk."""
     monkeypatch.setattr(chunked_head, "CHUNK_ELEMENTS", 16 * 50)
     sizes: list[int] = []
     linear = torch.nn.functional.linear
     monkeypatch.setattr(torch.nn.functional, "linear", lambda h, *rest: (sizes.append(len(h)), linear(h, *rest))[1])
+    return sizes
+
+
+ONCE = [16, 16, 16, 16, 16, 16, 4]
+
+
+@pytest.mark.parametrize(
+    ("kept_bytes", "frozen", "times"), [(0, False, 2), (8 * 100 * 50 - 1, False, 2), (8 * 100 * 50, False, 1), (0, True, 1)]
+)
+def test_logits_are_computed_once_where_they_are_kept_or_not_needed_again(
+    products: list[int], kept_bytes: int, frozen: bool, times: int
+) -> None:
+    """100 x 50 logits of 8 bytes; without them the backward pass computes them again, but for a frozen head, which needs none."""
     hidden, weight, bias, targets = made(100, 50)
-    chunked_logprobs(hidden, weight, bias, targets).sum().backward()
-    assert sizes == [16, 16, 16, 16, 16, 16, 4] * 2
+    weight, bias = weight.requires_grad_(not frozen), bias.requires_grad_(not frozen)
+    chunked_logprobs(hidden, weight, bias, targets, kept_bytes).sum().backward()
+    assert products == ONCE * times
+
+
+@pytest.mark.parametrize(("kept_bytes", "frozen", "times"), [(0, False, 3), (10**6, False, 2), (10**6, True, 2)])
+def test_a_forward_pass_that_comes_again_prepares_nothing(
+    products: list[int], monkeypatch: pytest.MonkeyPatch, kept_bytes: int, frozen: bool, times: int
+) -> None:
+    """Under a checkpoint, the first pass gives log-probabilities and no more; gradients are those without one."""
+    prepared: list[bool] = []
+    empty = chunked_head._empty
+    monkeypatch.setattr(chunked_head, "_empty", lambda *args, real: (prepared.append(real), empty(*args, real=real))[1])
+    hidden, weight, bias, targets = made(100, 50)
+    weight, bias = weight.requires_grad_(not frozen), bias.requires_grad_(not frozen)
+    logprobs = checkpoint(
+        lambda h: chunked_logprobs(h, weight, bias, targets, kept_bytes),
+        hidden,
+        use_reentrant=False,
+        context_fn=lambda: (computed_again(), nullcontext()),
+    )
+    (gradient,) = torch.autograd.grad(logprobs.sum(), hidden)
+    assert products == ONCE * times
+    assert prepared == ([False, True] if kept_bytes else [])
+    torch.testing.assert_close(gradient, torch.autograd.grad(plain(hidden, weight, bias, targets).sum(), hidden)[0])
+
+
+def test_kept_logits_serve_two_backward_passes() -> None:
+    hidden, weight, bias, targets = made(20, 4)
+    logprobs = chunked_logprobs(hidden, weight, bias, targets, 10**6).sum()
+    first, second = (torch.autograd.grad(logprobs, weight, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
 
 
 def wrong() -> Tensor:

@@ -34,7 +34,9 @@ def _a_billion_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         adapted = 20 * MILLION if adapter.kind != "none" else 0.0
         return Weights(1000 * MILLION, 1000 * MILLION, 900 * MILLION, 10 * MILLION, 90 * MILLION, adapted, 10, 1000)
 
-    def passed(config: Any, adapter: AdapterSection | None, shape: Any, dtype: Any, **options: Any) -> PassMemory:
+    def passed(
+        config: Any, adapter: AdapterSection | None, shape: Any, dtype: Any, kept_bytes: float, **options: Any
+    ) -> PassMemory:
         size = 4 * 20 * MILLION if adapter else dtype.itemsize * 1000 * MILLION
         factor = 0.1 if options["checkpointing"] else 1.0
         return PassMemory(size * shape.gradients, 1 * MILLION, factor * 2 * MILLION * shape.num_tokens / 600)

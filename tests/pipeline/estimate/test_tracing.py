@@ -18,14 +18,14 @@ SHAPE = RowShape(num_tokens=200, prompt=30, response=40, k=3, gradients=0)
 LORA = AdapterSection(kind="lora", rank=4, targets="all-linear")
 
 
-def really_held(model: Any, shape: RowShape, half: bool) -> float:
+def really_held(model: Any, shape: RowShape, half: bool, kept_bytes: float) -> float:
     """The most bytes of tensors that are alive during the pass, weights left out, with a model that has numbers."""
     batch = make_pass(shape.groups())
     response_logprobs(model, batch)  # tries what the model can do
     count = tracing._Count(model.config.vocab_size, model.parameters(), [])
     with count, rows_of_segments(model):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            sums_P_G = response_logprobs(model, batch).sums_P_G
+            sums_P_G = response_logprobs(model, batch, kept_bytes).sums_P_G
         sums_P_G.sum().backward()
     return count.peaks[0].total
 
@@ -37,17 +37,26 @@ def memory(config: Any, adapter: AdapterSection | None = None, shape: RowShape =
     return found
 
 
-@pytest.mark.parametrize(("half", "adapter"), [*itertools.product([False, True], [None, LORA])])
+@pytest.mark.parametrize(("half", "adapter", "kept_bytes"), [*itertools.product([False, True], [None, LORA], [0, 10**7])])
 def test_a_pass_holds_what_it_holds_with_numbers(
-    make_llama: Callable[..., Any], half: bool, adapter: AdapterSection | None
+    make_llama: Callable[..., Any], half: bool, adapter: AdapterSection | None, kept_bytes: int
 ) -> None:
-    """Of five layers, from what one and two of them hold."""
+    """Of five layers, from what one and two of them hold; with logits that are kept or computed again."""
     model = make_llama(num_hidden_layers=5)
     if adapter is not None:
         pytest.importorskip("peft")
         model = add_adapter(model, adapter)
-    expected = really_held(model.train(), SHAPE, half)
-    assert memory(model.config, adapter, half=half).total == pytest.approx(expected, rel=0.03)
+    expected = really_held(model.train(), SHAPE, half, kept_bytes)
+    assert memory(model.config, adapter, half=half, kept_bytes=kept_bytes).total == pytest.approx(expected, rel=0.03)
+
+
+def test_a_row_whose_logits_are_just_kept_may_be_the_fullest(make_llama: Callable[..., Any]) -> None:
+    """50,000 words: a row of 200 tokens has 140 of responses, 28 million bytes of logits. Up to 20 million are kept: those of a row
+    of 142 tokens, which then takes more than the whole row, whose logits are computed again."""
+    config = make_llama(vocab_size=50_000, num_hidden_layers=2).config
+    again, kept, between = (memory(config, kept_bytes=number).total for number in (0, 30 * 10**6, 20 * 10**6))
+    assert again < between < kept
+    assert memory(config, LORA, kept_bytes=20 * 10**6) == memory(config, LORA)
 
 
 def test_gradients_that_are_there_before(make_llama: Callable[..., Any]) -> None:

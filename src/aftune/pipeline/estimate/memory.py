@@ -149,7 +149,7 @@ class _Moments:
         dtype = self.precision if self.adapter else self.trained_dtype
         adapter = in_full(self.adapter) if self.adapter else None
         options = {"half": half, "checkpointing": row.checkpointing, "gpu": self.gpu}
-        held = _once(pass_memory, self.config, adapter, row.shape, getattr(torch, dtype), **options)
+        held = _once(pass_memory, self.config, adapter, row.shape, getattr(torch, dtype), row.kept_bytes, **options)
         sets = row.shape.gradients if held is None else held.gradients / (WEIGHT_BYTES[self.trained_dtype] * self.num_trained)
         if self.num_processes > 1 and self.recipe.launch.sharding == "none":
             sets += 1  # DDP has its own

@@ -14,13 +14,15 @@ _DEVIATIONS = 2  # standard deviations by which the largest batch of an epoch is
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What `stage` trains on: groups of about `group` tokens, `at_once` of them in a row, or each in `num_parts` rows."""
+    """What `stage` trains on: groups of about `group` tokens, `at_once` of them in a row, or each in `num_parts` rows. kept_bytes:
+    up to where logits are kept."""
 
     stage: str
     group: int
     at_once: int
     num_parts: int
     shape: RowShape
+    kept_bytes: float
     checkpointing: bool
 
 
@@ -47,7 +49,8 @@ def training_rows(recipe: Recipe, sizes: Sizes, num_processes: int = 1) -> list[
             1 if k == 1 or group <= budget else math.ceil(k * lengths.response / max(budget - lengths.prompt, lengths.response))
         )
         at_once = max(1, min(int(budget // group), section.batch_size))
-        found.append(TrainingRows(stage, round(group), at_once, num_parts, shape, section.gradient_checkpointing))
+        kept_bytes, checkpointing = section.kept_logits_gib * 2**30, section.gradient_checkpointing
+        found.append(TrainingRows(stage, round(group), at_once, num_parts, shape, kept_bytes, checkpointing))
     return found
 
 

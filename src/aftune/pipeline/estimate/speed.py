@@ -173,7 +173,7 @@ class _Trial:
 
     def _train_on(self, groups: list[EncodedGroup]) -> None:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
-            logprobs = self._logprobs(groups)
+            logprobs = self._logprobs(groups, self.recipe.align.kept_logits_gib * 2**30)
         logprobs.sums_P_G.mean().backward()
 
     def _scoring(self) -> float:
@@ -186,9 +186,9 @@ class _Trial:
 
         return self._seconds(run) / sum(group.num_tokens for group in groups)
 
-    def _logprobs(self, groups: list[EncodedGroup]) -> Any:
+    def _logprobs(self, groups: list[EncodedGroup], kept_bytes: float = 0) -> Any:
         made = make_pass(groups, token_budget=10**9, shared_prefix=abilities(self.model).shared_prefix)
-        return response_logprobs(self.model, send_to_device(made, self.model.device))
+        return response_logprobs(self.model, send_to_device(made, self.model.device), kept_bytes)
 
     def _optimizer_step(self) -> float:
         optimizer = torch.optim.AdamW(self.weights, lr=1e-9)

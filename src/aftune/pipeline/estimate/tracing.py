@@ -77,22 +77,45 @@ class PassMemory:
 
 
 def pass_memory(
-    config: Any, adapter: AdapterSection | None, shape: RowShape, dtype: torch.dtype, *, half: bool, checkpointing: bool, gpu: bool
+    config: Any,
+    adapter: AdapterSection | None,
+    shape: RowShape,
+    dtype: torch.dtype,
+    kept_bytes: float = 0,
+    *,
+    half: bool,
+    checkpointing: bool,
+    gpu: bool,
 ) -> PassMemory | None:
     """The memory of a training pass without the weights, or None for a model whose forward pass cannot be run without numbers.
 
-    dtype: of the weights, but for those of an adapter. half: under autocast to bfloat16. gpu: with the attention of a GPU.
+    dtype: of the weights, but for those of an adapter. kept_bytes: as of `response_logprobs`. half: under autocast to bfloat16.
+    gpu: with the attention of a GPU.
     """
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # what cannot be run is told by the caller
-    run = partial(_of_all_layers, config, adapter=adapter, dtype=dtype, half=half, checkpointing=checkpointing, gpu=gpu)
-    size = shape.prompt + shape.k * shape.response
-    few = math.ceil(_FEW_TOKENS / size) * size
+    run = partial(_of_long_row, config, adapter=adapter, dtype=dtype, half=half, checkpointing=checkpointing, gpu=gpu)
+    num_responded = sum(len(response) for group in shape.groups() for response in group.response_ids)
+    num_words = config.get_text_config(decoder=True).vocab_size
+    logits = num_responded * num_words * (torch.bfloat16 if half else dtype).itemsize
     try:
-        if shape.num_tokens <= 3 * few:
-            return run(shape)
-        small, larger = (run(replace(shape, num_tokens=tokens)) for tokens in (few, 2 * few))
+        if logits <= kept_bytes:
+            return run(shape, kept_bytes=math.inf)
+        whole = run(shape, kept_bytes=0)
+        # A shorter row whose logits are just kept may take more than one whose are not.
+        shorter = replace(shape, num_tokens=int(shape.num_tokens * kept_bytes / logits))
+        if adapter is not None or shorter.num_tokens <= shape.prompt + shape.response:
+            return whole
+        return max(whole, run(shorter, kept_bytes=math.inf), key=lambda memory: memory.total)
     except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, StopIteration, TypeError, ValueError):
         return None  # numbers decide its way, such as which experts are used, or its layers are not in a list
+
+
+def _of_long_row(config: Any, shape: RowShape, **settings: Any) -> PassMemory:
+    size = shape.prompt + shape.k * shape.response
+    few = math.ceil(_FEW_TOKENS / size) * size
+    if shape.num_tokens <= 3 * few:
+        return _of_all_layers(config, shape, **settings)
+    small, larger = (_of_all_layers(config, replace(shape, num_tokens=tokens), **settings) for tokens in (few, 2 * few))
     return small.extended(larger, (shape.num_tokens - few) / few)
 
 
@@ -113,6 +136,7 @@ def _peaks(
     half: bool,
     checkpointing: bool,
     gpu: bool,
+    kept_bytes: float,
 ) -> list[PassMemory]:
     """The fullest moments around the last layer, where activations of all layers are there, and around the first, where all
     gradients are. How much each of the two takes is linear in the number of layers; which is larger depends on it."""
@@ -134,14 +158,14 @@ def _peaks(
             weight.grad = gradient
         count = _Count(config.get_text_config(decoder=True).vocab_size, model.parameters(), held[1:])
         with count, _marking_layers(model, count):
-            _pass(model, batch, half)
+            _pass(model, batch, half, kept_bytes)
     return count.peaks
 
 
-def _pass(model: Any, batch: Pass, half: bool) -> None:
+def _pass(model: Any, batch: Pass, half: bool, kept_bytes: float) -> None:
     with rows_of_segments(model):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            sums_P_G = response_logprobs(model, batch).sums_P_G
+            sums_P_G = response_logprobs(model, batch, kept_bytes).sums_P_G
         torch.autograd.backward(sums_P_G.sum())
 
 

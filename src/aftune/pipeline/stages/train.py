@@ -211,6 +211,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         num_train_epochs=section.num_epochs,
         per_device_train_batch_size=section.batch_size // processes.number(),
         token_budget=section.token_budget,
+        kept_logits_gib=section.kept_logits_gib,
         weight_decay=section.weight_decay,
         max_grad_norm=section.max_grad_norm,
         activation_checkpointing=section.gradient_checkpointing,
