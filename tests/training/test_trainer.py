@@ -102,12 +102,19 @@ def test_one_times_eight_equals_eight_times_one(
 
 @pytest.mark.parametrize("constraint", ["boundary", "detached"])
 @pytest.mark.parametrize(
-    "settings", [{"token_budget": 100}, {"token_budget": 1}, {"token_budget": 100, "activation_checkpointing": True}]
+    "settings",
+    [
+        {"token_budget": 100},
+        {"token_budget": 1},
+        {"token_budget": 100, "activation_checkpointing": True},
+        {"token_budget": 10**6, "kept_logits_gib": 0.0},
+        {"token_budget": 1, "kept_logits_gib": 0.0},
+    ],
 )
-def test_token_budget_changes_no_result(
+def test_what_saves_memory_changes_no_result(
     make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, settings: dict[str, Any], constraint: str
 ) -> None:
-    """Everything at once, in passes of 100 tokens, one response at a time, and with activations computed again."""
+    """Everything at once; in passes of 100 tokens, one response at a time, with activations or logits computed again."""
     model = make_llama(seed=1)
     runs = [
         trained(model, tokenizer, tmp_path, max_steps=3, per_device_train_batch_size=16, constraint=constraint, **way)
@@ -409,6 +416,11 @@ def test_group_longer_than_the_context_is_a_data_error(
     datasets[dataset] = [fits, long]
     with pytest.raises(DataError, match=r"p/long: prompt and response have 21 tokens, the model's context is 20"):
         AlignmentTrainer(model, args, processing_class=tokenizer, **datasets)
+
+
+def test_negative_memory_for_logits_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"kept_logits_gib is -1, expected 0 or more GiB"):
+        AlignmentConfig(output_dir=str(tmp_path), kept_logits_gib=-1)
 
 
 def test_unknown_loss_or_constraint_is_a_usage_error(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
