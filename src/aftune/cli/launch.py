@@ -71,6 +71,9 @@ def launch(number: int) -> None:
     # Each has its share of the cores. On one machine they meet on the loopback, whatever the machine's name stands for.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    # Each has its share of the cores. On one machine they meet on the loopback, whatever the machine's name stands for.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the process that fails says why
     arguments = parse_args(  # type: ignore[no-untyped-call]
         ["--standalone", f"--nproc-per-node={number}", "-m", "aftune", *sys.argv[1:]]
