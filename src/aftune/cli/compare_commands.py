@@ -45,7 +45,7 @@ def _compare(
 
     join_launcher()
     resolved = load_recipe(path, overrides)
-    if not dry_run and methods != ["help"] and in_processes(processes or resolved.launch.processes, resolved):
+    if not dry_run and methods != ["help"] and in_processes(resolved.launch.processes if processes is None else processes):
         return
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli import compare_views

@@ -12,7 +12,6 @@ from aftune.cli.slurm import join_step
 from aftune.common.errors import AftuneError, UsageError
 from aftune.common.progress import console
 from aftune.pipeline import processes
-from aftune.recipe import Recipe
 
 # What `accelerate launch` tells its processes, what that is where nothing was asked for, and the key of the recipe that says it.
 _SAID_BY_RECIPE = (
@@ -28,10 +27,10 @@ def join_launcher() -> None:
     join_step()
 
 
-def in_processes(wanted: str | int, recipe: Recipe) -> bool:
+def in_processes(wanted: str | int) -> bool:
     """Runs this command in as many processes as `--processes` or `launch.processes` says. False: that is one, or this is one of
     those that a launcher started, and it goes on here; only the first of them says anything."""
-    if (number := wanted_processes(wanted, recipe)) > 1:
+    if (number := wanted_processes(wanted)) > 1:
         launch(number)
         return True
     console.quiet = not processes.is_first()
@@ -49,15 +48,15 @@ def check_launcher() -> None:
             )
 
 
-def wanted_processes(wanted: str | int, recipe: Recipe) -> int:
-    """The number behind `--processes` or `launch.processes`: auto is one for each GPU, or what suits the recipe's model on a CPU.
-    Processes that a launcher started start no others."""
+def wanted_processes(wanted: str | int) -> int:
+    """The number behind `--processes` or `launch.processes`: auto is one for each GPU, else one. Processes that a launcher started
+    start no others."""
     if "WORLD_SIZE" in os.environ:
         return 1
     if wanted == "auto":
-        from aftune.pipeline.workers import processes_for
+        import torch
 
-        return processes_for(recipe)
+        return max(1, torch.cuda.device_count())
     if isinstance(wanted, str) and (not wanted.isdecimal() or int(wanted) < 1):
         raise UsageError(f"--processes is {wanted!r}, expected a number of processes, or auto for one per GPU")
     return int(wanted)
@@ -68,9 +67,6 @@ def launch(number: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
-    # Each has its share of the cores. On one machine they meet on the loopback, whatever the machine's name stands for.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     # Each has its share of the cores. On one machine they meet on the loopback, whatever the machine's name stands for.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")

@@ -83,7 +83,7 @@ def _run(
         overrides = [*overrides, f"launch.processes={processes}"]
     join_launcher()
     resolved = load_recipe(path, overrides)
-    if not dry_run and in_processes(processes or resolved.launch.processes, resolved):
+    if not dry_run and in_processes(resolved.launch.processes if processes is None else processes):
         return
     if not dry_run:  # before torch is imported, which takes seconds
         console.print(f"[bold]aftune {__version__}[/bold]  {escape(path.name)} -> {escape(str(resolved.run_dir))}", soft_wrap=True)

@@ -74,7 +74,7 @@ def print_plan(recipe: Recipe, console: Console, machine_name: str | None = None
     stages = cost.unfinished(items)
     costs = cost.estimate(recipe, stages)
     if machine_name is None:
-        measured = speed.measured_speed(recipe, number) if costs else None
+        measured = speed.measured_speed(recipe) if costs else None
         _print_costs(recipe, costs, lambda some: speed.duration(some, recipe, measured), machine, console)
         memory_views.print_memory(recipe, machine, console)
     else:

@@ -63,10 +63,9 @@ def _validate(task: str, settings: list[str], out: Path | None) -> None:
 
 def _benchmark(model: str, task: str, out: Path, settings: list[str], processes: str | None, *, split: str, letters: bool) -> None:
     from aftune.cli.launch import in_processes, join_launcher
-    from aftune.recipe import Recipe
 
     join_launcher()
-    if in_processes(processes or 1, Recipe.model_validate({"run_dir": out, "model": {"name": model}})):
+    if in_processes(processes or 1):
         return
     from aftune.cli.task_views import print_benchmark
     from aftune.common.progress import console

@@ -48,19 +48,6 @@ def jobs_for(recipe: Recipe, num_pieces: int, num_problems: int) -> int:
     return min(torch.get_num_threads(), num_pieces) if parameters is not None and parameters <= _SMALL else 1
 
 
-def processes_for(recipe: Recipe) -> int:
-    """What `processes: auto` is: one for each GPU; on a CPU, one for each core where the model is small (see `jobs_for`) and
-    batches can be shared so. How busy the cores are does not matter, since figures depend on the number in their last digits."""
-    device = pick_device(recipe.model.device)
-    if device == "cuda":
-        return max(1, torch.cuda.device_count())
-    parameters = num_parameters(recipe) if device == "cpu" else None
-    if parameters is None or parameters > _SMALL:
-        return 1
-    sizes = recipe.sft.batch_size, recipe.align.batch_size
-    return max(number for number in range(1, torch.get_num_threads() + 1) if not any(size % number for size in sizes))
-
-
 class _Serial(Executor):
     """Runs each job when it is submitted."""
 

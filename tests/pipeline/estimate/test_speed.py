@@ -81,7 +81,7 @@ def test_a_trial_of_an_adapter_trains_its_weights_alone(tmp_path: Path, make_lla
     assert sum(weight.numel() for weight in trial.weights) == 2 * (2 * (32 + 32) + 2 * (32 + 16))
     assert trial.model.get_base_model().dtype == torch.bfloat16
     monkeypatch.setattr(trial, "_training", lambda: 8.0)
-    assert trial.speed(1).trained == pytest.approx(8.0 / 4, rel=1e-6)
+    assert trial.speed().trained == pytest.approx(8.0 / 4, rel=1e-6)
     assert type(trial.model).__name__ == "LlamaForCausalLM"
 
 

@@ -9,7 +9,6 @@ import torch
 
 from aftune.common.errors import UsageError
 from aftune.models.devices import pick_device
-from aftune.pipeline.workers import processes_for
 from aftune.recipe import Recipe
 
 # The rest is the driver's and the libraries', or lies unused between tensors.
@@ -95,11 +94,10 @@ def this_machine(recipe: Recipe) -> Machine:
 def processes_on(recipe: Recipe, machine: Machine) -> int:
     """How many processes a recipe has on a machine. Raises UsageError for more than the cards of one that is not here."""
     wanted = recipe.launch.processes
-    if wanted == "auto":
-        return processes_for(recipe) if machine.name == HERE else machine.number
-    if machine.name != HERE and wanted > machine.number:
-        raise UsageError(f"launch.processes: {wanted} on {machine.name}; set {machine.number}, or auto for one on each card")
-    return wanted
+    number = machine.number if wanted == "auto" else wanted
+    if machine.name != HERE and number > machine.number:
+        raise UsageError(f"launch.processes: {number} on {machine.name}; set {machine.number}, or auto for one on each card")
+    return number
 
 
 def _container_limit() -> float:

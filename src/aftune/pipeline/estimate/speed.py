@@ -89,10 +89,10 @@ def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None, un
     return Duration(low, high, "low: responses as long as the references; high: all as long as max_new_tokens allows")
 
 
-def measured_speed(recipe: Recipe, num_processes: int = 1) -> Speed | None:
+def measured_speed(recipe: Recipe) -> Speed | None:
     """Measures the recipe's model on this machine, in a few seconds; None where its configuration is not here or it is too large.
 
-    recipe: with its precision settled. num_processes: that share the cores of a CPU.
+    recipe: with its precision settled.
     """
     section = recipe.model
     config = load_config(section.name, **section.load_options)
@@ -100,13 +100,13 @@ def measured_speed(recipe: Recipe, num_processes: int = 1) -> Speed | None:
     if config is None or parameters is None:
         return None
     if parameters <= _SMALL:
-        return _Trial(recipe, config).speed(num_processes)
+        return _Trial(recipe, config).speed()
     num_layers = config.get_text_config(decoder=True).num_hidden_layers
     some = min(_SOME_LAYERS, num_layers)
     larger = first_layers(config, some)
     if count_parameters(larger) > _TOO_LARGE:
         return None
-    one, several = (_Trial(recipe, part).speed(num_processes) for part in (first_layers(config, 1), larger))
+    one, several = _Trial(recipe, first_layers(config, 1)).speed(), _Trial(recipe, larger).speed()
     return one.extended(several, (num_layers - 1) / max(some - 1, 1))
 
 
@@ -138,18 +138,15 @@ class _Trial:
         operations = _TRIAL_SECONDS * 1e12 * (rates.bfloat16 if self.half else rates.float32)
         self.num_tokens = operations / (2 * _products(config, count_parameters(config)))  # of a forward pass
 
-    def speed(self, num_processes: int) -> Speed:
-        """On a CPU by processor time of one thread, divided by what more threads and processes gain: a busy machine does not look
-        slow."""
+    def speed(self) -> Speed:
+        """On a CPU by processor time of one thread, divided by what more threads gain: a busy machine does not look slow."""
         threads = torch.get_num_threads()
         gain = 1.0
         if self.device == "cpu" and threads > 1:
-            shared = max(1, threads // num_processes)
-            torch.set_num_threads(shared)
             one_group = partial(self._train_on, self._groups(1 / 3)[:1])
             together = self._seconds(one_group, time.perf_counter)
             torch.set_num_threads(1)
-            gain = min(max(self._seconds(one_group) / together, 1.0), shared) * min(num_processes, threads)
+            gain = min(max(self._seconds(one_group) / together, 1.0), threads)
         try:
             trained, step = self._training() / trained_operations(self.recipe.adapter, again=False), self._optimizer_step()
             if self.recipe.adapter.kind != "none":
