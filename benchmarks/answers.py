@@ -64,11 +64,10 @@ def expressions() -> list[Pair]:
 
 
 def processor_seconds() -> float:
-    """Of this process and of the worker that compares expressions."""
-    worker = shared_checker()._worker
+    """Of this process and of the workers that compare expressions."""
     seconds = time.process_time()
-    if worker is not None:
-        fields = Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()
+    for worker in shared_checker().process_ids:
+        fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
         seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return seconds
 

@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,12 +47,32 @@ def test_a_worker_that_the_machine_keeps_waiting_is_not_timed_out() -> None:
     """The worker stands still for three times the limit before it gets to the comparison: only its own processor time counts."""
     with Checker(cpu_seconds=0.7) as checker:
         assert checker.equal("\\sqrt{8}", "2\\sqrt{2}")
-        assert checker._worker is not None
-        pid = checker._worker.process.pid
+        (pid,) = checker.process_ids
         os.kill(pid, signal.SIGSTOP)
         threading.Timer(2.1, os.kill, (pid, signal.SIGCONT)).start()
         assert checker.equal("\\sqrt{12}", "2\\sqrt{3}")
-        assert checker._worker.process.pid == pid
+        assert checker.process_ids == [pid]
+
+
+@needs_math_verify
+def test_each_thread_that_compares_has_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both comparisons have begun before either is done; later ones find a worker that is there."""
+    both = threading.Barrier(2, timeout=60)
+    ask = _Worker.ask
+
+    def together(worker: _Worker, *given: Any) -> str | None:
+        both.wait()
+        return ask(worker, *given)
+
+    pairs = [("\\sqrt{8}", "2\\sqrt{2}"), ("\\sqrt{8}", "2\\sqrt{3}")]
+    with Checker() as checker, ThreadPoolExecutor(2) as threads:
+        monkeypatch.setattr(_Worker, "ask", together)
+        assert list(threads.map(lambda pair: checker.equal(*pair), pairs)) == [True, False]
+        workers = checker.process_ids
+        assert len(set(workers)) == 2
+        monkeypatch.setattr(_Worker, "ask", ask)
+        assert checker.equal("\\sqrt{12}", "2\\sqrt{3}")
+        assert checker.process_ids == workers
 
 
 @needs_math_verify

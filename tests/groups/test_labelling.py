@@ -142,6 +142,25 @@ class Slow(Arithmetic):
         return super().verdict(problem, text, reading)
 
 
+class InThreads(Arithmetic):
+    judging_threads = 3  # type: ignore[assignment]
+
+
+def test_threads_that_judge_change_no_file(tmp_path: Path) -> None:
+    write_records(
+        tmp_path / "candidates.jsonl",
+        [candidate(problem, index, f"#### {index}") for problem in range(len(PROBLEMS)) for index in range(5)],
+    )
+    written = []
+    for task in (Arithmetic(), InThreads()):
+        folder = tmp_path / type(task).__name__
+        folder.mkdir()
+        counts = label_files(task, PROBLEMS, tmp_path / "candidates.jsonl", folder, "strict")
+        written.append((counts, {path.name: path.read_text() for path in folder.iterdir()}))
+    assert written[0] == written[1]
+    assert written[0][0]["right"] > 0
+
+
 def test_a_verdict_that_is_no_evidence_leaves_the_group(tmp_path: Path) -> None:
     """Ambiguous and timed out are no negatives, and no duplicates of each other; no answer is one."""
     texts = ["#### 3 or 4", "#### 3", "#### 3  or 4", "#### 77", "nothing", "#### 3\n", "#### 3 or 5"]

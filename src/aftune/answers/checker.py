@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import IO
 
 from aftune.answers.verdicts import TimedOut
@@ -84,41 +85,19 @@ class _Worker:
                 _pipe(pipe).close()
 
 
-class Checker:
-    """One worker process, started when first needed, and a spare one from the time that the first had to be replaced.
-    Safe to share between threads: they take turns."""
+class _Lane:
+    """A worker process, started when first needed, and a spare one from the time that it had to be replaced. For one thread at a
+    time."""
 
-    def __init__(self, cpu_seconds: float = CPU_SECONDS, megabytes: int = MEGABYTES) -> None:
-        self.cpu_seconds, self.megabytes = cpu_seconds, megabytes
-        self._lock = threading.Lock()
-        self._worker: _Worker | None = None
+    def __init__(self, megabytes: int) -> None:
+        self.megabytes = megabytes
+        self.worker: _Worker | None = None
         self._next: _Worker | None = None
-        self._known: dict[tuple[str, str], bool | str] = {}  # candidates of a problem often give the same answer
 
-    def equal(self, answer: str, gold: str) -> bool:
-        """Whether two expressions are equal; raises TimedOut for a comparison over its limits and UsageError without
-        math-verify."""
-        with self._lock:
-            if (answer, gold) not in self._known:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[answer, gold] = self._compare(answer, gold)
-            known = self._known[answer, gold]
-        if isinstance(known, str):
-            raise TimedOut(known)
-        return known
-
-    def _compare(self, answer: str, gold: str) -> bool | str:
-        """The outcome, or why there is none; a comparison that did not finish is tried once more, with more time."""
-        reply = self._ask(answer, gold, self.cpu_seconds) or self._ask(answer, gold, SECOND_TRY * self.cpu_seconds)
-        if reply is None:
-            return f"not finished within {SECOND_TRY * self.cpu_seconds:g} s of computing"
-        return f"more than {self.megabytes} MB" if reply == "memory" else reply == "equal"
-
-    def _ask(self, answer: str, gold: str, seconds: float) -> str | None:
-        if self._worker is None or not self._worker.usable:
+    def ask(self, answer: str, gold: str, seconds: float) -> str | None:
+        if self.worker is None or not self.worker.usable:
             self._replace()
-        worker = self._worker
+        worker = self.worker
         assert worker is not None
         worker.wait_until_ready()
         reply = worker.ask(answer, gold, seconds)
@@ -130,11 +109,11 @@ class Checker:
 
     def _replace(self) -> None:
         """Ends the worker and takes the spare one, or a new one."""
-        old, self._worker = self._worker, None
+        old, self.worker = self.worker, None
         if old is not None:
             old.close()
         spare, self._next = self._next, None
-        self._worker = spare if spare is not None and spare.usable else self._start()
+        self.worker = spare if spare is not None and spare.usable else self._start()
 
     def _start(self) -> _Worker:
         if importlib.util.find_spec("math_verify") is None:
@@ -142,11 +121,67 @@ class Checker:
         return _Worker(self.megabytes)
 
     def close(self) -> None:
-        """Ends the processes; the next comparison starts another."""
-        for worker in (self._worker, self._next):
+        for worker in (self.worker, self._next):
             if worker is not None:
                 worker.close()
-        self._worker = self._next = None
+        self.worker = self._next = None
+
+
+class Checker:
+    """Compares expressions for any number of threads: each that waits for a comparison has a worker process of its own."""
+
+    def __init__(self, cpu_seconds: float = CPU_SECONDS, megabytes: int = MEGABYTES) -> None:
+        self.cpu_seconds, self.megabytes = cpu_seconds, megabytes
+        self._lock = threading.Lock()
+        self._lanes: list[_Lane] = []
+        self._idle: list[_Lane] = []
+        self._known: dict[tuple[str, str], bool | str] = {}  # candidates of a problem often give the same answer
+
+    def equal(self, answer: str, gold: str) -> bool:
+        """Whether two expressions are equal; raises TimedOut for a comparison over its limits and UsageError without
+        math-verify."""
+        with self._lock:
+            known = self._known.get((answer, gold))
+        if known is None:
+            known = self._compare(answer, gold)
+            with self._lock:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[answer, gold] = known
+        if isinstance(known, str):
+            raise TimedOut(known)
+        return known
+
+    def _compare(self, answer: str, gold: str) -> bool | str:
+        """The outcome, or why there is none; a comparison that did not finish is tried once more, with more time."""
+        with self._lane() as lane:
+            reply = lane.ask(answer, gold, self.cpu_seconds) or lane.ask(answer, gold, SECOND_TRY * self.cpu_seconds)
+        if reply is None:
+            return f"not finished within {SECOND_TRY * self.cpu_seconds:g} s of computing"
+        return f"more than {self.megabytes} MB" if reply == "memory" else reply == "equal"
+
+    @contextlib.contextmanager
+    def _lane(self) -> Iterator[_Lane]:
+        with self._lock:
+            if not self._idle:
+                self._lanes.append(_Lane(self.megabytes))
+                self._idle.append(self._lanes[-1])
+            lane = self._idle.pop()
+        try:
+            yield lane
+        finally:
+            with self._lock:
+                self._idle.append(lane)
+
+    @property
+    def process_ids(self) -> list[int]:
+        """Of the workers."""
+        return [lane.worker.process.pid for lane in self._lanes if lane.worker is not None]
+
+    def close(self) -> None:
+        """Ends the processes; the next comparison starts another."""
+        for lane in self._lanes:
+            lane.close()
 
     def __enter__(self) -> "Checker":
         return self

@@ -7,6 +7,7 @@ defined.
 
 import logging
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from latex2sympy2_extended import NormalizationConfig
@@ -42,6 +43,7 @@ def compare(answer: str, gold: str) -> bool:
     _count += 1
     if _count % _CLEAR_EVERY == 0:
         clear_cache()
+        _parse.cache_clear()
     if _compare_whole(answer, gold):
         return True
     of_parts = any(structure(text) or relation(text)[1] for text in (answer, gold))
@@ -60,7 +62,7 @@ def _compare_whole(answer: str, gold: str) -> bool:
     a, b = left[0], right[0]
     if isinstance(a, str) or isinstance(b, str):
         return bool(a == b)
-    equal = bool(verify(right, left, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=True))
+    equal = bool(verify(list(right), list(left), allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=True))
     if _is_plain(a) and _is_plain(b):
         if equal:
             return _same_size(a, b)
@@ -69,8 +71,10 @@ def _compare_whole(answer: str, gold: str) -> bool:
     return equal
 
 
-def _parse(text: str) -> list[Any]:
-    return list(
+@cache
+def _parse(text: str) -> tuple[Any, ...]:
+    """Parsing takes most of the time of a comparison, and the gold answer is that of several candidates."""
+    return tuple(
         parse(
             f"${for_parser(text)}$",
             extraction_config=_LATEX,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aftune.answers import Reading
 from aftune.common.errors import StageError
+from aftune.common.in_order import in_order
 from aftune.common.text_files import open_atomic
 from aftune.records import PUBLISHED_VERDICT, UNDECIDED, Candidate, Feedback, Group, Problem
 from aftune.records.large_files import CandidateFile
@@ -81,18 +82,39 @@ def _check_timed_out(counts: Counter[str], at_least: int = 0) -> None:
 def _label_all(
     task: Task, problems: Iterable[Problem], candidates: CandidateFile, reading: Reading, fits: ContextCheck
 ) -> Iterator[Labelled]:
-    for problem in problems:
-        yield label_candidates(task, problem, candidates.take(problem.id), reading, fits(problem))
+    def judged(item: tuple[Problem, list[Candidate]]) -> tuple[Problem, list[Judged]]:
+        problem, own = item
+        return problem, [judge_candidate(task, problem, candidate, reading) for candidate in own]
+
+    with_candidates = ((problem, candidates.take(problem.id)) for problem in problems)
+    for problem, own in in_order(judged, with_candidates, task.judging_threads):
+        yield label_candidates(task, problem, own, reading, fits(problem))
     for orphans in candidates.rest():
         left_out = [{"problem_id": orphan.problem_id, "index": orphan.index, "reason": "unknown problem"} for orphan in orphans]
         yield Labelled(None, left_out, counts=Counter(unknown_problem=len(orphans)))
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A candidate with the verdict of the reading that counts and, for one that is whole, what each reading finds."""
+
+    candidate: Candidate
+    feedback: Feedback
+    by_reading: Counter[str]
+
+
+def judge_candidate(task: Task, problem: Problem, candidate: Candidate, reading: Reading) -> Judged:
+    feedback = task.verdict(problem, candidate.text, reading)
+    whole = candidate.finish_reason != "length" and bool(candidate.text.strip())
+    found = _right_by_reading(task, problem, candidate.text, reading, feedback) if whole else Counter[str]()
+    return Judged(candidate, feedback, found)
+
+
 def label_candidates(
-    task: Task, problem: Problem, candidates: Iterable[Candidate], reading: Reading, fits: Callable[[Candidate], bool]
+    task: Task, problem: Problem, judged: Iterable[Judged], reading: Reading, fits: Callable[[Candidate], bool]
 ) -> Labelled:
-    """Judges a problem's candidates, and ranks them where the task has a ranking. Left out of the group are those that were
-    cut off, are empty, repeat another one or do not fit the model's context, and those whose verdict is no evidence: an
+    """Makes the group of a problem, and ranks its candidates where the task has a ranking. Left out of the group are those that
+    were cut off, are empty, repeat another one or do not fit the model's context, and those whose verdict is no evidence: an
     ambiguous answer, or one that took too long to compare. A response without an answer is wrong.
 
     Our verdict is the label, whatever was published. Of all candidates that are neither cut off nor empty, the counts also
@@ -105,8 +127,8 @@ def label_candidates(
     labelled = Labelled(group)
     counts = labelled.counts
     labels: dict[str, _Label] = {}  # by text, of the candidates that were kept
-    for candidate in candidates:
-        feedback = task.verdict(problem, candidate.text, reading)
+    for one in judged:
+        candidate, feedback = one.candidate, one.feedback
         place = {"problem_id": problem.id, "index": candidate.index}
         published = candidate.settings.get(PUBLISHED_VERDICT)
         if published is not None:
@@ -115,8 +137,7 @@ def label_candidates(
             if published != bool(feedback.quality):
                 row = {**place, "published": published, "answer": feedback.answer, "text": candidate.text}
                 labelled.disagreements.append(row)
-        if _is_whole(candidate):
-            counts.update(_right_by_reading(task, problem, candidate.text, reading, feedback))
+        counts.update(one.by_reading)
         text = " ".join(candidate.text.split())
         label = _Label(candidate.index, feedback.quality, published)
         earlier = labels.get(text)
@@ -155,10 +176,6 @@ class _Label:
     def contradicts(self, other: "_Label") -> bool:
         both_published = self.published is not None and other.published is not None
         return self.quality != other.quality or (both_published and self.published != other.published)
-
-
-def _is_whole(candidate: Candidate) -> bool:
-    return candidate.finish_reason != "length" and bool(candidate.text.strip())
 
 
 def _right_by_reading(task: Task, problem: Problem, text: str, reading: Reading, feedback: Feedback) -> Counter[str]:

@@ -1,6 +1,7 @@
 """What a task is: problems, how they are asked, and when an answer is right. A task knows no tokenizer and no model."""
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,6 +166,11 @@ class Task(ABC):
         """Whether a response is right: quality 1 or 0, with the answer that was read and the reason."""
         verdict = judge(self.answer_kind, text, problem.gold_answer, reading, problem.options)
         return Feedback(answer=verdict.answer, quality=float(verdict.right), reason=verdict.reason, detail=verdict.detail or None)
+
+    @property
+    def judging_threads(self) -> int:
+        """How many threads give verdicts faster than one: as many as cores where processes of their own compare the answers."""
+        return (os.cpu_count() or 1) if self.answer_kind.name == "math" else 1
 
     def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
         """How good a response is among those to its problem: finite, larger is better; None: this task knows no ranking."""

@@ -88,6 +88,10 @@ class Jsonl(FileTask):
         refused = self.verdict(problem, problem.rationale).reason == "different"
         return f"the grader {self.options.grader} rejects the rationale" if refused else None
 
+    @property
+    def judging_threads(self) -> int:
+        return 1 if self._grader else super().judging_threads  # a grader need not be fit for threads
+
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         if self._grader is None:
             return super().verdict(problem, text, reading)

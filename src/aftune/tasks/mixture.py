@@ -98,6 +98,10 @@ class Mixture(Task):
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         return self._part(problem).verdict(problem, text, reading)
 
+    @property
+    def judging_threads(self) -> int:
+        return max(part.judging_threads for part in self._by_name.values())
+
     def rank(self, problem: Problem, text: str, reading: Reading = "strict") -> float | None:
         return self._part(problem).rank(problem, text, reading)
 

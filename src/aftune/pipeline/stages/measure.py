@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aftune.common.in_order import in_order
 from aftune.common.json_text import write_json
 from aftune.common.progress import progress_bar
 from aftune.common.seeds import derive_seed
@@ -19,7 +20,7 @@ from aftune.pipeline.stages.sample import Sampling, sampled
 from aftune.pipeline.warning_signs import of_results
 from aftune.prompts.encoding import EncodedGroup, encode_group
 from aftune.recipe.names import CONTROLS
-from aftune.records import Group, GroupScores, JudgedResponse, Problem, Votes, write_records
+from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Votes, write_records
 from aftune.records.large_files import RecordFile
 from aftune.sampling.collect import Draw
 from aftune.scoring import ScoredGroup, group_logprobs
@@ -61,13 +62,12 @@ def greedy_verdicts(
     draw = Draw(context.settings(section, problems, greedy=True))
     responses = sampled(context, Sampling(stage, problems, section, draw, folder / "responses.jsonl", title))
     reading = context.recipe.label.reading
-    write_records(
-        path,
-        (
-            judge_response(context.task, problem, response.text, response.finish_reason, reading)
-            for problem, response in zip(problems, responses, strict=True)
-        ),
-    )
+
+    def judged(asked: tuple[Problem, Candidate]) -> JudgedResponse:
+        problem, response = asked
+        return judge_response(context.task, problem, response.text, response.finish_reason, reading)
+
+    write_records(path, in_order(judged, zip(problems, responses, strict=True), context.task.judging_threads))
     (folder / "responses.jsonl").unlink()
     return RecordFile(path, JudgedResponse)
 
@@ -104,11 +104,14 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
     section = context.recipe.evaluate
     draw = Draw(context.settings(section, problems), section.num_votes, derive_seed(context.recipe.seed, "votes"))
     responses = sampled(context, Sampling(stage, problems, section, draw, folder / "samples.jsonl", f"{title}: votes"))
-    groups = []
-    for place, problem in enumerate(problems):
+
+    def judged(asked: tuple[int, Problem]) -> Group:
+        place, problem = asked
         own = responses[place * section.num_votes : (place + 1) * section.num_votes]
         feedback = [context.task.verdict(problem, response.text, context.recipe.label.reading) for response in own]
-        groups.append(Group(problem=problem, candidates=own, feedback=feedback))
+        return Group(problem=problem, candidates=own, feedback=feedback)
+
+    groups = list(in_order(judged, enumerate(problems), context.task.judging_threads))
     scored = processes.everywhere(_scored, context, stage, groups, False, f"{title}: scores of votes")
     write_records(path, map(_problem_votes, groups, scored))
     (folder / "samples.jsonl").unlink()
