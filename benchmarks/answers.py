@@ -21,8 +21,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from aftune.answers import CHOICE, MATH, NUMBER, judge
-from aftune.answers.checker import shared_checker
+from aftune.answers import CHOICE, MATH, NUMBER, MathKind, judge
+from aftune.answers.checker import Checker, shared_checker
+from aftune.common.in_order import in_order
 
 HARNESS_STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 HARNESS_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
@@ -61,6 +62,28 @@ def expressions() -> list[Pair]:
         (r"2^{{{n}}} \pi", r"{n} \pi"),
     )
     return [tuple(form.format(n=n, m=n - 1) for form in pair) for n in range(2, 27) for pair in forms]  # type: ignore[misc]
+
+
+def groups() -> list[tuple[list[str], str]]:
+    """Six answers for each gold one, all of which need a comparison: half of them are right."""
+    forms = (r"(x+{n})(x-1)", r"x(x+{m})-{n}", r"(x-1)({n}+x)", r"x^2+{n}x-{n}", r"(x+{n})^2", r"x^2-{m}x-{n}")
+    return [([form.format(n=n, m=n - 1) for form in forms], f"x^2+{n - 1}x-{n}") for n in range(3, 23)]
+
+
+def by_groups(num_threads: int) -> tuple[float, int]:
+    """Seconds by the clock for a verdict, as `label` gives them with so many threads, and how many were right; with new workers,
+    which have compared something before they are timed."""
+
+    def judged(group: tuple[list[str], str]) -> int:
+        answers, gold = group
+        return sum(judge(kind, f"\\boxed{{{answer}}}", gold).right for answer in answers)
+
+    with Checker() as checker:
+        kind = MathKind(checker=checker)
+        list(in_order(judged, [([f"{n}x^2"], "y^2") for n in range(2 * num_threads)], num_threads))
+        started = time.perf_counter()
+        right = sum(in_order(judged, groups(), num_threads))
+        return (time.perf_counter() - started) / sum(len(answers) for answers, _ in groups()), right
 
 
 def processor_seconds() -> float:
@@ -152,6 +175,10 @@ def main() -> None:
         },
         1,
     )
+    print()
+    for num_threads in (1, os.cpu_count() or 1):
+        seconds, right = by_groups(num_threads)
+        print(f"math, six answers a gold one, {num_threads} threads: {1e3 * seconds:.1f} ms by the clock each, {right} right")
 
 
 if __name__ == "__main__":
