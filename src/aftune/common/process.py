@@ -1,6 +1,7 @@
 """Settings of the process: how it keeps memory, which changes its speed but no result, and when it ends."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import platform
@@ -33,6 +34,12 @@ def give_back_freed_memory() -> None:
     """
     if libc := _glibc():
         libc.malloc_trim(0)
+
+
+def release_memory() -> None:
+    """Frees what a stage has left behind, such as a trainer whose parts refer to each other and to a model, and gives it back."""
+    gc.collect()
+    give_back_freed_memory()
 
 
 def end_with_parent() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 from aftune.common.errors import TrainingError, UsageError
+from aftune.common.process import release_memory
 from aftune.common.progress import console
 
 Item = TypeVar("Item")
@@ -103,6 +104,7 @@ def _follow() -> None:
     while (work := share()) is not None:
         function, args = work
         function(*args)
+        release_memory()
         _wait()
     _wait()
 

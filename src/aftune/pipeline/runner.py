@@ -9,6 +9,7 @@ from typing import Any
 from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
+from aftune.common.process import release_memory
 from aftune.models.adapters import check_adapter
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit
@@ -146,6 +147,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
                 f"run_dir: the disk of {context.run.path} is full; free some space and run again, finished work is kept"
             ) from error
         raise
+    release_memory()
     found = summary.pop("warnings", [])
     outcome = {"summary": summary, "warnings": found, "inputs": inputs_by_now(context.recipe, item)}
     context.run.finish(stage.name, time.monotonic() - started, outcome)

@@ -1,10 +1,10 @@
 """Stage `evaluate`: every model of the run on the same held-out problems and candidates."""
 
-import gc
 from collections.abc import Sequence
 from typing import Any
 
 from aftune.common.json_text import write_json
+from aftune.common.process import release_memory
 from aftune.common.progress import progress_bar
 from aftune.evaluation.statistics import paired_difference
 from aftune.pipeline import processes
@@ -56,7 +56,7 @@ def _measure(context: Context, name: str, stage: str) -> dict[str, Any]:
     folder = context.folder("evaluate")
     groups = RecordFile(folder / "groups.jsonl", Group)
     metrics = measure_policy(context, folder / name, stage, groups, f"evaluate: {name}")
-    gc.collect()
+    release_memory()
     return metrics
 
 
