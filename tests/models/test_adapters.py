@@ -78,8 +78,8 @@ def test_a_folder_with_an_adapter_is_loaded_with_its_base(llama: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"targets": ["q_prj"]}, r"adapter\.targets: the model has no layer 'q_prj'; it has q_proj, "),
-        ({"modules_to_save": ["head"]}, r"adapter\.modules_to_save: the model has no layer 'head'; it has lm_head"),
+        ({"targets": ["q_prj"]}, r"adapter\.targets: the model has no layer 'q_prj'; the nearest are q_proj, "),
+        ({"modules_to_save": ["head"]}, r"adapter\.modules_to_save: the model has no layer 'head'; the nearest are lm_head"),
     ],
 )
 def test_layers_that_do_not_exist(llama: Any, settings: dict[str, Any], message: str) -> None:

@@ -8,7 +8,9 @@ import pytest
 from safetensors.torch import load_file
 
 import small_run
+from aftune.common.errors import UsageError
 from aftune.models.loading import resolve
+from aftune.pipeline.runner import run_stages
 
 STAGES = ("sft", "align", "control")
 
@@ -30,6 +32,13 @@ def test_merged_or_not_the_figures_are_the_same(runs: dict[bool, Path]) -> None:
         assert values["accuracy"] == theirs[model]["accuracy"]
         assert values["reference_perplexity"] == pytest.approx(theirs[model]["reference_perplexity"], rel=1e-4)
     assert len({values["reference_perplexity"] for values in ours.values()}) == 4  # each stage trained something
+
+
+def test_a_target_that_the_model_lacks_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    recipe = small_run.recipe(tmp_path / "run", adapter={"kind": "lora", "targets": ["q_prj"]})
+    with pytest.raises(UsageError, match="no layer 'q_prj'; the nearest are q_proj"):
+        run_stages(recipe, report=lambda line: None)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("stage", STAGES)

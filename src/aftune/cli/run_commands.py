@@ -74,7 +74,7 @@ def _run(
     from aftune.cli.launch import in_processes, join_launcher
     from aftune.common.errors import UsageError
     from aftune.common.progress import console
-    from aftune.pipeline.processes import led
+    from aftune.pipeline.processes import led, number
     from aftune.recipe import load_recipe
 
     if machine is not None and not dry_run:
@@ -86,7 +86,9 @@ def _run(
     if not dry_run and in_processes(resolved.launch.processes if processes is None else processes):
         return
     if not dry_run:  # before torch is imported, which takes seconds
-        console.print(f"[bold]aftune {__version__}[/bold]  {escape(path.name)} -> {escape(str(resolved.run_dir))}", soft_wrap=True)
+        several = f", {number()} processes" if number() > 1 else ""
+        place = f"{escape(path.name)} -> {escape(str(resolved.run_dir))}{several}"
+        console.print(f"[bold]aftune {__version__}[/bold]  {place}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli.run_views import print_plan, print_results
     from aftune.common.process import keep_freed_memory

@@ -59,8 +59,9 @@ def check_targets(model: Any, section: AdapterSection) -> None:
         given = getattr(section, key)
         for name in given if isinstance(given, list) else ():
             if not any(known == name or known.endswith(f".{name}") for known in names):
-                near = difflib.get_close_matches(name, last, n=3, cutoff=0.4) or last
-                raise UsageError(f"adapter.{key}: the model has no layer {name!r}; it has {', '.join(near)}")
+                near = difflib.get_close_matches(name, last, n=3, cutoff=0.4)
+                known_names = f"the nearest are {', '.join(near)}" if near else f"it has {', '.join(last)}"
+                raise UsageError(f"adapter.{key}: the model has no layer {name!r}; {known_names}")
     for name, layer in model.named_modules():
         whole = any(name == saved or name.endswith(f".{saved}") for saved in section.modules_to_save)
         if whole and any(is_four_bit(inner) for inner in layer.modules()):

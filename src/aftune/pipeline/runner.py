@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from aftune.common.errors import AftuneError, StageError
 from aftune.common.process import release_memory
-from aftune.models.adapters import check_adapter
+from aftune.models.adapters import check_adapter, check_targets
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit
 from aftune.models.loading import empty_model, load_config
@@ -34,9 +34,13 @@ def check(recipe: Recipe) -> None:
     device = pick_device(recipe.model.device)
     check_launch(recipe, device)
     check_trackers("track.report_to", recipe.track.report_to)
-    if recipe.adapter.kind == "qlora":
+    if recipe.adapter.kind != "none":
         config = load_config(recipe.model.name, **recipe.model.load_options)
-        check_four_bit(device, None if config is None else empty_model(config))
+        model = None if config is None else empty_model(config)
+        if model is not None:
+            check_targets(model, recipe.adapter)
+        if recipe.adapter.kind == "qlora":
+            check_four_bit(device, model)
     for name in ("sft", "align"):
         check_optimizer(f"{name}.optimizer", getattr(recipe, name).optimizer, device, recipe.model.weights)
 

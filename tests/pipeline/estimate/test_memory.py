@@ -206,7 +206,7 @@ def test_kinds_of_training_take_back_what_does_not_go_with_them() -> None:
     assert [(kind.title, kind.own, kind.recipe.launch.sharding) for kind in found] == [
         ("full", True, "fsdp"),
         ("LoRA", False, "fsdp"),
-        ("QLoRA", False, "none"),
+        ("QLoRA, unsharded", False, "none"),
     ]
     assert [kind.fits for kind in found] == [True, True, True]
 

@@ -53,7 +53,8 @@ def _kinds(recipe: Recipe, machine: Machine) -> Iterator[Kind]:
     own = recipe.adapter.kind
     for kind in ("none", "dora" if own == "dora" else "lora", "qlora"):
         changed = recipe if kind == own else with_settings(recipe, kind_settings(recipe, kind))
-        title = _TITLES[kind]
+        unsharded = changed.launch.sharding == "none" != recipe.launch.sharding  # FSDP does not take weights in 4 bits
+        title = _TITLES[kind] + (", unsharded" if unsharded else "")
         try:
             memory = memory_on(changed, machine)
         except UsageError as error:  # no PEFT, or targets that the model does not have
