@@ -8,6 +8,7 @@ Forms take turns; it prints medians in milliseconds, and each as a multiple of t
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
@@ -58,6 +59,10 @@ def chunked(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     return chunked_logprobs(hidden, weight, None, targets)
 
 
+def chunked_and_kept(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    return chunked_logprobs(hidden, weight, None, targets, kept_bytes=float("inf"))
+
+
 def whole(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     return -cross_entropy(linear(hidden, weight).float(), targets, reduction="none")
 
@@ -100,15 +105,19 @@ def main() -> None:
             shape = (1, HEADS, PROMPT + sum(RESPONSES), SIZE)
             return tuple(torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(3))
 
-        def head_inputs(dtype: torch.dtype = dtype) -> tuple[Tensor, ...]:
+        def head_inputs(dtype: torch.dtype = dtype, *, frozen: bool = False) -> tuple[Tensor, ...]:
             hidden = torch.randn(TOKENS, WIDTH, dtype=dtype, requires_grad=True)
-            weight = torch.randn(WORDS, WIDTH, dtype=dtype).mul_(0.02).requires_grad_()  # logits of a size that models have
-            return hidden, weight, torch.randint(WORDS, (TOKENS,))
+            weight = torch.randn(WORDS, WIDTH, dtype=dtype).mul_(0.02)  # logits of a size that models have
+            return hidden, weight.requires_grad_(not frozen), torch.randint(WORDS, (TOKENS,))
 
         name = str(dtype).removeprefix("torch.")
         forms = [segments, segments_fused, dense_mask, padded_rows]
         compare(f"attention of one group, {name}", forms, attention_inputs, arguments.rounds)
-        compare(f"head, {TOKENS} tokens of {WORDS:,} words, {name}", [chunked, whole, checkpointed, of_torch], head_inputs, 3)
+        heads = [chunked, chunked_and_kept, whole, checkpointed, of_torch]
+        compare(f"head, {TOKENS} tokens of {WORDS:,} words, {name}", heads, head_inputs, arguments.rounds)
+        compare(
+            f"the same head, frozen, {name}", [chunked, whole, checkpointed], partial(head_inputs, frozen=True), arguments.rounds
+        )
 
 
 if __name__ == "__main__":

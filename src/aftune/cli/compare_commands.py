@@ -50,7 +50,6 @@ def _compare(
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli import compare_views
     from aftune.common.process import keep_freed_memory
-    from aftune.models.devices import pick_device
     from aftune.pipeline.compare import runs
 
     keep_freed_memory()
@@ -60,7 +59,7 @@ def _compare(
     if dry_run:
         compare_views.print_plan(runs.comparison(resolved, methods, seeds), console)
         return
-    with led(pick_device(resolved.model.device)) as leads:
+    with led(resolved.model.device) as leads:
         if leads:
             wanted = runs.comparison(resolved, methods, seeds)
             runs.make_room(wanted, overwrite=overwrite)

@@ -92,14 +92,13 @@ def _run(
     warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli.run_views import print_plan, print_results
     from aftune.common.process import keep_freed_memory
-    from aftune.models.devices import pick_device
     from aftune.pipeline.runner import run_stages
 
     keep_freed_memory()
     if dry_run:
         print_plan(resolved, console, machine)
         return
-    with led(pick_device(resolved.model.device)) as leads:
+    with led(resolved.model.device) as leads:
         if leads:
             run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True), overwrite=overwrite)
             if only is None:

@@ -13,7 +13,6 @@ from aftune.common.text_files import write_lines
 from aftune.evaluation.accuracy import accuracy_metrics
 from aftune.evaluation.letters import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
-from aftune.models.devices import pick_device
 from aftune.pipeline import processes
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
@@ -50,7 +49,7 @@ def benchmark(
     recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"test": split})})
     if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
         raise UsageError(f"--letters: task {task} has no options; leave --letters out")
-    with processes.led(pick_device(recipe.model.device)) as leads:
+    with processes.led(recipe.model.device) as leads:
         return _claimed(_settled(recipe, out), out, letters=letters) if leads else {}
 
 

@@ -40,14 +40,18 @@ def is_first() -> bool:
 
 
 @contextmanager
-def led(device: str) -> Iterator[bool]:
-    """A block of work that the processes meet for; each of them must call this first. Gives whether this one leads: the others
-    have then done what the leading one called everywhere, until its block had ended well."""
+def led(wanted_device: str) -> Iterator[bool]:
+    """A block of work on a device (`model.device` of a recipe) that the processes meet for; each of them must call this first.
+    Gives whether this one leads: the others have then done what the leading one called everywhere, until its block had ended
+    well."""
     if number() == 1:
         yield True
         return
     from accelerate import PartialState
 
+    from aftune.models.devices import pick_device
+
+    device = pick_device(wanted_device)
     check_gpus(device)
     PartialState(cpu=device == "cpu", timeout=_PATIENCE)
     if is_first():
