@@ -129,6 +129,7 @@ def keep(name: str, ratios: Ratios) -> None:
     ).stdout
     known = {"ratios": {what: round(ratio, 3) for what, ratio in ratios.items()}, "machine": machine(), "commit": commit.strip()}
     text = json.dumps({**known, "date": datetime.now(UTC).date().isoformat()}, indent=2)
+    BASELINES.mkdir(exist_ok=True)
     (BASELINES / f"{name}.json").write_text(text + "\n")
 
 
