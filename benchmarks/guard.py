@@ -125,7 +125,7 @@ def rows(name: str, ratios: Ratios) -> Iterator[list[str]]:
 
 def keep(name: str, ratios: Ratios) -> None:
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, cwd=BASELINES
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, cwd=BASELINES.parent
     ).stdout
     known = {"ratios": {what: round(ratio, 3) for what, ratio in ratios.items()}, "machine": machine(), "commit": commit.strip()}
     text = json.dumps({**known, "date": datetime.now(UTC).date().isoformat()}, indent=2)
