@@ -143,6 +143,8 @@ def test_two_processes_give_the_figures_of_one(runs: dict[str, Run], kind: str) 
     assert [group.qualities for group in groups[0]] == [group.qualities for group in groups[1]]
     ours, theirs = two.figures(), one.figures()
     for model, values in theirs.items():
+        assert ours[model]["accuracy"] == values["accuracy"]
+        assert ours[model]["reference_perplexity"] == pytest.approx(values["reference_perplexity"], rel=1e-5)
         for name, value in values.items():
             assert ours[model][name] == pytest.approx(value, rel=1e-4), (model, name)
     for stage, names in LOGGED.items():

@@ -14,7 +14,6 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from aftune.common.errors import TrainingError, UsageError
 from aftune.common.process import release_memory
-from aftune.common.progress import console
 
 Item = TypeVar("Item")
 
@@ -58,6 +57,8 @@ def led(wanted_device: str) -> Iterator[bool]:
         yield True
         _dismiss()
     else:
+        from aftune.common.progress import console  # brings rich, which starting up need not load
+
         console.quiet = True
         _follow()
         yield False

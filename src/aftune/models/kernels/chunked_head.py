@@ -28,7 +28,6 @@ class _ChunkedLogprobs(torch.autograd.Function):
         ctx: Any, hidden_M_D: Tensor, weight_V_D: Tensor, bias_V: Tensor | None, targets_M: Tensor, keep: bool, final: bool
     ) -> Tensor:
         ctx.dtype = compute_dtype(hidden_M_D)
-        ctx.keep = keep
         weight, bias = weight_V_D.to(ctx.dtype), None if bias_V is None else bias_V.to(ctx.dtype)
         normaliser_M = hidden_M_D.new_empty(len(hidden_M_D), dtype=score_dtype(ctx.dtype))
         logprobs_M = torch.empty_like(normaliser_M)
@@ -63,7 +62,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
         bias_gradient = torch.zeros_like(bias_V, dtype=normaliser_M.dtype) if needs_bias else None
         for chunk in _chunks(len(hidden_M_D), len(weight)):
             hidden = hidden_M_D[chunk].to(ctx.dtype)
-            products = made[chunk].clone() if ctx.keep else torch.nn.functional.linear(hidden, weight, bias)
+            products = torch.nn.functional.linear(hidden, weight, bias) if made is None else made[chunk].clone()
             derivative = _derivative_(products.to(normaliser_M.dtype), normaliser_M[chunk], targets_M[chunk])
             derivative *= gradient_M[chunk, None]
             logits_gradient = derivative.to(ctx.dtype)
