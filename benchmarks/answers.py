@@ -10,6 +10,7 @@ Math-verify is left out where it is not installed.
 """
 
 import argparse
+import gzip
 import json
 import os
 import random
@@ -18,12 +19,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from aftune.answers import CHOICE, MATH, NUMBER, MathKind, judge
-from aftune.answers.checker import Checker, shared_checker
-from aftune.common.in_order import in_order
+import psutil
+
+from aftune.answers import CHOICE, MATH, NUMBER, MathKind, NumberKind, judge
+from aftune.answers.checker import Checker
 
 HARNESS_STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 HARNESS_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
@@ -53,6 +56,15 @@ def gsm8k(data: Path | None) -> list[Pair]:
     return [(row[kind]["solution"], row["ground_truth"].rpartition("A:")[2].strip()) for row in rows for kind in KINDS]
 
 
+def chat(data: Path | None) -> list[Pair]:
+    """Long answers of chat models to GSM8K's questions (ZeroEval), with the question's gold answer; without a folder, made up."""
+    if data is None:
+        return [(text * 4, gold) for text, gold in gsm8k(None)[:1000]]
+    files = sorted((data / "candidates" / "zeroeval_gsm").glob("*.json.gz"))
+    rows = [row for file in files for row in json.loads(gzip.decompress(file.read_bytes()))]
+    return [(row["output"][0], row["answer"].removeprefix("#").strip()) for row in rows]
+
+
 def expressions() -> list[Pair]:
     """Answers that need a comparison, each a different one."""
     forms = (
@@ -80,19 +92,17 @@ def by_groups(num_threads: int) -> tuple[float, int]:
 
     with Checker() as checker:
         kind = MathKind(checker=checker)
-        list(in_order(judged, [([f"{n}x^2"], "y^2") for n in range(2 * num_threads)], num_threads))
-        started = time.perf_counter()
-        right = sum(in_order(judged, groups(), num_threads))
-        return (time.perf_counter() - started) / sum(len(answers) for answers, _ in groups()), right
+        with ThreadPoolExecutor(num_threads) as pool:
+            list(pool.map(judged, [([f"{n}x^2"], "y^2") for n in range(2 * num_threads)]))
+            started = time.perf_counter()
+            right = sum(pool.map(judged, groups()))
+            return (time.perf_counter() - started) / sum(len(answers) for answers, _ in groups()), right
 
 
 def processor_seconds() -> float:
     """Of this process and of the workers that compare expressions."""
-    seconds = time.process_time()
-    for worker in shared_checker().process_ids:
-        fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
-        seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return seconds
+    workers = psutil.Process().children()
+    return time.process_time() + sum(worker.cpu_times().user + worker.cpu_times().system for worker in workers)
 
 
 def compare(against: Path, arguments: list[str], rounds: int) -> None:
@@ -105,9 +115,9 @@ def compare(against: Path, arguments: list[str], rounds: int) -> None:
             environment = {**os.environ, "PYTHONPATH": str(source)}
             output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
             for line in output.splitlines():
-                row = re.match(r"(.{44}) +[\d,]+ +([\d,.]+) ", line)
-                if row:
-                    times.setdefault(row[1].strip(), ([], []))[version].append(float(row[2].replace(",", "")))
+                found = re.match(r"(.{44}) +[\d,]+ +([\d,.]+) ", line)
+                if found:
+                    times.setdefault(found[1].strip(), ([], []))[version].append(float(found[2].replace(",", "")))
     print(f"{'way':44} {'here, µs':>12} {'other, µs':>12} {'here / other':>13}")
     for name, (ours, others) in times.items():
         print(f"{name:44} {median(ours):12,.1f} {median(others):12,.1f} {median(ours) / median(others):13.2f}")
@@ -123,8 +133,11 @@ def measure(ways: dict[str, tuple[Callable[[str, str], bool], Sequence[Pair]]], 
             seconds[name].append((processor_seconds() - started) / len(pairs))
     print(f"{'way':44} {'verdicts/s':>12} {'each, µs':>10} {'right':>7} {'of':>6}")
     for name, (_, pairs) in ways.items():
-        each = median(seconds[name])
-        print(f"{name:44} {1 / each:12,.0f} {each * 1e6:10,.1f} {right[name]:7,} {len(pairs):6,}")
+        print(row(name, median(seconds[name]), right[name], len(pairs)))
+
+
+def row(name: str, each: float, right: int, number: int) -> str:
+    return f"{name:44} {1 / each:12,.0f} {each * 1e6:10,.1f} {right:7,} {number:6,}"
 
 
 def main() -> None:
@@ -142,6 +155,11 @@ def main() -> None:
     choices = [
         (f"{text[:300]}\nThe answer is ({letter}).", "C") for (text, _), letter in zip(solutions, "ABCDE" * 2000, strict=False)
     ]
+    answers = chat(arguments.data)
+    lettered = [  # the field "answer" would count
+        (text.replace('"answer"', '"number"') + f"\nThe answer is ({letter}).", "C")
+        for (text, _), letter in zip(answers, "ABCDE" * 2000, strict=False)
+    ]
     ways: dict[str, tuple[Callable[[str, str], bool], Sequence[Pair]]] = {
         "number, strict": (lambda text, gold: judge(NUMBER, text, gold).right, hashes),
         "harness, strict": (lambda text, gold: harness(text, gold, HARNESS_STRICT, last=False), hashes),
@@ -149,6 +167,10 @@ def main() -> None:
         "harness, flexible": (lambda text, gold: harness(text, gold, HARNESS_FLEXIBLE, last=True), solutions),
         "choice, strict": (lambda text, gold: judge(CHOICE, text, gold, "strict", options).right, choices),
         "choice, flexible": (lambda text, gold: judge(CHOICE, text, gold, "flexible", options).right, choices),
+        "number in JSON, long": (lambda text, gold: judge(NumberKind(form="json"), text, gold).right, answers),
+        "number, flexible, long": (lambda text, gold: judge(NUMBER, text, gold, "flexible").right, answers),
+        "choice, strict, long": (lambda text, gold: judge(CHOICE, text, gold, "strict", options).right, lettered),
+        "choice, flexible, long": (lambda text, gold: judge(CHOICE, text, gold, "flexible", options).right, lettered),
     }
     measure(ways, arguments.rounds)
     try:
@@ -178,7 +200,8 @@ def main() -> None:
     print()
     for num_threads in (1, os.cpu_count() or 1):
         seconds, right = by_groups(num_threads)
-        print(f"math, six answers a gold one, {num_threads} threads: {1e3 * seconds:.1f} ms by the clock each, {right} right")
+        name = f"math, six answers a gold one, {num_threads} thread{'s' * (num_threads > 1)}"
+        print(row(name, seconds, right, sum(len(answers) for answers, _ in groups())))
 
 
 if __name__ == "__main__":

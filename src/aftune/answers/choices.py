@@ -211,9 +211,9 @@ class _Reader:
         number = numbers.parse(text)
         if number is None:
             return None
-        matching = [i for i, o in enumerate(options) if o.number is not None and numbers.same_number(number, o.number)]
-        exact = [i for i in matching if options[i].number is not None and options[i].number.value == number.value]  # type: ignore[union-attr]
-        matching = exact or matching
+        values = [(i, option.number) for i, option in enumerate(options) if option.number is not None]
+        exact = [i for i, other in values if other.value == number.value]
+        matching = exact or [i for i, other in values if numbers.same_number(number, other)]
         if not matching:
             return None
         if any(not same_option(self.options, LETTERS[matching[0]], LETTERS[i]) for i in matching[1:]):

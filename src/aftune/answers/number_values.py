@@ -55,7 +55,7 @@ class Number:
 
     @property
     def value(self) -> Fraction:
-        return self.face * self.scale
+        return self.face if self.scale == 1 else self.face * self.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Token:
 
 ONE = Fraction(1)
 _FLOAT_ERROR = Fraction(5, 10**15)
+_FIFTEEN_DIGITS = 10**14  # the smallest number of so many
 
 
 def tokens_of(text: str) -> Iterator[Token]:
@@ -163,13 +164,14 @@ def same_number(left: Number, right: Number) -> bool:
 def _float_noise(left: Fraction, right: Fraction) -> bool:
     """Whether two numbers differ as two results of floating-point arithmetic do: one of them has fifteen digits or more, not all
     before the point, and they agree to all of these but the last."""
-    if left.denominator == right.denominator == 1 or abs(left - right) > _FLOAT_ERROR * abs(left):
-        return False
-    return any(value.denominator > 1 and len(str(abs(value.numerator))) >= 15 and _num_decimals(value) for value in (left, right))
+    long = [value for value in (left, right) if value.denominator > 1 and abs(value.numerator) >= _FIFTEEN_DIGITS]
+    return any(map(_num_decimals, long)) and abs(left - right) <= _FLOAT_ERROR * abs(left)
 
 
 def _rounded(left: Fraction, right: Fraction) -> bool:
     """Whether one has no finite decimals (1/3) and the other is the same, rounded or cut to three significant digits or more."""
+    if left.denominator == right.denominator:
+        return False
     decimals_left, decimals_right = _num_decimals(left), _num_decimals(right)
     if (decimals_left is None) == (decimals_right is None):
         return False

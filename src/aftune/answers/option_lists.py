@@ -9,6 +9,7 @@ from aftune.records.questions import LETTERS
 
 _CUT_LABEL = re.compile(r"\s*\(?[A-Z]?\)?\s*")
 _ITEM = re.compile(r"(?<![A-Za-z0-9'’])(?:\(([A-Za-z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
+_OPENING = re.compile(r"[ *_\n]*")
 _LIST_LINE = re.compile(r"^[\s*>\-]*(?:\(([A-Za-z])\)|([A-Za-z])[).:])\W*\S.*$", re.MULTILINE)
 _INLINE_LABEL = re.compile(r"(?<![A-Za-z0-9])(?:\(([A-Z])\)|([A-Z])[).:])(?=\s?[^\s.,;])")
 
@@ -27,8 +28,11 @@ def without_echoes(found: list[Statement], text: str, options: tuple[str, ...]) 
 def _is_list(statement: Statement, text: str, options: tuple[str, ...]) -> bool:
     """Whether a statement only repeats the options: two labels in order, followed by the texts of those options; or A, B and
     a third where the texts are not known, or A and B where the list begins on a line of its own."""
-    items = list(islice(_ITEM.finditer(text, max(0, statement.end - len(statement.text)), statement.end + 600), 4))
-    if len(items) < 2 or text[max(0, statement.end - len(statement.text)) : items[0].start()].strip(" *_\n"):
+    start = _OPENING.match(text, max(0, statement.end - len(statement.text))).end()  # type: ignore[union-attr]
+    if not _ITEM.match(text, start):
+        return False
+    items = list(islice(_ITEM.finditer(text, start, statement.end + 600), 4))
+    if len(items) < 2:
         return False
     letters = [(item[1] or item[2]).upper() for item in items]
     in_order = next((n for n in range(1, len(items)) if ord(letters[n]) != ord(letters[0]) + n), len(items))

@@ -6,7 +6,7 @@ What follows a first answer under a new "Question:" belongs to another question 
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -39,11 +39,46 @@ _MARKERS = {
 
 # What a text must contain (in lower case) to contain such a marker: this rules most texts out.
 _SIGNS = {"hashes": "####", "boxed": "box", "tag": "answer>", "json": "answer", "phrase": "ans", "line": "a"}
+# What may stand before a sign and belong to its marker, at most so many characters.
+_BEFORE_SIGN = re.compile(r"(?:\\{0,2}[\"'](?:[a-z]{1,12}[_ ])?|<(?:final[_ ]?)?|\\(?:begin)?f?)\Z")
+_BEFORE = 16
+_LINE = re.compile(r"\n[ \t>*_]*a[*_]*:")
 
 
 @cache
 def _pattern(kinds: frozenset[str]) -> re.Pattern[str]:
     return re.compile("|".join(_MARKERS[kind] for kind in _MARKERS if kind in kinds), re.IGNORECASE | re.MULTILINE)
+
+
+def _markers(text: str, lower: str, kinds: frozenset[str]) -> Iterator[re.Match[str]]:
+    """As `_pattern(kinds).finditer(text)`, several times as fast: it tries the pattern only where a marker can begin."""
+    pattern = _pattern(kinds)
+    if len(lower) != len(text):  # places in the two are not the same (İ)
+        yield from pattern.finditer(text)
+        return
+    end = 0
+    for place in sorted(_places(lower, kinds)):
+        match = pattern.match(text, place) if place >= end else None
+        if match:
+            end = match.end()
+            yield match
+
+
+def _places(lower: str, kinds: frozenset[str]) -> set[int]:
+    """Where a marker can begin in a text in lower case."""
+    places: set[int] = set()
+    for sign in {"ans" if "ans" in _SIGNS[kind] else _SIGNS[kind] for kind in kinds} - {"a"}:
+        place = lower.find(sign)
+        while place >= 0:
+            places.add(place)
+            before = _BEFORE_SIGN.search(lower, max(0, place - _BEFORE), place) if sign != "####" else None
+            if before:
+                places.add(before.start())
+            place = lower.find(sign, place + len(sign))
+    if "line" in kinds:
+        places.update(match.start() + 1 for match in _LINE.finditer(lower))
+        places.add(0)
+    return places
 
 
 _NEXT_QUESTION = re.compile(
@@ -104,7 +139,7 @@ def statements(text: str, kinds: frozenset[str], is_form: Callable[[str], bool] 
     kinds = frozenset(kind for kind in kinds if _SIGNS[kind] in lower)
     if not kinds:
         return []
-    matches = list(islice(_pattern(kinds).finditer(text), _MAX_MARKERS))
+    matches = list(islice(_markers(text, lower, kinds), _MAX_MARKERS))
     if len(matches) > 2 * _FEW_MARKERS:  # endless repetition
         matches = matches[:_FEW_MARKERS] + matches[-_FEW_MARKERS:]
     for match in matches:

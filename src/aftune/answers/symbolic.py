@@ -1,8 +1,7 @@
 """Whether two LaTeX expressions are equal, by math-verify and sympy. Runs in worker processes only.
 
-math-verify's verdict is not taken alone: numbers that it finds equal are compared again with more digits (it rounds to six
-decimals, so that 1/2004! equals 1/2006! for it), and expressions that it finds different may still agree wherever both are
-defined.
+Exact expressions are compared by their values at a few points first. Math-verify decides about the others, but not alone: numbers
+that it finds equal are compared again with more digits (it rounds to six decimals, so that 1/2004! equals 1/2006! for it).
 """
 
 import logging
@@ -18,8 +17,10 @@ from sympy.core.cache import clear_cache
 from aftune.answers.equality import decide_atom
 from aftune.answers.spelling import for_parser
 from aftune.answers.structures import relation, same, structure
+from aftune.answers.two_stages import parse_in_two_stages
 
 logging.disable(logging.CRITICAL)
+parse_in_two_stages()
 
 # Values of every free symbol at which two expressions are compared, and the digits that they are computed to.
 _POINTS = ("0.371", "1.618", "2.236", "3.317", "-0.577", "-1.732", "4.123", "0.087")
@@ -62,12 +63,17 @@ def _compare_whole(answer: str, gold: str) -> bool:
     a, b = left[0], right[0]
     if isinstance(a, str) or isinstance(b, str):
         return bool(a == b)
+    plain = _is_plain(a) and _is_plain(b)
+    if plain and _same_everywhere(a, b):  # these two spare most comparisons a simplification by sympy
+        return True
+    if plain and _differ(a, b):
+        return False
     equal = bool(verify(list(right), list(left), allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=True))
-    if _is_plain(a) and _is_plain(b):
-        if equal:
-            return _same_size(a, b)
+    if plain and equal:
+        return _same_size(a, b)
+    if plain:
         units = {symbol: I for symbol in a.free_symbols | b.free_symbols if str(symbol) == "i"}
-        return _same_everywhere(a, b) or bool(units and _same_everywhere(a.subs(units), b.subs(units)))
+        return bool(units) and _same_everywhere(a.subs(units), b.subs(units))
     return equal
 
 
@@ -119,10 +125,24 @@ def _close(x: Expr, y: Expr, tolerance: str) -> bool:
     return bool(abs(x - y) <= Float(tolerance) * max(abs(x), abs(y)))
 
 
+def _differ(a: Expr, b: Expr) -> bool:
+    """Whether two exact expressions have different values at one point, neither of them being the other in percent."""
+    if not _comparable(a, b) or "i" in map(str, a.free_symbols):  # i may be the imaginary unit
+        return False
+    point = dict(zip(sorted(a.free_symbols, key=str), map(Rational, _POINTS), strict=False))
+    x, y = a.subs(point).evalf(_DIGITS), b.subs(point).evalf(_DIGITS)
+    return _is_value(x) and _is_value(y) and bool(x.is_real and y.is_real) and not _close(x, y, "1e-3") and not _percent(a, b)
+
+
+def _comparable(a: Expr, b: Expr) -> bool:
+    """Whether two expressions have the same symbols, not too many, and no rounded decimals."""
+    return a.free_symbols == b.free_symbols and len(a.free_symbols) <= 4 and _exact((a, b))
+
+
 def _same_everywhere(a: Expr, b: Expr) -> bool:
     """Whether both agree to twenty digits at all points where both are real, which must be three points or more."""
     symbols = sorted(a.free_symbols | b.free_symbols, key=str)
-    if a.free_symbols != b.free_symbols or len(symbols) > 4 or not _exact((a, b)):
+    if not _comparable(a, b):
         return False
     if a.is_rational and b.is_rational:
         return bool(a.doit() == b.doit())
