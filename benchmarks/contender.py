@@ -16,7 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-NAMES = ("aftune", "aftune-detached", "padded", "dpo", "dpo-padding-free", "dpo-liger", "aftune-lora", "dpo-lora", "matmul")
+NAMES = (
+    *("aftune", "aftune-detached", "aftune-recomputed", "padded", "dpo", "dpo-padding-free", "dpo-liger"),
+    *("aftune-lora", "dpo-lora", "matmul"),
+)
 SIZES = (1024, 2048, 4096)  # of the square matrices of "matmul"
 
 
@@ -26,7 +29,7 @@ class Settings:
 
     keep_memory: whether freed memory stays with the process (`aftune.common.process`); as people run them: yes for aftune, whose
     command line does it, no for the peers. micro_batch: groups for `padded`, pairs for `dpo`; aftune uses token_budget, None for
-    its default. checkpointing: whether aftune computes activations again in the backward pass.
+    its default. checkpointing: whether aftune computes activations again in the backward pass. aftune-recomputed: keeps no logits.
     """
 
     name: str
@@ -227,6 +230,7 @@ def train(workload: Path, settings: Settings, answer: Any) -> None:
                 per_device_train_batch_size=len(of),
                 token_budget=settings.token_budget or AlignmentConfig.token_budget,
                 activation_checkpointing=settings.checkpointing,
+                kept_logits_gib=0 if settings.name == "aftune-recomputed" else AlignmentConfig.kept_logits_gib,
                 **arguments,
             )
             return AlignmentTrainer(model, args, of, tokenizer, **common)

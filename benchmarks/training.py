@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, help="folder of a real Llama model (with --data), instead of 25 million random weights"
     )
-    parser.add_argument("--contenders", nargs="+", choices=[name for name in NAMES if name != "matmul"], default=list(NAMES[:6]))
+    parser.add_argument("--contenders", nargs="+", choices=[name for name in NAMES if name != "matmul"], default=list(NAMES[:7]))
     parser.add_argument("--precision", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
