@@ -43,6 +43,7 @@ def _vllm(context: Context, stage: str, section: SamplingSection, num_candidates
         context=context.context_length,
         stop_ids=_stop_ids(context),
         batch_size=section.batch_size,
+        logprobs=section.engine.logprobs,
         options=tuple(section.engine.extra.items()),
     )
     if has_adapter(Path(folder)):
@@ -63,7 +64,7 @@ def _openai(context: Context, stage: str, section: SamplingSection, num_candidat
         key=os.environ.get(engine.key_variable),
         timeout=engine.timeout,
         attempts=engine.attempts,
-        extra=engine.extra,
+        extra=engine.extra | ({"logprobs": True} if engine.logprobs else {}),
     )
     api = engine.api
     if api == "auto":

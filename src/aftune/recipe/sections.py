@@ -224,6 +224,8 @@ class EngineSection(Section):
     concurrency, requests under way; timeout, seconds for an answer; attempts, for what may pass; prompt_price and
     completion_price, for a million tokens; same_tokenizer, whether it has to count a prompt's tokens as this model's tokenizer
     does; extra, further keys of a request.
+    logprobs: whether candidates of vllm and openai keep the log-probability that the engine has for them; the summary of `sample`
+    says how far that is from ours. Scores are always ours.
     For ray: engine; workers, auto for one per GPU or, without any, per two cores; gpus_per_worker.
     """
 
@@ -239,6 +241,7 @@ class EngineSection(Section):
     completion_price: Annotated[float, Field(ge=0), HARMLESS] = 0.0
     same_tokenizer: bool = True
     extra: dict[str, Any] = {}
+    logprobs: Annotated[bool, HARMLESS] = False
     engine: Literal["transformers", "vllm"] = "transformers"
     workers: Annotated[Literal["auto"] | Count, HARMLESS] = "auto"
     gpus_per_worker: Annotated[float, Field(ge=0), HARMLESS] = 0.0

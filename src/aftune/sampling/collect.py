@@ -107,7 +107,7 @@ def _candidate(
             "top_k": settings.top_k,
             **({"stop": list(settings.stop)} if settings.stop else {}),
             **origin,
-            **completion.usage,
+            **completion.told,
         },
     )
 

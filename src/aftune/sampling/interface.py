@@ -38,12 +38,13 @@ class Request:
 @dataclass(frozen=True)
 class Completion:
     """A response: its ids without the stop token or stop string, its text, and whether it ended by itself (`stop`) or was cut
-    (`length`). token_ids: None from an engine that gives only texts. usage: tokens that were counted for it, where it says."""
+    (`length`). token_ids: None from an engine that gives only texts. told: what else the engine says of it: prompt_tokens and
+    completion_tokens that it counted; logprob, the sum of the log-probabilities of logprob_tokens tokens, nats."""
 
     token_ids: list[int] | None
     text: str
     finish_reason: Literal["stop", "length"]
-    usage: dict[str, int] = field(default_factory=dict)
+    told: dict[str, float] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -15,7 +15,8 @@ _SEEDS = 2**63  # those that vLLM takes are below
 @dataclass(frozen=True)
 class VllmSettings:
     """model: a folder or a name on the Hub. adapter: the folder of a LoRA adapter of that model, and its rank. context: the longest
-    sequence, in tokens; stop_ids: the tokens that end a response; options: further arguments of `vllm.LLM`."""
+    sequence, in tokens; stop_ids: the tokens that end a response; logprobs: whether completions tell theirs; options: further arguments of
+    `vllm.LLM`."""
 
     model: str
     precision: str
@@ -25,6 +26,7 @@ class VllmSettings:
     revision: str | None = None
     adapter: Path | None = None
     rank: int = 16
+    logprobs: bool = False
     options: tuple[tuple[str, Any], ...] = ()
 
 
@@ -77,6 +79,7 @@ class VllmEngine:
             max_tokens=max(1, min(settings.max_new_tokens, self.settings.context - len(request.prompt))),
             stop=list(settings.stop) or None,
             stop_token_ids=sorted(self.settings.stop_ids),
+            logprobs=0 if self.settings.logprobs else None,
         )
 
     def _adapter(self) -> Any:
@@ -91,7 +94,15 @@ class VllmEngine:
         cut = isinstance(output.stop_reason, str) and output.stop_reason in settings.stop  # the ids go beyond the text
         while stopped and ids and ids[-1] in self.settings.stop_ids:
             ids.pop()
-        return Completion(None if cut else ids, output.text, "stop" if stopped else "length")
+        told = (
+            {}
+            if output.cumulative_logprob is None or cut
+            else {
+                "logprob": output.cumulative_logprob,
+                "logprob_tokens": len(output.token_ids),
+            }
+        )
+        return Completion(None if cut else ids, output.text, "stop" if stopped else "length", told)
 
     def close(self) -> None:
         """Ends vLLM's processes and gives their memory back."""

@@ -58,7 +58,7 @@ def one(engine: OpenAIEngine, **settings: Any) -> Any:
 def test_what_is_asked_and_what_is_made_of_the_answer(server: FaultyServer) -> None:
     completion = one(engine_for(server), temperature=0.7, top_p=0.9, stop=("\nQ:",))
     assert (completion.text, completion.finish_reason, completion.token_ids) == (" answer 5", "stop", None)
-    assert completion.usage == {"prompt_tokens": 3, "completion_tokens": 3}
+    assert completion.told == {"prompt_tokens": 3, "completion_tokens": 3}
     asked = server.asked[-1]
     assert asked == {
         "model": "small", "prompt": [1, 2, 3], "max_tokens": 20, "temperature": 0.7, "top_p": 0.9, "seed": 5, "stop": ["\nQ:"],

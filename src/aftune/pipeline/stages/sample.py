@@ -13,6 +13,7 @@ from aftune.interchange.importers import import_candidates
 from aftune.pipeline import processes
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.engines import engine_of
+from aftune.pipeline.stages.drift import drift
 from aftune.recipe import EngineSection, SampleSection, SamplingSection
 from aftune.records import Candidate, Problem, iter_records, write_records
 from aftune.sampling.collect import Asked, Draw, collect_candidates
@@ -32,6 +33,8 @@ def sample(context: Context) -> Summary:
         candidates = candidates_of(context, context.latest, problems, section, path, purpose)
     truncated = sum(candidate.finish_reason == "length" for candidate in candidates)
     summary = {"candidates": len(candidates), "truncated": truncated} | used(candidates, section)
+    if section.engine.logprobs:
+        summary |= drift(context, context.latest, problems, [candidate for candidate in candidates if candidate.source is None])
     not_imported = path.parent / NOT_IMPORTED
     if not_imported.exists():
         summary["not_imported"] = sum(1 for _ in text_lines(not_imported))

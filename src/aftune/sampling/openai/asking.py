@@ -1,5 +1,6 @@
 """How a request is put to a server, and what its answer means."""
 
+import math
 from typing import Any, Literal
 
 from aftune.sampling.interface import Completion, Request, SamplingSettings
@@ -27,7 +28,9 @@ def prompt_of(request: Request, form: Form) -> dict[str, Any]:
 
 
 def arguments_of(request: Request, settings: SamplingSettings, form: Form, owner: str, extra: dict[str, Any]) -> dict[str, Any]:
-    """All arguments but the model; owner: what serves it, as far as it says so."""
+    """All arguments but the model; owner: what serves it, as far as it says so. extra: further keys; `logprobs` asks for those of the
+    tokens."""
+    extra, logprobs = {key: value for key, value in extra.items() if key != "logprobs"}, extra.get("logprobs")
     body = dict(_NEUTRAL.get(owner, {}))
     if settings.top_k:
         body["top_k"] = settings.top_k
@@ -37,6 +40,7 @@ def arguments_of(request: Request, settings: SamplingSettings, form: Form, owner
         "top_p": settings.top_p,
         "seed": request.seed % _SEEDS,
         **({"stop": list(settings.stop[:MOST_STOPS])} if settings.stop else {}),
+        **({"logprobs": True if form == "messages" else 1} if logprobs else {}),
         **({"extra_body": body | extra} if body | extra else {}),
     }
 
@@ -60,9 +64,18 @@ def completion_of(answer: Any, settings: SamplingSettings, stop_ids: frozenset[i
         known.pop()
     usage = getattr(answer, "usage", None)
     counted = {name: getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")}
+    logprobs = _logprobs(choice) if cut is None else []
     return Completion(
         token_ids=known or None,
         text=text if cut is None else text[:cut],
         finish_reason="stop" if cut is not None or reason == "stop" else "length",
-        usage={name: number for name, number in counted.items() if isinstance(number, int)},
+        told={name: number for name, number in counted.items() if isinstance(number, int)}
+        | ({"logprob": math.fsum(logprobs), "logprob_tokens": len(logprobs)} if logprobs else {}),
     )
+
+
+def _logprobs(choice: Any) -> list[float]:
+    """Those of the tokens of a choice; empty where it has none, or not of all."""
+    given = getattr(choice, "logprobs", None)
+    found = getattr(given, "token_logprobs", None) or [token.logprob for token in getattr(given, "content", None) or ()]
+    return list(found) if all(isinstance(value, float) for value in found) else []

@@ -85,7 +85,7 @@ async def _compare(server: Server, manner: Manner, own: Own | None, request: Req
 
 
 def _check(server: Server, answered: Completion, here: int, what: str) -> None:
-    there = answered.usage.get("prompt_tokens")
+    there = answered.told.get("prompt_tokens")
     if there is None:
         place = server.settings.base_url
         warnings.warn(f"{place} does not count tokens: whether it has our tokenizer is unknown", stacklevel=2)
