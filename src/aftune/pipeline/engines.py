@@ -64,7 +64,8 @@ def _openai(context: Context, stage: str, section: SamplingSection, num_candidat
         key=os.environ.get(engine.key_variable),
         timeout=engine.timeout,
         attempts=engine.attempts,
-        extra=engine.extra | ({"logprobs": True} if engine.logprobs else {}),
+        extra=engine.extra,
+        logprobs=engine.logprobs,
     )
     api = engine.api
     if api == "auto":

@@ -15,8 +15,8 @@ _SEEDS = 2**63  # those that vLLM takes are below
 @dataclass(frozen=True)
 class VllmSettings:
     """model: a folder or a name on the Hub. adapter: the folder of a LoRA adapter of that model, and its rank. context: the longest
-    sequence, in tokens; stop_ids: the tokens that end a response; logprobs: whether completions tell theirs; options: further arguments of
-    `vllm.LLM`."""
+    sequence, in tokens; stop_ids: the tokens that end a response; logprobs: whether completions tell theirs; options: further
+    arguments of `vllm.LLM`."""
 
     model: str
     precision: str

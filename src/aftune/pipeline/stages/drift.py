@@ -12,8 +12,8 @@ MOST = 64  # candidates that are looked at
 
 
 def drift(context: Context, stage: str, problems: Sequence[Problem], candidates: Sequence[Candidate]) -> Summary:
-    """The mean and the largest difference, nats per token, over the first candidates that tell their log-probability under a stage's
-    model; and how many of those have another number of tokens here, so that they cannot be compared."""
+    """The mean and the largest difference, nats per token, over the first candidates that tell their log-probability under a
+    stage's model; and how many of those have another number of tokens here, so that they cannot be compared."""
     telling = [candidate for candidate in candidates if "logprob" in candidate.settings][:MOST]
     by_id = {problem.id: problem for problem in problems}
     encoded: list[EncodedGroup] = []

@@ -27,10 +27,10 @@ def prompt_of(request: Request, form: Form) -> dict[str, Any]:
     return {"prompt": request.conversation}
 
 
-def arguments_of(request: Request, settings: SamplingSettings, form: Form, owner: str, extra: dict[str, Any]) -> dict[str, Any]:
-    """All arguments but the model; owner: what serves it, as far as it says so. extra: further keys; `logprobs` asks for those of the
-    tokens."""
-    extra, logprobs = {key: value for key, value in extra.items() if key != "logprobs"}, extra.get("logprobs")
+def arguments_of(
+    request: Request, settings: SamplingSettings, form: Form, owner: str, extra: dict[str, Any], logprobs: bool = False
+) -> dict[str, Any]:
+    """All arguments but the model. owner: what serves it, as far as it says so; extra: further keys."""
     body = dict(_NEUTRAL.get(owner, {}))
     if settings.top_k:
         body["top_k"] = settings.top_k

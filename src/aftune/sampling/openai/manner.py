@@ -31,7 +31,8 @@ class Manner:
 
     async def ask(self, server: Server, request: Request, settings: SamplingSettings, own: Own | None) -> Completion:
         """Raises RefusedError, or PassingError after the last attempt."""
-        arguments = arguments_of(request, settings, self.form, self.owner, server.settings.extra)
+        told = server.settings
+        arguments = arguments_of(request, settings, self.form, self.owner, told.extra, told.logprobs)
         answer = await server.ask(self.api, {"model": self.model, **arguments})
         return completion_of(answer, settings, own.stop_ids if own else frozenset())
 

@@ -19,7 +19,8 @@ class ServerSettings:
     """Where a server is and how it is asked. model: its name there, None for the only one that it lists. key: never printed.
 
     timeout: seconds for an answer. attempts: how often a request is made that fails for a reason that may pass. first_wait:
-    seconds, about, before the second attempt; doubled for each further one. extra: further keys of a request.
+    seconds, about, before the second attempt; doubled for each further one. extra: further keys of a request. logprobs: whether
+    completions tell theirs.
     """
 
     base_url: str
@@ -29,6 +30,7 @@ class ServerSettings:
     attempts: int = 8
     first_wait: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
+    logprobs: bool = False
 
 
 class PassingError(Exception):
