@@ -2,8 +2,8 @@
 
     python benchmarks/leaderboard.py [--keep-run FOLDER] [--threads 2]
 
-"Aligned" counts all stages up to `align`: VFT, sampling, labels, AFT. The row counts only if that model has an accuracy of at least 50 %
-(seed 0; VFT has 45 %), so that a change that trains less does not win.
+"Aligned" counts all stages up to `align`: VFT, sampling, labels, AFT. The row counts only if that model has an accuracy of 50 % or
+more (seed 0; VFT has 45 %), so that a change that trains less does not win.
 """
 
 import argparse

@@ -32,6 +32,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.share = 0.0
         self.takes_ids = True
         self.usage = True
+        self.logprobs: Callable[[str], list[float]] | None = None
         self.key: str | None = None
         self.asked: list[Body] = []
         self.given: Counter[tuple[str, int]] = Counter()
@@ -123,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
         text = server.answer(body)
         choice: Body = {"index": 0, "finish_reason": "stop" if body["max_tokens"] > 1 else "length"}
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        if body.get("logprobs") and server.logprobs:
+            choice["logprobs"] = {"token_logprobs": server.logprobs(text)}
         answer: Body = {"id": "1", "object": "text_completion", "created": 0, "model": body["model"], "choices": [choice]}
         if server.usage:
             answer["usage"] = {"prompt_tokens": server.tokens(prompt), "completion_tokens": 3, "total_tokens": 0}

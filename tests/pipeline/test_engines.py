@@ -14,13 +14,14 @@ from aftune.pipeline.benchmark import benchmark
 from aftune.pipeline.context import context_of
 from aftune.pipeline.runner import run_stages
 from aftune.recipe import Recipe, recipe_from
-from aftune.records import Candidate, Group, Problem, read_records
+from aftune.records import Candidate, Feedback, Group, Problem, read_records
+from aftune.scoring import score_groups
 from aftune.tasks import build
 
 pytest.importorskip("openai", reason="openai is not installed: pip install 'aftune[openai]'")
 
 from aftune.models.loading import load_tokenizer
-from aftune.prompts.encoding import encode_prompt
+from aftune.prompts.encoding import encode_group, encode_prompt, encode_response
 from faulty_server import FaultyServer, running
 
 SAMPLED = ["prepare", "sft", "sample", "label"]
@@ -78,6 +79,26 @@ def test_a_run_samples_from_a_server_that_has_its_tokens(server: Solver, tmp_pat
     moved = small_run.recipe(tmp_path / "run", sample={"engine": engine | {"base_url": "http://127.0.0.1:9/v1"}})
     run(moved)
     assert not server.asked
+
+
+def test_the_drift_of_an_engine_is_the_difference_from_our_scores(server: Solver, tmp_path: Path) -> None:
+    """A server that has -1 nat for every token: the difference is that of our scores from -1."""
+    server.logprobs = lambda text: [-1.0] * len(encode_response(server.tokenizer, text))
+    run(small_run.recipe(tmp_path / "run", sample={"engine": with_server(server, logprobs=True)}), SAMPLED[:3])
+    context = context_of(tmp_path / "run")
+    candidates = read_records(tmp_path / "run" / "sample" / "candidates.jsonl", Candidate)[:64]
+    problems = {problem.id: problem for problem in context.problems("train")}
+    encoded = [
+        encode_group(context.tokenizer, group, context.prompter(group.problem), reference=None, end_id=context.end_id)
+        for c in candidates
+        for group in [Group(problem=problems[c.problem_id], candidates=[c], feedback=[Feedback(quality=1.0, reason="matched")])]
+    ]
+    scores = [scores[0] for scores in score_groups(context.load_policy("sft", float32=True), encoded)]
+    summary = context.run.entry("sample")["summary"]
+    assert (summary["drift_candidates"], summary["drift_not_comparable"]) == (64, 0)
+    apart = [abs(score + 1.0) for score in scores]
+    assert summary["drift_mean"] == pytest.approx(sum(apart) / 64, abs=1e-5)
+    assert summary["drift_largest"] == pytest.approx(max(apart), abs=1e-5)
 
 
 def test_a_server_that_ignores_seeds_cannot_have_worked(server: Solver, tmp_path: Path) -> None:
