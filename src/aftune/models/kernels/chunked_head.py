@@ -18,9 +18,10 @@ _comes_again: ContextVar[bool] = ContextVar("_comes_again", default=False)
 class _ChunkedLogprobs(torch.autograd.Function):
     """Computes the logits of one chunk of tokens after another.
 
-    d logprob_m / d logits_m = onehot(target_m) - softmax(logits_m). If the head gets no gradient (it is frozen beside an adapter),
-    that times its weights is all that the backward pass needs, [M, D], and is computed at once. Otherwise the backward pass needs
-    the logits, [M, V]: it gets them if they are kept, or else computes them again.
+    With r_m = softmax(logits_m) - onehot(target_m), d logprob_m / d logits_m = -r_m, so the gradients are products of the
+    residuals r, [M, V], with the weights and with the hidden states. If the head gets no gradient (it is frozen beside an adapter),
+    r times its weights, [M, D], is all that the backward pass needs, and is computed at once. Otherwise the backward pass gets r if
+    it is kept, or else computes it again. What comes from behind scales the small matrices: one pass over [M, V] less.
     """
 
     @staticmethod
@@ -29,52 +30,53 @@ class _ChunkedLogprobs(torch.autograd.Function):
     ) -> Tensor:
         ctx.dtype = compute_dtype(hidden_M_D)
         weight, bias = weight_V_D.to(ctx.dtype), None if bias_V is None else bias_V.to(ctx.dtype)
-        normaliser_M = hidden_M_D.new_empty(len(hidden_M_D), dtype=score_dtype(ctx.dtype))
-        logprobs_M = torch.empty_like(normaliser_M)
+        logprobs_M = hidden_M_D.new_empty(len(hidden_M_D), dtype=score_dtype(ctx.dtype))
         needs_hidden, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         ctx.frozen = needs_hidden and not (needs_weight or needs_bias)
-        made: Tensor | None = None  # for the backward pass
-        if ctx.frozen:
-            made = _empty(hidden_M_D, hidden_M_D.shape, normaliser_M.dtype, real=final)
-        elif keep and (needs_weight or needs_bias):
-            made = _empty(hidden_M_D, torch.Size((len(hidden_M_D), len(weight))), ctx.dtype, real=final)
+        ctx.kept = keep and (needs_weight or needs_bias)
+        made: list[Tensor] = []  # for the backward pass, by chunk
         for chunk in _chunks(len(hidden_M_D), len(weight)):
-            products = torch.nn.functional.linear(hidden_M_D[chunk].to(ctx.dtype), weight, bias)
-            logits = products.to(normaliser_M.dtype)
-            normaliser_M[chunk] = logits.logsumexp(-1)
-            logprobs_M[chunk] = logits.gather(1, targets_M[chunk, None])[:, 0] - normaliser_M[chunk]
-            if made is not None and final:
-                if ctx.frozen:
-                    products = _derivative_(logits, normaliser_M[chunk], targets_M[chunk]).to(ctx.dtype) @ weight
-                made[chunk] = products
-        ctx.save_for_backward(hidden_M_D, weight_V_D, bias_V, targets_M, normaliser_M, made)
+            hidden, targets = hidden_M_D[chunk].to(ctx.dtype), targets_M[chunk]
+            everything = torch.nn.functional.linear(hidden, weight, bias).log_softmax(-1, dtype=logprobs_M.dtype)
+            logprobs_M[chunk] = everything.gather(1, targets[:, None])[:, 0]
+            if not (ctx.frozen or ctx.kept):
+                continue
+            if final:
+                residual = _residual_(everything, targets).to(ctx.dtype)
+                made.append(residual @ weight if ctx.frozen else residual)
+            else:
+                made.append(_promised(hidden, len(hidden), weight.shape[1 if ctx.frozen else 0]))
+        ctx.save_for_backward(hidden_M_D, weight_V_D, bias_V, targets_M, *made)
         return logprobs_M
 
     @staticmethod
     def backward(ctx: Any, gradient_M: Tensor) -> tuple[Tensor | None, ...]:
-        hidden_M_D, weight_V_D, bias_V, targets_M, normaliser_M, made = ctx.saved_tensors
+        hidden_M_D, weight_V_D, bias_V, targets_M, *made = ctx.saved_tensors
+        scale_M1 = -gradient_M[:, None]
         if ctx.frozen:
-            return (made * gradient_M[:, None]).to(hidden_M_D.dtype), None, None, None, None, None
+            return (torch.cat(made) * scale_M1).to(hidden_M_D.dtype), None, None, None, None, None
         needs_hidden, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         weight, bias = weight_V_D.to(ctx.dtype), None if bias_V is None else bias_V.to(ctx.dtype)
         hidden_gradient = torch.empty_like(hidden_M_D) if needs_hidden else None
-        weight_gradient = torch.zeros_like(weight_V_D, dtype=normaliser_M.dtype) if needs_weight else None
-        bias_gradient = torch.zeros_like(bias_V, dtype=normaliser_M.dtype) if needs_bias else None
-        for chunk in _chunks(len(hidden_M_D), len(weight)):
-            hidden = hidden_M_D[chunk].to(ctx.dtype)
-            products = torch.nn.functional.linear(hidden, weight, bias) if made is None else made[chunk].clone()
-            derivative = _derivative_(products.to(normaliser_M.dtype), normaliser_M[chunk], targets_M[chunk])
-            derivative *= gradient_M[chunk, None]
-            logits_gradient = derivative.to(ctx.dtype)
+        weight_gradient = torch.zeros_like(weight_V_D, dtype=gradient_M.dtype) if needs_weight else None
+        bias_gradient = torch.zeros_like(bias_V, dtype=gradient_M.dtype) if needs_bias else None
+        for number, chunk in enumerate(_chunks(len(hidden_M_D), len(weight))):
+            hidden, scale = hidden_M_D[chunk].to(ctx.dtype), scale_M1[chunk]
+            if made:
+                residual = made[number]
+            else:
+                everything = torch.nn.functional.linear(hidden, weight, bias).log_softmax(-1, dtype=gradient_M.dtype)
+                residual = _residual_(everything, targets_M[chunk]).to(ctx.dtype)
             if hidden_gradient is not None:
-                hidden_gradient[chunk] = logits_gradient @ weight
+                hidden_gradient[chunk] = (residual @ weight) * scale
             if weight_gradient is not None:
+                scaled = (hidden * scale).to(ctx.dtype)
                 if weight_gradient.dtype == ctx.dtype:
-                    weight_gradient.addmm_(logits_gradient.T, hidden)
+                    weight_gradient.addmm_(residual.T, scaled)
                 else:
-                    weight_gradient += logits_gradient.T @ hidden
+                    weight_gradient += residual.T @ scaled
             if bias_gradient is not None:
-                bias_gradient += derivative.sum(0)
+                bias_gradient += (residual.T @ scale.to(ctx.dtype))[:, 0]
         return (
             hidden_gradient,
             None if weight_gradient is None else weight_gradient.to(weight_V_D.dtype),
@@ -85,15 +87,15 @@ class _ChunkedLogprobs(torch.autograd.Function):
         )
 
 
-def _derivative_(logits_M_V: Tensor, normaliser_M: Tensor, targets_M: Tensor) -> Tensor:
-    """d logprob / d logits of each token, [M, V], in place of the logits."""
-    derivative = logits_M_V.sub_(normaliser_M[:, None]).exp_().neg_()
-    return derivative.scatter_add_(1, targets_M[:, None], torch.ones_like(normaliser_M[:, None]))
+def _residual_(logprobs_M_V: Tensor, targets_M: Tensor) -> Tensor:
+    """softmax - onehot of each token, [M, V], in place of the log-probabilities of all words."""
+    minus_one = torch.full_like(targets_M[:, None], -1, dtype=logprobs_M_V.dtype)
+    return logprobs_M_V.exp_().scatter_add_(1, targets_M[:, None], minus_one)
 
 
-def _empty(like: Tensor, shape: torch.Size, dtype: torch.dtype, *, real: bool) -> Tensor:
-    """A tensor to fill; if not real, one that only says its shape, in a forward pass that comes again before the backward pass."""
-    return like.new_empty(shape, dtype=dtype) if real else like.new_empty((), dtype=dtype).expand(shape)
+def _promised(like: Tensor, *shape: int) -> Tensor:
+    """A tensor that only says its shape, in a forward pass that comes again before the backward pass."""
+    return like.new_empty(()).expand(shape)
 
 
 def chunked_logprobs(
