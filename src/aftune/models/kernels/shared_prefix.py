@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from aftune.models.precision import compute_dtype
@@ -88,11 +89,18 @@ def _attention(
     longest = max(segment.prompt_length + max(segment.response_lengths, default=0) for segment in segments)
     bias_T_T = _causal_bias(longest, options.get("sliding_window"), dtype, query.device)
 
-    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """[H, T, D] each; the queries are at the last positions of the keys."""
-        num_keys = key.shape[1]
-        bias = bias_T_T[num_keys - query.shape[1] : num_keys, :num_keys]
-        return _attend(query, key, value, bias, options.get("dropout", 0.0), options.get("softcap"))
+    def attend(query: Tensor, key: Tensor, value: Tensor, before: Tensor | None = None) -> Tensor:
+        """[H, T, D] each; the queries are at the last positions of the keys. before: the queries of the positions before them."""
+        num_keys, num_before = key.shape[1], key.shape[1] - query.shape[1]
+        dropout, softcap = options.get("dropout", 0.0), options.get("softcap")
+        plain = softcap is None and options.get("sliding_window") is None and not _is_small(query, key)
+        if plain and num_before <= query.shape[1]:
+            # Without a mask the fused attention computes only the visible half, and has more kernels on a GPU.
+            whole = query if before is None or not num_before else torch.cat([before, query], 1)
+            return scaled_dot_product_attention(whole[None], key[None], value[None], None, dropout, True, scale=1.0)[
+                0, :, num_before:
+            ]
+        return _attend(query, key, value, bias_T_T[num_before:num_keys, :num_keys], dropout, softcap)
 
     outputs = []
     # One split makes all pieces: with many slices, the backward pass would add to the whole row once for each.
@@ -105,7 +113,7 @@ def _attention(
             for _ in _piece_lengths(segment)[1:]:
                 own_query, own_key, own_value = next(pieces)
                 keys, values = torch.cat([prompt_key, own_key], 1), torch.cat([prompt_value, own_value], 1)
-                outputs.append(attend(own_query, keys, values))
+                outputs.append(attend(own_query, keys, values, prompt_query))
     return torch.cat(outputs, 1).transpose(0, 1)[None], None
 
 
@@ -126,11 +134,13 @@ def _causal_bias(length: int, window: int | None, dtype: torch.dtype, device: to
     return torch.zeros((length, length), dtype=dtype, device=device).masked_fill(hidden_T_T, -torch.inf)
 
 
+def _is_small(query: Tensor, key: Tensor) -> bool:
+    return query.device.type == "cpu" and query.shape[1] * key.shape[1] <= _small_pairs
+
+
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float, softcap: float | None) -> Tensor:
-    small = query.device.type == "cpu" and query.shape[1] * key.shape[1] <= _small_pairs
-    if not small and softcap is None:
-        fused = torch.nn.functional.scaled_dot_product_attention
-        return fused(query[None], key[None], value[None], bias, dropout, scale=1.0)[0]
+    if not _is_small(query, key) and softcap is None:
+        return scaled_dot_product_attention(query[None], key[None], value[None], bias, dropout, scale=1.0)[0]
     if softcap is None:
         weights = torch.baddbmm(bias, query, key.transpose(1, 2))
     else:
