@@ -54,8 +54,9 @@ def with_server(server: FaultyServer, **settings: Any) -> dict[str, Any]:
     return {"kind": "openai", "base_url": server.base_url, "concurrency": 4, "timeout": 5.0, "attempts": 3} | settings
 
 
-def run(recipe: Recipe, stages: list[str] = SAMPLED) -> Any:
-    return run_stages(recipe, stages)
+def run(recipe: Recipe, stages: list[str] = SAMPLED) -> None:
+    for stage in stages:
+        run_stages(recipe, stage)
 
 
 def test_a_run_samples_from_a_server_that_has_its_tokens(server: Solver, tmp_path: Path) -> None:

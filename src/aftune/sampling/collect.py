@@ -10,7 +10,7 @@ from aftune.common.progress import progress_bar
 from aftune.common.seeds import derive_seed
 from aftune.common.text_files import drop_partial_line
 from aftune.prompts.formats import Messages
-from aftune.records import Candidate, Problem, append_records, iter_records, read_records, with_unique_ids
+from aftune.records import Candidate, Problem, append_records, iter_records, read_records, with_unique_ids, write_records
 from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings, UnansweredError
 
 ROUNDS = 4  # a block is this many times what an engine works on at once: only at the end of a block do slots stay empty
@@ -88,7 +88,10 @@ def collect_candidates(
     if unanswered:
         raise UnansweredError("; ".join(dict.fromkeys(map(str, unanswered))))
     order = {problem.id: position for position, problem in enumerate(problems)}
-    return sorted(read_records(path, Candidate), key=lambda candidate: (order[candidate.problem_id], candidate.index))
+    candidates = sorted(read_records(path, Candidate), key=lambda candidate: (order[candidate.problem_id], candidate.index))
+    if engine.separate and left:
+        write_records(path, candidates)  # they came in any order
+    return candidates
 
 
 def _candidate(

@@ -184,18 +184,19 @@ def test_no_requests_give_nothing(tokenizer: Any) -> None:
     assert responses(engine_of(build("Llama"), tokenizer, 4, [2]), [], SamplingSettings(max_new_tokens=5)) == []
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize(
-    ("family", "settings"),
+    ("family", "settings", "attention"),
     [
-        ("Mistral", {}),
-        ("Gemma2", {}),  # every other layer
-        ("Gemma3Text", {"head_dim": 8, "layer_types": ["sliding_attention", "full_attention"]}),
-        ("Qwen2", {"use_sliding_window": True, "layer_types": ["sliding_attention", "sliding_attention"]}),
+        ("Mistral", {}, "eager"),
+        ("Mistral", {}, "sdpa"),
+        ("Gemma2", {}, "eager"),  # every other layer; it has no sdpa
+        ("Gemma3Text", {"head_dim": 8, "layer_types": ["sliding_attention", "full_attention"]}, "eager"),
+        ("Gemma3Text", {"head_dim": 8, "layer_types": ["sliding_attention", "full_attention"]}, "sdpa"),
+        ("Qwen2", {"use_sliding_window": True, "layer_types": ["sliding_attention", "sliding_attention"]}, "sdpa"),
     ],
 )
 def test_sliding_windows_shorter_than_the_sequences(family: str, settings: dict[str, Any], attention: str, tokenizer: Any) -> None:
-    """Greedily as `generate` without a cache, whose masks are the model's own: a window of 8 on sequences of up to 42 tokens."""
+    """Greedily as `generate`, whose masks are the model's own: a window of 8 on sequences of up to 42 tokens."""
     model = build(family, attention, sliding_window=8, **settings)
     wide = build(family, attention, sliding_window=100, **settings)
     assert unsupported(model, 42) is None

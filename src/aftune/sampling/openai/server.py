@@ -95,7 +95,9 @@ class Server:
 
     async def _asked_once(self, create: Any, arguments: dict[str, Any]) -> Any:
         try:
-            answer = await asyncio.wait_for(create(**arguments), self.settings.timeout)  # httpx's limit is one for each read
+            # httpx's limit is one for each read; asyncio.wait_for could swallow the end of the run together with an answer.
+            async with asyncio.timeout(self.settings.timeout):
+                answer = await create(**arguments)
         except (TimeoutError, openai.APITimeoutError) as error:
             raise PassingError(f"no answer within {self.settings.timeout:g} s") from error
         except openai.APIConnectionError as error:
