@@ -9,6 +9,8 @@ from typing import Any
 
 from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings
 
+_RETRIES = 3  # of a batch whose worker died: one that kills every worker is an error in the end
+
 
 @dataclass(frozen=True)
 class RaySettings:
@@ -21,7 +23,8 @@ class RaySettings:
 
 
 class RayEngine:
-    """make: makes the engine of a worker, where aftune is installed too. A batch whose worker is lost is done again by another.
+    """make: makes the engine of a worker, where aftune is installed too. Workers stay until `close`; a batch whose worker is lost is
+    done again by the one that takes its place.
 
     Uses the cluster that RAY_ADDRESS names, else starts one on this machine's cores, which `close` ends.
     """
@@ -35,36 +38,32 @@ class RayEngine:
         self.started = not ray.is_initialized()
         if self.started:
             _connect()
-        self.make, self.settings = make, settings
-        self.workers = settings.workers or _places(ray.cluster_resources(), settings.gpus_per_worker)
-        self.batch_size = self.workers * settings.batch
+        number = settings.workers or _places(ray.cluster_resources(), settings.gpus_per_worker)
+        gpus = settings.gpus_per_worker
+        resources: dict[str, Any] = {"num_gpus": gpus} if gpus else {"num_cpus": 1}
+        worker = ray.remote(max_restarts=-1, max_task_retries=_RETRIES, **resources)(_Worker)
+        self.workers: list[Any] = [worker.remote(make) for _ in range(number)]
+        self.batch = settings.batch
+        self.batch_size = number * settings.batch
         self.origin: dict[str, Any] = {"engine": "ray", "version": ray.__version__}
 
     def complete(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
         """`(index of the request, completion)`, a batch at a time, in whatever order workers finish them."""
-        import ray.data
+        from ray.util import ActorPool
 
-        starts = range(0, len(requests), self.settings.batch)
-        rows = [{"start": start, "batch": _packed(requests[start : start + self.settings.batch])} for start in starts]
-        if not rows:
-            return
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        found = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            _Worker,
-            fn_constructor_args=(self.make, settings),
-            batch_size=1,
-            concurrency=min(self.workers, len(rows)),
-            num_gpus=self.settings.gpus_per_worker or None,
-            num_cpus=None if self.settings.gpus_per_worker else 1,
-        )
-        for row in found.iter_rows():
-            for place, completion in _unpacked(row["completions"]):
-                yield row["start"] + place, completion
+        def begin(worker: Any, start: int) -> Any:
+            return worker.complete.remote(start, _packed(requests[start : start + self.batch]), settings)
+
+        for start, completions in ActorPool(self.workers).map_unordered(begin, range(0, len(requests), self.batch)):
+            for place, values in json.loads(completions):
+                yield start + place, Completion(**values)
 
     def close(self) -> None:
-        """Ends the cluster that was started for this engine."""
+        """Ends the workers, and the cluster that was started for this engine."""
         import ray
 
+        for worker in self.workers:
+            ray.kill(worker)
         if self.started:
             ray.shutdown()
 
@@ -72,37 +71,31 @@ class RayEngine:
 class _Worker:
     """Lives in a process of the cluster, with one thread where it computes on a CPU: more would be other rounding."""
 
-    def __init__(self, make: Callable[[], Engine], settings: SamplingSettings) -> None:
+    def __init__(self, make: Callable[[], Engine]) -> None:
         import torch
 
         torch.set_num_threads(1)
-        self.engine, self.settings = make(), settings
+        self.engine = make()
 
-    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
-        [batch] = rows["batch"]
+    def complete(self, start: int, batch: str, settings: SamplingSettings) -> tuple[int, str]:
         requests = [Request(**values) for values in json.loads(batch)]
-        completions = [[place, asdict(completion)] for place, completion in self.engine.complete(requests, self.settings)]
-        return {"start": rows["start"], "completions": [json.dumps(completions)]}
+        return start, json.dumps([[place, asdict(completion)] for place, completion in self.engine.complete(requests, settings)])
 
 
 def _packed(requests: Sequence[Request]) -> str:
     return json.dumps([{"prompt": request.prompt, "seed": request.seed, "name": request.name} for request in requests])
 
 
-def _unpacked(text: str) -> Iterator[tuple[int, Completion]]:
-    for place, values in json.loads(text):
-        yield place, Completion(**values)
-
-
 def _connect() -> None:
     """To the cluster that RAY_ADDRESS names, else to a new one on this machine."""
     import ray
 
+    quietly = {"log_to_driver": False, "logging_level": "error"}
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, logging_level="warning")
+        ray.init(**quietly)
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="warning")
+    ray.init(address="local", include_dashboard=False, **quietly)
 
 
 def _places(resources: dict[str, float], gpus_per_worker: float) -> int:
