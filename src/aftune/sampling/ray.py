@@ -23,8 +23,8 @@ class RaySettings:
 
 
 class RayEngine:
-    """make: makes the engine of a worker, where aftune is installed too. Workers stay until `close`; a batch whose worker is lost is
-    done again by the one that takes its place.
+    """make: makes the engine of a worker, where aftune is installed too. Workers stay until `close`; a batch whose worker is lost
+    is done again by the one that takes its place.
 
     Uses the cluster that RAY_ADDRESS names, else starts one on this machine's cores, which `close` ends.
     """
