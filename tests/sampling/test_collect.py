@@ -11,7 +11,7 @@ from aftune.common.seeds import derive_seed
 from aftune.prompts.encoding import encode_prompt
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
-from aftune.sampling.collect import Draw, collect_candidates
+from aftune.sampling.collect import Asked, Draw, collect_candidates
 
 PROBLEMS = [
     Problem(id=f"p{n}", task="t", question=question, gold_answer="1")
@@ -46,7 +46,7 @@ def collect(engine: TransformersEngine, path: Path, problems: list[Problem] = PR
     return collect_candidates(
         engine,
         problems,
-        lambda problem: encode_prompt(engine.tokenizer, f"Question: {problem.question}\n"),
+        Asked(lambda problem: encode_prompt(engine.tokenizer, f"Question: {problem.question}\n")),
         Draw(SETTINGS, NUM_CANDIDATES, seed),
         path,
         "test",

@@ -119,7 +119,8 @@ def label_candidates(
 
     Our verdict is the label, whatever was published. Of all candidates that are neither cut off nor empty, the counts also
     include those that each of the two readings finds right (`right_strict`, `right_flexible`) and those on which they differ
-    (`readings_differ`). Of candidates with the same text (white space aside) the first is kept. A later one is a `duplicate`;
+    (`readings_differ`), and those of the group that are from each other model (`from_NAME`, `right_from_NAME`). Of candidates with
+    the same text (white space aside) the first is kept. A later one is a `duplicate`;
     where the published verdicts of the two contradict each other (or ours do, because lines break at other places), it is a
     `contradiction`, and its row in `left_out` says what is known of both.
     """
@@ -159,6 +160,9 @@ def label_candidates(
         group.candidates.append(candidate)
         group.feedback.append(feedback)
         counts["right" if feedback.quality else "no_answer" if feedback.answer is None else "wrong"] += 1
+        if candidate.source is not None:
+            counts[f"from_{candidate.source}"] += 1
+            counts[f"right_from_{candidate.source}"] += bool(feedback.quality)
     counts[_kind(group)] += 1
     if all(feedback.rank is not None for feedback in group.feedback) and group.feedback:
         counts["groups_with_rank_pairs"] += len(set(group.ranks)) > 1

@@ -18,6 +18,7 @@ from aftune.pipeline.context import Context
 from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.directory.inputs import problem_inputs
 from aftune.pipeline.directory.run_directory import RunDirectory, missing_folders, remove_made
+from aftune.pipeline.machine_checks import needed_for
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.stages.measure import greedy_verdicts
 from aftune.prompts.encoding import too_long
@@ -32,23 +33,30 @@ _LETTER_TOKENS = 4  # the most that a letter takes after a prompt
 def benchmark(
     model: str, task: str, out: Path, overrides: Sequence[str] = (), *, split: str = "test", letters: bool = False
 ) -> dict[str, Any]:
-    """Gives the metrics of a model on a split or a slice of it; writes `metrics.json` and `verdicts.jsonl` (for letters
-    `letters.jsonl`) into a folder of its own, where an interrupted run continues.
+    """Gives the metrics of a model, or of the one behind a server's address, on a split or a slice of it; writes `metrics.json` and
+    `verdicts.jsonl` (for letters `letters.jsonl`) into a folder of its own, where an interrupted run continues.
 
     overrides: settings as in a recipe (`data=FOLDER`, `prompt.style=chat`, `evaluate.max_new_tokens=512`). Raises UsageError for a
     folder that holds another benchmark and for letters on a task without options, DataError for a question that does not fit
-    the model's context, unless task.skip_too_long is set. Several processes share the responses, and only the first gets
+    the model's context, unless task.skip_too_long is set (a server knows its own). Several processes share the responses, and only
+    the first gets
     metrics; letters are compared by the first alone.
     """
     out = out.expanduser()
-    recipe = recipe_from({"run_dir": str(out), "model": {"name": model}, "task": {"name": task}}, overrides, "aftune benchmark")
-    if recipe.task.name != task or recipe.model.name != model:
+    served = model.startswith(("http://", "https://"))
+    engine = {"kind": "openai", "base_url": model, "same_tokenizer": False}
+    asked = {"evaluate": {"engine": engine}} if served else {"model": {"name": model}}
+    recipe = recipe_from({"run_dir": str(out), "task": {"name": task}, **asked}, overrides, "aftune benchmark")
+    if recipe.task.name != task or (recipe.evaluate.engine.base_url if served else recipe.model.name) != model:
         raise UsageError("aftune benchmark: model and task are the first two arguments; leave model.name and task.name out")
     tasks.check_options(task, recipe.task.options)
     tasks.find(task).parse_slice(split)
     recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"test": split})})
     if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
         raise UsageError(f"--letters: task {task} has no options; leave --letters out")
+    if letters and served:
+        raise UsageError("--letters: a server gives no scores; leave --letters out, or load the model itself")
+    needed_for(recipe.evaluate.engine, "evaluate")
     with processes.led(recipe.model.device) as leads:
         return _claimed(_settled(recipe, out), out, letters=letters) if leads else {}
 
@@ -74,7 +82,8 @@ def _measured(context: Context, out: Path, *, letters: bool) -> dict[str, Any]:
         return _letters(context, context.task, out)
     if context.recipe.prompt.few_shot:
         write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
-    problems = _fitting(context, context.prompter, 1)
+    served = context.recipe.evaluate.engine.kind == "openai"
+    problems = list(context.task.stream(context.recipe.task.test)) if served else _fitting(context, context.prompter, 1)
     return accuracy_metrics(problems, greedy_verdicts(context, out, "base", problems, "benchmark"))
 
 
@@ -84,7 +93,7 @@ def _settled(recipe: Recipe, out: Path) -> Recipe:
     if recipe.model.precision == "auto" and path.exists():
         begun = json.loads(path.read_text(encoding="utf-8"))["recipe"]["model"]["precision"]
         return recipe.model_copy(update={"model": recipe.model.model_copy(update={"precision": begun})})
-    return settle(recipe, []).recipe
+    return recipe if recipe.evaluate.engine.kind == "openai" else settle(recipe, []).recipe
 
 
 def _claim(recipe: Recipe, out: Path, *, letters: bool) -> None:

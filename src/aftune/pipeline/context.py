@@ -18,10 +18,10 @@ from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import in_round
 from aftune.prompts.formats import PromptFormat
 from aftune.prompts.prompter import Prompter
-from aftune.recipe import PromptSection, Recipe, SamplingSection, load_recipe
+from aftune.recipe import AdapterSection, PromptSection, Recipe, SamplingSection, load_recipe
 from aftune.records import Problem, read_records
 from aftune.records.large_files import RecordFile
-from aftune.sampling import Engine, SamplingSettings, TransformersEngine
+from aftune.sampling import SamplingSettings
 
 # The stages have progress bars of their own, and what transformers warns of here (tied heads, file times) is expected.
 transformers_logging.disable_progress_bar()
@@ -48,6 +48,11 @@ class Context:
         """The same, with models in the memory of the CPU."""
         model = self.recipe.model.model_copy(update={"device": "cpu"})
         return replace(self, recipe=self.recipe.model_copy(update={"model": model}))
+
+    def with_model(self, name: str) -> "Context":
+        """The same with another base model, which is not trained: its `base` is the only stage that it has."""
+        changes = {"model": self.recipe.model.model_copy(update={"name": name, "revision": None}), "adapter": AdapterSection()}
+        return replace(self, recipe=self.recipe.model_copy(update=changes))
 
     @cached_property
     def task(self) -> tasks.Task:
@@ -119,10 +124,6 @@ class Context:
         """Where the adapter of a stage is, in a run that trains adapters."""
         own = self._place(stage) / "adapter"
         return own if own.exists() else self._place(stage) / "model"
-
-    def engine(self, stage: str, section: SamplingSection) -> Engine:
-        """The engine that samples from a stage's model."""
-        return TransformersEngine(self.load_policy(stage), self.tokenizer, section.batch_size)
 
     def problems(self, split: str) -> Sequence[Problem]:
         return RecordFile(self.folder("prepare") / f"{split}.jsonl", Problem)

@@ -5,9 +5,18 @@ import importlib.util
 import torch
 
 from aftune.common.errors import UsageError
+from aftune.common.extras import needed
 from aftune.models.devices import pick_device
 from aftune.pipeline import processes
-from aftune.recipe import Recipe
+from aftune.recipe import EngineSection, Recipe
+
+_MODULES = {"transformers": (), "vllm": ("vllm",), "openai": ("openai", "tenacity"), "ray": ("ray",)}
+
+
+def engines(recipe: Recipe) -> dict[str, EngineSection]:
+    """The engines of a recipe, by where they stand in it."""
+    sources = {f"sample.sources.{place}": source.engine for place, source in enumerate(recipe.sample.sources)}
+    return {"sample": recipe.sample.engine, "evaluate": recipe.evaluate.engine} | sources
 
 
 def idle_gpus(device: str) -> str:
@@ -38,6 +47,23 @@ def check_launch(recipe: Recipe, device: str, number: int | None = None) -> None
         )
     if launch.sharding == "zero2" and importlib.util.find_spec("deepspeed") is None:
         raise UsageError("launch.sharding: zero2 needs DeepSpeed; pip install 'aftune[deepspeed]', or set fsdp")
+
+
+def needed_for(engine: EngineSection, section: str) -> None:
+    """Raises UsageError where what an engine needs is not installed."""
+    for kind in (engine.kind, *([engine.engine] if engine.kind == "ray" else [])):
+        needed(*_MODULES[kind], extra=kind, purpose=f"{section}.engine: {kind}")
+
+
+def check_engines(recipe: Recipe) -> None:
+    """Raises UsageError for engines that are not installed, and for a server where several models are measured."""
+    for section, engine in engines(recipe).items():
+        needed_for(engine, section)
+    if recipe.evaluate.engine.kind == "openai":
+        raise UsageError(
+            "evaluate.engine: a server has one model, and a run measures several; set vllm or transformers, and measure a served "
+            "model with aftune benchmark URL TASK"
+        )
 
 
 def launch_obstacle(recipe: Recipe, number: int) -> str:

@@ -18,7 +18,7 @@ from aftune.pipeline import processes, recipe_task
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.inputs import Inputs
 from aftune.pipeline.directory.run_directory import RunDirectory
-from aftune.pipeline.machine_checks import check_launch, idle_gpus
+from aftune.pipeline.machine_checks import check_engines, check_launch, idle_gpus
 from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import TRAIN, Stage
@@ -33,6 +33,7 @@ def check(recipe: Recipe) -> None:
     check_recipe(recipe)
     device = pick_device(recipe.model.device)
     check_launch(recipe, device)
+    check_engines(recipe)
     check_trackers("track.report_to", recipe.track.report_to)
     if recipe.adapter.kind != "none":
         config = load_config(recipe.model.name, **recipe.model.load_options)

@@ -32,7 +32,6 @@ class Prompter:
     response: the response to show where it is an example. examples: one more than `num_examples` per task, since a problem is
     never asked with its own solution before it; those of its task are shown. own_examples: the examples that its task shows
     instead; heading: what its task says before everything else.
-    Raises UsageError for chat style where the tokenizer has no chat template.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -45,12 +44,9 @@ class Prompter:
     own_examples: Callable[[Problem], Sequence[Problem]] = lambda problem: ()
     heading: Callable[[Problem], str | None] = lambda problem: None
 
-    def __post_init__(self) -> None:
-        if self.form.style == "chat" and not self.tokenizer.chat_template:
-            raise UsageError("prompt.style: the tokenizer of this model has no chat template; use plain or alpaca")
-
     def __call__(self, problem: Problem) -> list[int]:
-        """A prompt's ids. Raises UsageError where the chat template refuses the conversation, as some do with a system message."""
+        """A prompt's ids. Raises UsageError for chat style where the tokenizer has no chat template, and where the template refuses
+        the conversation, as some do with a system message."""
         shown = self._shown(problem)
         mark = self._special.choose_mark([text for one in (*shown, problem) for text in _texts(one)])
         if mark:
@@ -119,6 +115,8 @@ class Prompter:
         return problem.model_copy(update=changes)
 
     def _chat(self, messages: Messages, *, prompt: bool) -> str:
+        if not self.tokenizer.chat_template:
+            raise UsageError("prompt.style: the tokenizer of this model has no chat template; use plain or alpaca")
         try:
             return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
         except TemplateError as error:

@@ -1,6 +1,7 @@
 """The sections of a recipe, one for each stage: their keys, defaults and what they mean. Strict: no unknown keys, no silent
 conversions."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -214,6 +215,53 @@ class SftSection(TrainingSection):
     patience: Count | None = None
 
 
+class EngineSection(Section):
+    """What samples: transformers or vllm, in this process; openai, any server that speaks its protocol; ray, one of the first two
+    on every machine of a cluster. The name alone (`engine: vllm`) sets `kind`.
+
+    For openai: base_url, such as http://localhost:8000/v1; model, its name there, where the server has several; api, completions,
+    or chat for messages (auto: as prompt.style asks); key_variable, the variable of the environment that holds the key;
+    concurrency, requests under way; timeout, seconds for an answer; attempts, for what may pass; prompt_price and
+    completion_price, for a million tokens; same_tokenizer, whether it has to count a prompt's tokens as this model's tokenizer
+    does; extra, further keys of a request.
+    logprobs: whether candidates of vllm and openai keep the log-probability that the engine has for them; the summary of `sample`
+    says how far that is from ours. Scores are always ours.
+    For ray: engine; workers, auto for one per GPU or, without any, per two cores; gpus_per_worker.
+    """
+
+    kind: Literal["transformers", "vllm", "openai", "ray"] = "transformers"
+    base_url: Annotated[str | None, HARMLESS] = None
+    model: str | None = None
+    api: Literal["auto", "completions", "chat"] = "auto"
+    key_variable: Annotated[str, HARMLESS] = "OPENAI_API_KEY"
+    concurrency: Annotated[Count, HARMLESS] = 32
+    timeout: Annotated[Positive, HARMLESS] = 600.0
+    attempts: Annotated[Count, HARMLESS] = 8
+    prompt_price: Annotated[float, Field(ge=0), HARMLESS] = 0.0
+    completion_price: Annotated[float, Field(ge=0), HARMLESS] = 0.0
+    same_tokenizer: bool = True
+    extra: dict[str, Any] = {}
+    logprobs: Annotated[bool, HARMLESS] = False
+    engine: Literal["transformers", "vllm"] = "transformers"
+    workers: Annotated[Literal["auto"] | Count, HARMLESS] = "auto"
+    gpus_per_worker: Annotated[float, Field(ge=0), HARMLESS] = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, values: Any) -> Any:
+        return {"kind": values} if isinstance(values, str) else values
+
+    @model_validator(mode="after")
+    def _address_of_a_server(self) -> "EngineSection":
+        if (self.base_url is None) == (self.kind == "openai"):
+            raise ValueError("base_url: kind openai needs it, the others have none; for example http://localhost:8000/v1")
+        if self.base_url is not None and not re.match(r"https?://[^/@\s]+(?:/|$)", self.base_url):
+            raise ValueError(
+                "base_url: expected http:// or https:// and a host, without a name or password; keys come from the environment"
+            )
+        return self
+
+
 class SamplingSection(Section):
     """How responses are drawn. `batch_size` is sequences generated at once; files grow by four times as many.
 
@@ -228,6 +276,44 @@ class SamplingSection(Section):
     max_new_tokens: Count = 192
     stop: Literal["auto"] | list[StopString] = "auto"
     batch_size: Annotated[Count, HARMLESS] = 256
+    engine: EngineSection = EngineSection()
+
+
+class SourceSection(Section):
+    """Another model whose responses join the candidates, such as a larger one. name: what its candidates say that they are from.
+    model: a folder or a name on the Hub, which `engine` loads; a server has its own."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    num_candidates: Count = 1
+    model: str | None = None
+    engine: EngineSection = EngineSection()
+
+    @model_validator(mode="after")
+    def _one_model(self) -> "SourceSection":
+        if (self.model is None) != (self.engine.kind == "openai"):
+            raise ValueError("model: a folder or a name on the Hub, or leave it out for a server (engine.base_url, engine.model)")
+        return self
+
+
+class SampleSection(SamplingSection):
+    """The candidates that training learns from: `num_candidates` of the model that is trained, and those of `sources`."""
+
+    num_candidates: Annotated[int, Field(ge=0)] = 6
+    sources: list[SourceSection] = []
+
+    @property
+    def num_all(self) -> int:
+        """Candidates of each problem, from all sources."""
+        return self.num_candidates + sum(source.num_candidates for source in self.sources)
+
+    @model_validator(mode="after")
+    def _some_candidates(self) -> "SampleSection":
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"sources: two have the same name ({', '.join(names)}); give each its own")
+        if not self.num_all:
+            raise ValueError("num_candidates: is 0 and there are no sources; take some candidates")
+        return self
 
 
 class ColumnsSection(Section):
@@ -342,7 +428,7 @@ class Recipe(Section):
     save: SaveSection = SaveSection()
     track: TrackSection = TrackSection()
     sft: SftSection = SftSection()
-    sample: SamplingSection = SamplingSection()
+    sample: SampleSection = SampleSection()
     label: LabelSection = LabelSection()
     align: AlignSection = AlignSection()
     control: ControlSection = ControlSection()

@@ -41,7 +41,8 @@ class Problem(Record):
 
 
 class Candidate(Record):
-    """A response to a problem. `token_ids` has no end-of-sequence token: `finish_reason` tells whether one followed."""
+    """A response to a problem. `token_ids` has no end-of-sequence token: `finish_reason` tells whether one followed. source: the
+    model that gave it, where that is not the one that is trained."""
 
     problem_id: str
     index: int = Field(ge=0)
@@ -50,6 +51,7 @@ class Candidate(Record):
     finish_reason: Literal["stop", "length"] = "stop"
     seed: int | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
+    source: str | None = None
 
 
 class Feedback(Record):

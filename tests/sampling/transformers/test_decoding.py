@@ -36,6 +36,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "Mistral": COMMON | {"sliding_window": 100},
     "Gemma": COMMON | {"head_dim": 8, "num_key_value_heads": 1},
     "Gemma2": COMMON | {"head_dim": 8, "sliding_window": 100, "query_pre_attn_scalar": 8, "tie_word_embeddings": False},
+    "Gemma3Text": COMMON | {"query_pre_attn_scalar": 8, "tie_word_embeddings": False},
     "GPTNeoX": WHOLE_HEADS,
     "GPT2": {**WHOLE_HEADS, "n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 4},
     "Mixtral": COMMON | {"num_local_experts": 4, "sliding_window": None},
@@ -183,14 +184,35 @@ def test_no_requests_give_nothing(tokenizer: Any) -> None:
     assert responses(engine_of(build("Llama"), tokenizer, 4, [2]), [], SamplingSettings(max_new_tokens=5)) == []
 
 
-def test_sliding_window_in_use_goes_the_slow_way_with_a_warning(tokenizer: Any) -> None:
-    model = build("Mistral", sliding_window=8)
-    assert unsupported(model, 8) is None
-    engine = engine_of(model, tokenizer, 4, [2])
-    with pytest.warns(UserWarning, match="its attention window is shorter than 42 tokens"):
-        finished = dict(engine.complete([Request(prompt) for prompt in PROMPTS], SamplingSettings(12, temperature=0.0)))
+@pytest.mark.parametrize(
+    ("family", "settings", "attention"),
+    [
+        ("Mistral", {}, "eager"),
+        ("Mistral", {}, "sdpa"),
+        ("Gemma2", {}, "eager"),  # every other layer; it has no sdpa
+        ("Gemma3Text", {"head_dim": 8, "layer_types": ["sliding_attention", "full_attention"]}, "eager"),
+        ("Gemma3Text", {"head_dim": 8, "layer_types": ["sliding_attention", "full_attention"]}, "sdpa"),
+        ("Qwen2", {"use_sliding_window": True, "layer_types": ["sliding_attention", "sliding_attention"]}, "sdpa"),
+    ],
+)
+def test_sliding_windows_shorter_than_the_sequences(family: str, settings: dict[str, Any], attention: str, tokenizer: Any) -> None:
+    """Greedily as `generate`, whose masks are the model's own: a window of 8 on sequences of up to 42 tokens."""
+    model = build(family, attention, sliding_window=8, **settings)
+    wide = build(family, attention, sliding_window=100, **settings)
+    assert unsupported(model, 42) is None
+    found = responses(
+        engine_of(model, tokenizer, 4, [2]), [Request(prompt) for prompt in PROMPTS], SamplingSettings(12, temperature=0.0)
+    )
     expected = [generate(model, prompt, 12, [2]) for prompt in PROMPTS]
-    assert [(finished[i].token_ids, finished[i].finish_reason) for i in range(len(PROMPTS))] == expected
+    assert found == expected
+    assert expected != [generate(wide, prompt, 12, [2]) for prompt in PROMPTS], "the window changes something"
+
+
+def test_attention_in_chunks_goes_the_slow_way() -> None:
+    model = build("Llama")
+    model.config.layer_types, model.config.attention_chunk_size = ["chunked_attention", "full_attention"], 16
+    assert unsupported(model, 16) is None
+    assert unsupported(model, 17) == "its attention is in chunks shorter than 17 tokens"
 
 
 def test_slow_way_draws_the_same_tokens(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

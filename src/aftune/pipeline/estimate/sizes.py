@@ -8,7 +8,7 @@ from aftune.interchange.importers import CANDIDATES_PER_PROBLEM
 from aftune.models.loading import load_config, load_tokenizer
 from aftune.pipeline.context import make_prompter
 from aftune.pipeline.recipe_task import SPLITS, build_one, used
-from aftune.recipe import PartSection, Recipe, SamplingSection
+from aftune.recipe import PartSection, Recipe, SampleSection, SamplingSection
 from aftune.tasks import TASKS, Mixture, Task, splits
 from aftune.tasks.few_shot import choose_examples
 
@@ -81,7 +81,8 @@ def _task(recipe: Recipe, key: str, part: PartSection) -> Task | None:
 def num_candidates(recipe: Recipe, section: SamplingSection) -> int:
     """Candidates per problem: those sampled, or as many as the format of imported files says."""
     given = None if recipe.candidates is None else CANDIDATES_PER_PROBLEM.get(recipe.candidates.format)
-    return section.num_candidates if given is None else given
+    own = section.num_all if isinstance(section, SampleSection) else section.num_candidates
+    return own if given is None else given
 
 
 def _num_problems(recipe: Recipe, split: str) -> int:

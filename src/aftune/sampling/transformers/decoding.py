@@ -29,11 +29,25 @@ def unsupported(model: PreTrainedModel, longest: int) -> str | None:
     kinds = set(getattr(config, "layer_types", None) or ())
     if model._is_stateful or not kinds <= {"full_attention", "sliding_attention", "chunked_attention"}:
         return "it keeps a state other than keys and values"
-    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    in_use = getattr(config, "use_sliding_window", True) and kinds != {"full_attention"}
-    if in_use and any(window is not None and window < longest for window in windows):
-        return f"its attention window is shorter than {longest} tokens"
+    if "chunked_attention" in kinds and (getattr(config, "attention_chunk_size", None) or longest) < longest:
+        return f"its attention is in chunks shorter than {longest} tokens"
+    if len(kinds) > 1 and _window(model, longest) is not None and not _takes_masks_by_kind(model):
+        return "it does not take a mask for each kind of layer"
     return None
+
+
+def _window(model: PreTrainedModel, longest: int) -> int | None:
+    """How many tokens, itself included, a token sees where a layer's attention slides; None where no sequence is longer."""
+    config = model.config.get_text_config(decoder=True)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    window = getattr(config, "sliding_window", None)
+    in_use = "sliding_attention" in kinds or (not kinds and getattr(config, "use_sliding_window", True))
+    return window if in_use and window is not None and window < longest else None
+
+
+def _takes_masks_by_kind(model: PreTrainedModel) -> bool:
+    """Whether the model takes a dictionary of masks by `layer_types`, as those of transformers with several kinds do."""
+    return "attention_mask, dict)" in inspect.getsource(type(model.base_model).forward)
 
 
 class DecodingLoop:
@@ -56,6 +70,9 @@ class DecodingLoop:
         self.stops = job.stops
         self.num_slots = min(job.num_rows, len(job.requests))
         self.last_position = job.longest - 1
+        self.window = _window(model, job.longest)
+        kinds = set(getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ())
+        self.kinds = sorted(kinds) if len(kinds) > 1 else []
         self.device = model.device
         self.cache = SlotCache()
         self.rows: list[Row] = []
@@ -129,9 +146,8 @@ class DecodingLoop:
         visible_P_T_T = (column_T <= column_T[:, None]) & (column_T >= start_P1[:, :, None])
         # Padding looks at itself: a row of the softmax must not be empty.
         visible_P_T_T |= torch.eye(longest, dtype=torch.bool, device=self.device)
-        return self._forward(
-            torch.tensor(padded, device=self.device), (column_T - start_P1).clamp(min=0), visible_P_T_T[:, None], cache
-        )
+        ids_P_T, position_P_T = torch.tensor(padded, device=self.device), (column_T - start_P1).clamp(min=0)
+        return self._forward(ids_P_T, position_P_T, visible_P_T_T[:, None], column_T[:, None] - column_T, cache)
 
     def _step(self, is_refilled: bool) -> None:
         """One more token for each row."""
@@ -144,15 +160,18 @@ class DecodingLoop:
         # Finished rows may have reached the end of the context, where learned positions end too.
         position_N1 = (self.cache.column - self.start_N[rows])[:, None].clamp(max=self.last_position)
         with fast_single_steps(self.model):
-            logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], self.cache)
+            distance_W = self.cache.column - column_W
+            logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], distance_W, self.cache)
         self.cache.column += 1
         self._take(logits_N_V, rows)
 
-    def _forward(self, ids_N_T: Tensor, position_N_T: Tensor, visible_N1_T_T: Tensor, cache: Any) -> Tensor:
-        mask = visible_N1_T_T
-        if self.model.config.get_text_config(decoder=True)._attn_implementation != "sdpa":  # the others add it to the scores
-            lowest = torch.finfo(self.model.dtype).min
-            mask = torch.zeros_like(visible_N1_T_T, dtype=self.model.dtype).masked_fill_(~visible_N1_T_T, lowest)
+    def _forward(self, ids_N_T: Tensor, position_N_T: Tensor, visible_N1_T_T: Tensor, distance_T_T: Tensor, cache: Any) -> Tensor:
+        """distance: columns from each that looks back to each that it looks at."""
+        mask: Any = self._mask(visible_N1_T_T)
+        if self.window is not None:
+            near = self._mask(visible_N1_T_T & (distance_T_T < self.window))
+            by_kind = {"full_attention": mask, "sliding_attention": near}
+            mask = {kind: by_kind[kind] for kind in self.kinds} if self.kinds else near
         logits: Tensor = self.model(
             input_ids=ids_N_T,
             position_ids=position_N_T,
@@ -162,6 +181,13 @@ class DecodingLoop:
             logits_to_keep=1,
         ).logits
         return logits[:, -1]
+
+    def _mask(self, visible_N1_T_T: Tensor) -> Tensor:
+        """As the model's attention takes it: what is visible, or what is added to the scores."""
+        if self.model.config.get_text_config(decoder=True)._attn_implementation == "sdpa":
+            return visible_N1_T_T
+        lowest = torch.finfo(self.model.dtype).min
+        return torch.zeros_like(visible_N1_T_T, dtype=self.model.dtype).masked_fill_(~visible_N1_T_T, lowest)
 
     def _take(self, logits_N_V: Tensor, rows: slice) -> None:
         """Chooses the rows' next tokens."""

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,10 +28,14 @@ def decode(model: PreTrainedModel, job: Job) -> Iterator[tuple[int, list[int], b
 class TransformersEngine:
     """Decodes at most `batch_size` sequences at once. Of the model's generation configuration only the stop tokens count."""
 
+    separate = False
+    needs_ids = True
+
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 256) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
+        self.origin: dict[str, Any] = {}
         self.stop_ids = stop_token_ids(model, tokenizer)
 
     @torch.inference_mode()

@@ -1,0 +1,117 @@
+"""A real Ray cluster of two nodes on the loopback: the same candidates with one worker and with two, also when one is killed."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftune.models.saving import save_policy
+from aftune.records import Candidate, Problem
+from aftune.sampling import Request, SamplingSettings, TransformersEngine
+from aftune.sampling.collect import Asked, Draw, collect_candidates
+from aftune.sampling.ray import RayEngine, RaySettings
+
+pytest.importorskip("ray", reason="ray is not installed: pip install 'aftune[ray]'")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
+
+SETTINGS = SamplingSettings(max_new_tokens=12, temperature=0.9)
+PROBLEMS = [Problem(id=f"p{n}", task="t", question="Q" * (n % 5 + 1) + str(n), gold_answer="1") for n in range(24)]
+
+
+class Watched:
+    """A worker's engine; says in a folder which process it is and what it was asked, and takes its time."""
+
+    separate = False
+
+    def __init__(self, model: Path, folder: Path, pause: float) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.inner = TransformersEngine(AutoModelForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model), 4)
+        self.folder, self.pause, self.batch_size, self.origin = folder, pause, 4, {}
+
+    def complete(self, requests: Any, settings: SamplingSettings) -> Iterator[Any]:
+        (self.folder / f"{requests[0].name}-{requests[0].seed}-{os.getpid()}-{time.time_ns()}").touch()
+        time.sleep(self.pause)
+        return self.inner.complete(requests, settings)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 10**8})
+    made.add_node(num_cpus=2, object_store_memory=10**8)
+    before = os.environ.get("RAY_ADDRESS")
+    os.environ["RAY_ADDRESS"] = made.address
+    yield made
+    made.shutdown()
+    if before is None:
+        del os.environ["RAY_ADDRESS"]
+
+
+@pytest.fixture(scope="module")
+def model(make_llama: Callable[..., Any], tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    save_policy(make_llama(seed=5), tokenizer, folder)
+    return folder
+
+
+def sampled(model: Path, tokenizer: Any, folder: Path, workers: int, pause: float = 0.0) -> list[Candidate]:
+    """Candidates of 24 problems, 3 each, in batches of 6 that workers get."""
+    folder.mkdir()
+    asked = Asked(lambda problem: tokenizer(problem.question)["input_ids"])
+    engine = RayEngine(partial(Watched, model, folder, pause), RaySettings(batch=6, workers=workers))
+    try:
+        return collect_candidates(engine, PROBLEMS, asked, Draw(SETTINGS, 3, 7), folder / "candidates.jsonl", "test")
+    finally:
+        engine.close()
+
+
+def test_the_same_candidates_with_any_number_of_workers_and_when_one_dies(
+    cluster: Any, model: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    one = sampled(model, tokenizer, tmp_path / "one", 1)
+    assert [(c.problem_id, c.index) for c in one] == [(f"p{n}", k) for n in range(24) for k in range(3)]
+    assert len({c.text for c in one}) > 24
+    assert sampled(model, tokenizer, tmp_path / "two", 2) == one
+    processes = {path.name.split("-")[2] for path in (tmp_path / "two").glob("p*")}
+    assert len(processes) == 2
+
+    import threading
+
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while len(list((tmp_path / "killed").glob("p*"))) < 3:
+            time.sleep(0.02)
+        killed.append(int(min((tmp_path / "killed").glob("p*")).name.split("-")[2]))
+        os.kill(killed[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_one, daemon=True)
+    thread.start()
+    assert sampled(model, tokenizer, tmp_path / "killed", 2, pause=0.3) == one
+    thread.join()
+    begun = [path.name.split("-") for path in (tmp_path / "killed").glob("p*")]
+    assert len({process for *_, process, _ in begun}) > 2, "another worker took the place of the one that was killed"
+    batches = [(name, seed) for name, seed, *_ in begun]
+    assert len(batches) > len(set(batches)) == 12, "its batch was done again"
+
+
+def test_one_process_gives_the_same(model: Path, tokenizer: Any, tmp_path: Path, cluster: Any) -> None:
+    """Batch by batch; what is computed together is the same."""
+    (tmp_path / "x").mkdir()
+    engine = Watched(model, tmp_path / "x", 0.0)
+    requests = [Request(tokenizer("Q" * n)["input_ids"], seed) for n in range(1, 5) for seed in range(3)]
+    spread = RayEngine(partial(Watched, model, tmp_path / "x", 0.0), RaySettings(batch=6, workers=2))
+    try:
+        found = dict(spread.complete(requests, SETTINGS))
+    finally:
+        spread.close()
+    plain = {start + place: c for start in (0, 6) for place, c in engine.complete(requests[start : start + 6], SETTINGS)}
+    assert found == plain
