@@ -117,7 +117,7 @@ def test_the_second_round_samples_from_the_model_of_the_first(run: tuple[Path, l
     expected = collect.collect_candidates(
         TransformersEngine(load_model(str(folder / "align" / "model"), wanted.model), tokenizer, wanted.sample.batch_size),
         read_records(folder / "prepare" / "train.jsonl", Problem),
-        Prompter(tokenizer),
+        collect.Asked(Prompter(tokenizer)),
         collect.Draw(SamplingSettings(max_new_tokens=64, temperature=1.0), num_candidates=3, seed=derive_seed(0, "sample-2")),
         tmp_path / "candidates.jsonl",
         "test",

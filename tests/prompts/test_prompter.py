@@ -273,7 +273,7 @@ def test_an_example_of_the_same_question_with_other_options_is_shown(tokenizer: 
 
 def test_what_a_tokenizer_cannot_do_is_named(tokenizer: Any, chat: Any) -> None:
     with pytest.raises(UsageError, match="has no chat template; use plain or alpaca"):
-        Prompter(tokenizer, PromptFormat("chat"))
+        Prompter(tokenizer, PromptFormat("chat"))(problem())
     strict = deepcopy(chat)
     strict.chat_template = NO_SYSTEM
     assert Prompter(strict, PromptFormat("chat"))(problem())

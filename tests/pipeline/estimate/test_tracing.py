@@ -9,6 +9,7 @@ import torch
 from transformers import Gemma2Config, MixtralConfig
 
 from aftune.models.adapters import add_adapter
+from aftune.models.kernels import chunked_head
 from aftune.pipeline.estimate import tracing
 from aftune.pipeline.estimate.tracing import PassMemory, RowShape, pass_memory
 from aftune.recipe import AdapterSection
@@ -50,9 +51,12 @@ def test_a_pass_holds_what_it_holds_with_numbers(
     assert memory(model.config, adapter, half=half, kept_bytes=kept_bytes).total == pytest.approx(expected, rel=0.03)
 
 
-def test_a_row_whose_logits_are_just_kept_may_be_the_fullest(make_llama: Callable[..., Any]) -> None:
-    """50,000 words: a row of 200 tokens has 140 of responses, 28 million bytes of logits. Up to 20 million are kept: those of a row
-    of 142 tokens, which then takes more than the whole row, whose logits are computed again."""
+def test_a_row_whose_logits_are_just_kept_may_be_the_fullest(
+    make_llama: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """50,000 words: a row of 200 tokens has 140 of responses, 28 million bytes of logits, in chunks of 16 tokens. Up to 20 million
+    are kept: those of a row of 142 tokens, which then takes more than the whole row, whose logits are computed again."""
+    monkeypatch.setattr(chunked_head, "CHUNK_ELEMENTS", 16 * 50_000)
     config = make_llama(vocab_size=50_000, num_hidden_layers=2).config
     again, kept, between = (memory(config, kept_bytes=number).total for number in (0, 30 * 10**6, 20 * 10**6))
     assert again < between < kept
@@ -82,10 +86,10 @@ def test_checkpoints_keep_a_layer_at_a_time(make_llama: Callable[..., Any]) -> N
 
 
 def test_logits_are_chunks_unless_the_model_changes_them(make_llama: Callable[..., Any]) -> None:
-    """4 bytes for each of the words and response tokens: 30 + 3 x 40 and 30 + 20 fill a row of 200, 140 are of responses. Gemma 2
-    caps its logits, so they are there for all 200 tokens, several times over."""
+    """4 bytes for each of the words and response tokens, logits and log-probabilities: 30 + 3 x 40 and 30 + 20 fill a row of 200,
+    140 are of responses. Gemma 2 caps its logits, so they are there for all 200 tokens, several times over."""
     words = 50_000
-    logits = 4 * words * 140
+    logits = 2 * 4 * words * 140
     assert memory(make_llama(vocab_size=words).config, LORA).logits == pytest.approx(logits, rel=0.01)
     small = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
     assert memory(Gemma2Config(vocab_size=words, num_hidden_layers=2, **small), LORA).logits > 3 * 4 * words * 200
