@@ -12,7 +12,7 @@ import pytest
 
 from aftune.models.saving import save_policy
 from aftune.records import Candidate, Problem
-from aftune.sampling import Request, SamplingSettings, TransformersEngine
+from aftune.sampling import SamplingSettings, TransformersEngine
 from aftune.sampling.collect import Asked, Draw, collect_candidates
 from aftune.sampling.ray import RayEngine, RaySettings
 
@@ -73,12 +73,29 @@ def sampled(model: Path, tokenizer: Any, folder: Path, workers: int, pause: floa
         engine.close()
 
 
+def here(model: Path, tokenizer: Any, folder: Path) -> list[Candidate]:
+    """The same without a cluster, batch by batch in this process."""
+
+    class Batches(Watched):
+        def complete(self, requests: Any, settings: SamplingSettings) -> Iterator[Any]:
+            for start in range(0, len(requests), 6):
+                for place, completion in super().complete(requests[start : start + 6], settings):
+                    yield start + place, completion
+
+    folder.mkdir()
+    asked = Asked(lambda problem: tokenizer(problem.question)["input_ids"])
+    engine = Batches(model, folder, 0.0)
+    engine.batch_size = 6
+    return collect_candidates(engine, PROBLEMS, asked, Draw(SETTINGS, 3, 7), folder / "candidates.jsonl", "test")
+
+
 def test_the_same_candidates_with_any_number_of_workers_and_when_one_dies(
     cluster: Any, model: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
     one = sampled(model, tokenizer, tmp_path / "one", 1)
     assert [(c.problem_id, c.index) for c in one] == [(f"p{n}", k) for n in range(24) for k in range(3)]
     assert len({c.text for c in one}) > 24
+    assert [(c.text, c.seed) for c in here(model, tokenizer, tmp_path / "here")] == [(c.text, c.seed) for c in one]
     assert sampled(model, tokenizer, tmp_path / "two", 2) == one
     processes = {path.name.split("-")[2] for path in (tmp_path / "two").glob("p*")}
     assert len(processes) == 2
@@ -101,17 +118,3 @@ def test_the_same_candidates_with_any_number_of_workers_and_when_one_dies(
     assert len({process for *_, process, _ in begun}) > 2, "another worker took the place of the one that was killed"
     batches = [(name, seed) for name, seed, *_ in begun]
     assert len(batches) > len(set(batches)) == 12, "its batch was done again"
-
-
-def test_one_process_gives_the_same(model: Path, tokenizer: Any, tmp_path: Path, cluster: Any) -> None:
-    """Batch by batch; what is computed together is the same."""
-    (tmp_path / "x").mkdir()
-    engine = Watched(model, tmp_path / "x", 0.0)
-    requests = [Request(tokenizer("Q" * n)["input_ids"], seed) for n in range(1, 5) for seed in range(3)]
-    spread = RayEngine(partial(Watched, model, tmp_path / "x", 0.0), RaySettings(batch=6, workers=2))
-    try:
-        found = dict(spread.complete(requests, SETTINGS))
-    finally:
-        spread.close()
-    plain = {start + place: c for start in (0, 6) for place, c in engine.complete(requests[start : start + 6], SETTINGS)}
-    assert found == plain
