@@ -110,7 +110,8 @@ def scoring(folder: Path) -> Callable[[], int]:
 def _groups(folder: Path) -> "tuple[Sequence[Group], Callable[[Group], EncodedGroup]]":
     """The groups, read on demand, and the function that encodes them."""
     from aftune.prompts.encoding import encode_group
-    from aftune.records import Group, RecordFile
+    from aftune.records import Group
+    from aftune.records.large_files import RecordFile
 
     context = _context(folder)
     context.tokenizer("warm")
