@@ -13,7 +13,8 @@ from aftune.common.errors import DataError, UsageError
 from aftune.pipeline.benchmark import benchmark
 from aftune.pipeline.context import context_of
 from aftune.pipeline.runner import run_stages
-from aftune.recipe import Recipe, recipe_from
+from aftune.pipeline.stages.sample import used
+from aftune.recipe import Recipe, SampleSection, recipe_from
 from aftune.records import Candidate, Feedback, Group, Problem, read_records
 from aftune.scoring import score_groups
 from aftune.tasks import build
@@ -150,6 +151,19 @@ def test_benchmark_of_a_served_model(tmp_path: Path) -> None:
         assert [message["role"] for message in server.asked[-1]["messages"]] == ["user"]
         with pytest.raises(UsageError, match=r"--letters: task arithmetic has no options"):
             benchmark(server.base_url, "arithmetic", tmp_path / "d", [], letters=True)
+
+
+def test_costs_are_those_of_all_servers_also_of_one_before_another_without_prices() -> None:
+    """10 + 20 prompt tokens; 10 of them at 1e6 for a million cost 10, and the free server takes nothing away."""
+    engine = {"kind": "openai", "base_url": "http://h/v1"}
+    section = SampleSection.model_validate(
+        {"engine": engine | {"prompt_price": 1e6}, "sources": [{"name": "free", "engine": engine}]}
+    )
+    candidates = [
+        Candidate(problem_id="p", index=n, text="t", source=source, settings={"prompt_tokens": number, "completion_tokens": 1})
+        for n, (source, number) in enumerate([(None, 10), ("free", 20)])
+    ]
+    assert used(candidates, section) == {"prompt_tokens": 30, "completion_tokens": 2, "cost": 10.0}
 
 
 @pytest.mark.parametrize(

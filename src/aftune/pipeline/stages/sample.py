@@ -88,7 +88,7 @@ def used(candidates: Sequence[Candidate], section: SampleSection) -> Summary:
         if engine.kind == "openai":
             own = [candidate for candidate in candidates if candidate.source == name]
             check_unlike(own)
-            summary = {key: round(value + summary.get(key, 0), 6) for key, value in usage(own, engine).items()}
+            summary |= {key: round(value + summary.get(key, 0), 6) for key, value in usage(own, engine).items()}
     return summary
 
 
