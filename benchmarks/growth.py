@@ -97,14 +97,20 @@ def batching(folder: Path) -> Callable[[], int]:
     return run
 
 
-def scoring(folder: Path) -> Callable[[], int]:
+def scoring(folder: Path, float32: bool = True) -> Callable[[], int]:
+    """As `evaluate` does it."""
     import torch
 
     from aftune.scoring import score_groups
 
     torch.set_num_threads(1)
-    model, (groups, encode) = _context(folder).load_policy("base"), _groups(folder)
+    model, (groups, encode) = _context(folder).load_policy("base", float32=float32), _groups(folder)
     return lambda: sum(1 for _ in score_groups(model, map(encode, groups)))
+
+
+def scoring_short(folder: Path) -> Callable[[], int]:
+    """In the precision that `auto` chooses, as the log-probabilities of a reference policy are computed."""
+    return scoring(folder, float32=False)
 
 
 def _groups(folder: Path) -> "tuple[Sequence[Group], Callable[[Group], EncodedGroup]]":
@@ -129,7 +135,13 @@ def _blocks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield block
 
 
-STEPS = {"reading": reading, "labelling": labelling, "batching": batching, "scoring": scoring}
+STEPS = {
+    "reading": reading,
+    "labelling": labelling,
+    "batching": batching,
+    "scoring": scoring,
+    "scoring, auto": scoring_short,
+}
 
 
 def measure(step: str, folder: Path) -> dict[str, float]:
@@ -156,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--score-sizes", type=int, nargs="+", default=[100, 1000])
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--measure", nargs=2, metavar=("STEP", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--make", nargs=2, metavar=("FOLDER", "SIZE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -165,25 +178,25 @@ def main() -> None:
     elif arguments.measure:
         print(json.dumps(measure(arguments.measure[0], Path(arguments.measure[1]))))
     else:
-        table(sorted(arguments.sizes), sorted(arguments.score_sizes))
+        table(arguments.steps, sorted(arguments.sizes), sorted(arguments.score_sizes))
 
 
-def table(sizes: list[int], score_sizes: list[int]) -> None:
-    per_1000: dict[str, list[float]] = {step: [] for step in STEPS}
-    extra: dict[str, list[float]] = {step: [] for step in STEPS}
+def table(steps: list[str], sizes: list[int], score_sizes: list[int]) -> None:
+    per_1000: dict[str, list[float]] = {step: [] for step in steps}
+    extra: dict[str, list[float]] = {step: [] for step in steps}
     print(f"{NUM_CANDIDATES} candidates per problem, {BATCH} groups per batch")
-    print(f"{'problems':>9} {'step':<10} {'wall s':>8} {'CPU s':>8} {'CPU s / 1,000':>14} {'peak MiB':>9} {'for the work':>13}")
+    print(f"{'problems':>9} {'step':<20} {'wall s':>8} {'CPU s':>8} {'CPU s / 1,000':>14} {'peak MiB':>9} {'for the work':>13}")
     for size in sorted({*sizes, *score_sizes}):
         with tempfile.TemporaryDirectory() as folder:
             in_a_process("--make", folder, str(size))
             if size not in sizes:
                 in_a_process("--measure", "labelling", folder)  # makes the groups to score
-            for step in [step for step in STEPS if size in (score_sizes if step == "scoring" else sizes)]:
+            for step in [step for step in steps if size in (score_sizes if step.startswith("scoring") else sizes)]:
                 found = in_a_process("--measure", step, folder)
                 per_1000[step].append(found["cpu"] / size * 1000)
                 extra[step].append(found["peak"] - found["before"])
                 print(
-                    f"{size:>9,} {step:<10} {found['wall']:>8.2f} {found['cpu']:>8.2f} {per_1000[step][-1]:>14.4f} "
+                    f"{size:>9,} {step:<20} {found['wall']:>8.2f} {found['cpu']:>8.2f} {per_1000[step][-1]:>14.4f} "
                     f"{found['peak']:>9.0f} {extra[step][-1]:>13.0f}",
                     flush=True,
                 )
