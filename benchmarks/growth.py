@@ -160,7 +160,7 @@ def _peak_mib() -> float:
 def in_a_process(*arguments: str) -> dict[str, float]:
     """What a fresh process measures: this one imports nothing, because a child's peak is never below its parent's."""
     output = subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, float] = json.loads(output)
+    found: dict[str, float] = json.loads(output.splitlines()[-1])  # after what a progress bar has printed
     return found
 
 

@@ -1,7 +1,7 @@
 """Fixtures for all tests: a tiny random model, the bundled tokenizer, and the folder of real data where there is one."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +88,22 @@ def make_llama(tokenizer: Any) -> Callable:
 def llama(make_llama: Callable[..., Any]):
     """One tiny model that no test changes."""
     return make_llama()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """A real Ray cluster of two nodes on the loopback, with two places each, for tests of the group `ray`."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 10**8})
+    made.add_node(num_cpus=2, object_store_memory=10**8)
+    before = os.environ.get("RAY_ADDRESS")
+    os.environ["RAY_ADDRESS"] = made.address
+    yield made
+    import ray
+
+    ray.shutdown()
+    made.shutdown()
+    if before is None:
+        del os.environ["RAY_ADDRESS"]

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from aftune.common.cluster import Places
 from aftune.models.saving import save_policy
 from aftune.records import Candidate, Problem
 from aftune.sampling import SamplingSettings, TransformersEngine
 from aftune.sampling.collect import Asked, Draw, collect_candidates
-from aftune.sampling.ray import RayEngine, RaySettings
+from aftune.sampling.ray import RayEngine
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'aftune[ray]'")
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
@@ -41,21 +42,6 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    from ray.cluster_utils import Cluster
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 10**8})
-    made.add_node(num_cpus=2, object_store_memory=10**8)
-    before = os.environ.get("RAY_ADDRESS")
-    os.environ["RAY_ADDRESS"] = made.address
-    yield made
-    made.shutdown()
-    if before is None:
-        del os.environ["RAY_ADDRESS"]
-
-
-@pytest.fixture(scope="module")
 def model(make_llama: Callable[..., Any], tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     save_policy(make_llama(seed=5), tokenizer, folder)
@@ -66,7 +52,7 @@ def sampled(model: Path, tokenizer: Any, folder: Path, workers: int, pause: floa
     """Candidates of 24 problems, 3 each, in batches of 6 that workers get."""
     folder.mkdir()
     asked = Asked(lambda problem: tokenizer(problem.question)["input_ids"])
-    engine = RayEngine(partial(Watched, model, folder, pause), RaySettings(batch=6, workers=workers))
+    engine = RayEngine(partial(Watched, model, folder, pause), 6, Places(workers))
     try:
         return collect_candidates(engine, PROBLEMS, asked, Draw(SETTINGS, 3, 7), folder / "candidates.jsonl", "test")
     finally:
@@ -90,7 +76,7 @@ def here(model: Path, tokenizer: Any, folder: Path) -> list[Candidate]:
 
 
 def test_the_same_candidates_with_any_number_of_workers_and_when_one_dies(
-    cluster: Any, model: Path, tokenizer: Any, tmp_path: Path
+    ray_cluster: Any, model: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
     one = sampled(model, tokenizer, tmp_path / "one", 1)
     assert [(c.problem_id, c.index) for c in one] == [(f"p{n}", k) for n in range(24) for k in range(3)]

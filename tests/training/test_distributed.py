@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.utils.data import SequentialSampler
 
+from aftune.models.checkpointing import SETTING
 from aftune.training.distributed import StepBatches
 from aftune.training.sharding import sharding_arguments
 from small_groups import SETTINGS
@@ -29,7 +30,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     **{f"{loss}-{name}": {"loss": loss, "constraint": name} for loss in ("rrhf", "pro", "dpo") for name in ("none", "boundary")},
     "sft only": {"alignment_weight": 0.0},
     "one response a row": {"token_budget": 20},
-    "checkpointing": {"activation_checkpointing": True},
+    "checkpointing": {SETTING: True},
     "a last batch of 5": {"num_groups": 21, "max_steps": 6},
     "a last batch of 1": {"num_groups": 17, "max_steps": 6},
 }

@@ -12,6 +12,7 @@ import transformers as tf
 
 from aftune import AlignmentConfig, AlignmentTrainer
 from aftune.models.abilities import abilities
+from aftune.models.checkpointing import SETTING
 from aftune.prompts.encoding import EncodedGroup
 
 WEIGHT = 0.3
@@ -80,7 +81,7 @@ def test_loss_of_one_text_is_that_of_transformers(tokenizer: Any, tmp_path: Path
     [
         {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 2},
         {"token_budget": 1},
-        {"token_budget": 1, "activation_checkpointing": True},
+        {"token_budget": 1, SETTING: True},
     ],
 )
 def test_passes_count_by_their_tokens(tokenizer: Any, tmp_path: Path, settings: dict[str, Any]) -> None:

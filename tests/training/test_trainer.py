@@ -12,6 +12,7 @@ import torch
 from aftune import AlignmentConfig, AlignmentTrainer
 from aftune.common.errors import DataError, UsageError
 from aftune.losses import METRICS, AftLoss, DpoLoss, Loss, LossInputs, ProLoss, RrhfLoss
+from aftune.models.checkpointing import SETTING
 from aftune.prompts.encoding import EncodedGroup, encode_response
 from aftune.records import Candidate, Feedback, Group, Problem
 from aftune.scoring import group_logprobs, score_groups
@@ -106,7 +107,7 @@ def test_one_times_eight_equals_eight_times_one(
     [
         {"token_budget": 100},
         {"token_budget": 1},
-        {"token_budget": 100, "activation_checkpointing": True},
+        {"token_budget": 100, SETTING: True},
         {"token_budget": 10**6, "kept_logits_gib": 0.0},
         {"token_budget": 1, "kept_logits_gib": 0.0},
     ],

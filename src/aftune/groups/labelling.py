@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from aftune.answers import Reading
@@ -17,6 +18,8 @@ from aftune.tasks import Task
 # A stage stops where this many comparisons timed out, and more than this share of them: only the easy answers would be left.
 MANY_TIMED_OUT, SHARE_TIMED_OUT = 5, 0.1
 _LOOK_AFTER = 200  # comparisons, and again at the end
+
+Asked = tuple[Problem, list[Candidate]]  # a problem and its candidates
 
 # Gives, for a problem, a function that says whether a candidate fits the model's context.
 ContextCheck = Callable[[Problem], Callable[[Candidate], bool]]
@@ -40,9 +43,12 @@ def label_files(
     folder: Path,
     reading: Reading,
     fits: ContextCheck = lambda problem: lambda candidate: True,
+    judge: "Judge | None" = None,
 ) -> dict[str, int]:
     """Writes `groups.jsonl` (a group for each problem, in order), `left_out.jsonl` and, where verdicts were published with
-    the candidates, `disagreements.jsonl`, and gives the counts; holds one problem in memory at a time.
+    the candidates, `disagreements.jsonl`, and gives the counts; holds a few problems in memory at a time.
+
+    judge: what gives the verdicts, by default the task in threads of this process.
 
     Raises DataError for a file of candidates that is missing, is empty or has a bad line, and StageError where a large share
     of the comparisons timed out; nothing is written then.
@@ -55,7 +61,7 @@ def label_files(
         open_atomic(folder / "left_out.jsonl") as left_out,
         open_atomic(disagreements_path) as disagreements,
     ):
-        for labelled in _label_all(task, problems, of_problems, reading, fits):
+        for labelled in _label_all(task, problems, of_problems, reading, fits, judge or in_threads(task, reading)):
             if labelled.group is not None:
                 groups.write(labelled.group.model_dump_json(exclude_none=True) + "\n")
             left_out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled.left_out)
@@ -80,14 +86,9 @@ def _check_timed_out(counts: Counter[str], at_least: int = 0) -> None:
 
 
 def _label_all(
-    task: Task, problems: Iterable[Problem], candidates: CandidateFile, reading: Reading, fits: ContextCheck
+    task: Task, problems: Iterable[Problem], candidates: CandidateFile, reading: Reading, fits: ContextCheck, judge: "Judge"
 ) -> Iterator[Labelled]:
-    def judged(item: tuple[Problem, list[Candidate]]) -> tuple[Problem, list[Judged]]:
-        problem, own = item
-        return problem, [judge_candidate(task, problem, candidate, reading) for candidate in own]
-
-    with_candidates = ((problem, candidates.take(problem.id)) for problem in problems)
-    for problem, own in in_order(judged, with_candidates, task.judging_threads):
+    for problem, own in judge((problem, candidates.take(problem.id)) for problem in problems):
         yield label_candidates(task, problem, own, reading, fits(problem))
     for orphans in candidates.rest():
         left_out = [{"problem_id": orphan.problem_id, "index": orphan.index, "reason": "unknown problem"} for orphan in orphans]
@@ -101,6 +102,20 @@ class Judged:
     candidate: Candidate
     feedback: Feedback
     by_reading: Counter[str]
+
+
+# Gives each problem with its judged candidates, in order.
+Judge = Callable[[Iterable[Asked]], Iterator[tuple[Problem, list[Judged]]]]
+
+
+def in_threads(task: Task, reading: Reading) -> Judge:
+    """Judges in threads of this process, as many as the task allows."""
+    return lambda asked: in_order(partial(judge_all, task, reading), asked, task.judging_threads)
+
+
+def judge_all(task: Task, reading: Reading, asked: Asked) -> tuple[Problem, list[Judged]]:
+    problem, candidates = asked
+    return problem, [judge_candidate(task, problem, candidate, reading) for candidate in candidates]
 
 
 def judge_candidate(task: Task, problem: Problem, candidate: Candidate, reading: Reading) -> Judged:

@@ -4,10 +4,12 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aftune.common.cluster import Places
 from aftune.models import loading
 from aftune.models.adapters import has_adapter
 from aftune.pipeline.context import Context
@@ -32,7 +34,7 @@ def _transformers(context: Context, stage: str, section: SamplingSection, num_ca
 
 
 def _vllm(context: Context, stage: str, section: SamplingSection, num_candidates: int = 1) -> Engine:
-    from aftune.sampling.vllm import VllmEngine, VllmSettings, with_adapter
+    from aftune.sampling.vllm import VllmEngine, VllmSettings
 
     model = context.recipe.model
     folder = loading.resolve(context.policy_folder(stage))
@@ -47,8 +49,9 @@ def _vllm(context: Context, stage: str, section: SamplingSection, num_candidates
         options=tuple(section.engine.extra.items()),
     )
     if has_adapter(Path(folder)):
-        base = VllmSettings(**vars(settings) | {"model": loading.resolve(model.name), "revision": model.revision})
-        return VllmEngine(with_adapter(base, Path(folder), context.recipe.adapter.rank))
+        base, adapter = loading.resolve(model.name), Path(folder)
+        rank = context.recipe.adapter.rank
+        settings = replace(settings, model=base, revision=model.revision, adapter=adapter, rank=rank)
     return VllmEngine(settings)
 
 
@@ -75,16 +78,16 @@ def _openai(context: Context, stage: str, section: SamplingSection, num_candidat
 
 
 def _ray(context: Context, stage: str, section: SamplingSection, num_candidates: int = 1) -> Engine:
-    from aftune.sampling.ray import RayEngine, RaySettings
+    from aftune.sampling.ray import RayEngine
 
-    engine = section.engine
-    of_worker = section.model_copy(update={"engine": EngineSection(kind=engine.engine)})
-    settings = RaySettings(
-        batch=math.ceil(section.batch_size / num_candidates) * num_candidates,  # whole problems
-        workers=None if engine.workers == "auto" else engine.workers,
-        gpus_per_worker=engine.gpus_per_worker,
-    )
-    return RayEngine(partial(_MAKERS[engine.engine], context, stage, of_worker), settings)
+    of_worker = section.model_copy(update={"engine": EngineSection(kind=section.engine.engine, extra=section.engine.extra)})
+    batch = math.ceil(section.batch_size / num_candidates) * num_candidates  # whole problems
+    return RayEngine(partial(_MAKERS[section.engine.engine], context, stage, of_worker), batch, places_of(section.engine))
+
+
+def places_of(engine: EngineSection) -> Places:
+    """The workers that a recipe wants on a cluster."""
+    return Places(None if engine.workers == "auto" else engine.workers, engine.gpus_per_worker, engine.timeout)
 
 
 def _stop_ids(context: Context) -> frozenset[int]:

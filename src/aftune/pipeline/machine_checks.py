@@ -28,9 +28,15 @@ def idle_gpus(device: str) -> str:
 
 
 def check_launch(recipe: Recipe, device: str, number: int | None = None) -> None:
-    """Raises UsageError for batches that the processes (`number`, or those that there are) cannot share, and for sharding that
-    cannot be had here."""
+    """Raises UsageError for batches that the processes (`number`, or those that there are) cannot share, for engines that spread
+    their work themselves, and for sharding that cannot be had here."""
     launch, number = recipe.launch, number or processes.number()
+    for section, engine in engines(recipe).items():
+        if number > 1 and engine.kind in ("vllm", "ray"):
+            raise UsageError(
+                f"{section}.engine: {engine.kind} spreads its work itself, and {number} processes would each start one; take one "
+                "process, or the engine transformers"
+            )
     for name in ("sft", "align"):
         size = getattr(recipe, name).batch_size
         if size % number:

@@ -2,11 +2,12 @@
 
 import gc
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aftune.common.errors import StageError
 from aftune.sampling.interface import Completion, Request, SamplingSettings
 
 _SEEDS = 2**63  # those that vLLM takes are below
@@ -37,11 +38,11 @@ class VllmEngine:
     needs_ids = True
 
     def __init__(self, settings: VllmSettings) -> None:
-        from vllm import LLM
+        import vllm
 
         self.settings = settings
         self.batch_size = settings.batch_size
-        self.origin: dict[str, Any] = {"engine": "vllm", "version": version("vllm")}
+        self.origin: dict[str, Any] = {"engine": "vllm", "version": vllm.__version__}
         arguments: dict[str, Any] = {
             "model": settings.model,
             "revision": settings.revision,
@@ -54,7 +55,8 @@ class VllmEngine:
             "enable_lora": settings.adapter is not None,
             **({} if settings.adapter is None else {"max_lora_rank": settings.rank}),
         }
-        self.llm: Any = LLM(**arguments | dict(settings.options))
+        with _its_errors("does not start"):
+            self.llm: Any = vllm.LLM(**arguments | dict(settings.options))
 
     def complete(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[tuple[int, Completion]]:
         """`(index of the request, completion)`, all when the last is finished; each is cut where the model's context ends."""
@@ -64,7 +66,8 @@ class VllmEngine:
             return
         prompts = [TokensPrompt(prompt_token_ids=request.prompt) for request in requests]
         parameters = [self._parameters(request, settings) for request in requests]
-        outputs = self.llm.generate(prompts, parameters, lora_request=self._adapter(), use_tqdm=False)
+        with _its_errors("failed"):
+            outputs = self.llm.generate(prompts, parameters, lora_request=self._adapter(), use_tqdm=False)
         for index, output in enumerate(outputs):
             yield index, self._completion(output.outputs[0], settings)
 
@@ -113,6 +116,13 @@ class VllmEngine:
         gc.collect()
 
 
-def with_adapter(settings: VllmSettings, adapter: Path, rank: int) -> VllmSettings:
-    """The same base model with an adapter on it."""
-    return replace(settings, adapter=adapter, rank=rank)
+@contextmanager
+def _its_errors(what: str) -> Iterator[None]:
+    """Raises StageError for whatever vLLM raises, which has many kinds of errors, and tells the cause in what it prints."""
+    try:
+        yield
+    except Exception as error:
+        raise StageError(
+            f"engine vllm {what}: {error}; look above for what vLLM printed, set arguments of its own with engine.extra, "
+            "or use another engine"
+        ) from error

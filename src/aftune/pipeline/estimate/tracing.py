@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from aftune.models.abilities import Abilities, assume, expected_abilities
 from aftune.models.adapters import add_adapter
+from aftune.models.checkpointing import turn_on
 from aftune.models.kernels.shared_prefix import fused_attention
 from aftune.models.loading import empty_model, first_layers
 from aftune.prompts.encoding import EncodedGroup
@@ -146,7 +147,7 @@ def _peaks(
             model = add_adapter(model, adapter)
     model.train()
     if checkpointing:
-        model.activation_checkpointing_enable()
+        turn_on(model)
     able = expected_abilities(model)
     batch = make_pass(shape.groups(), token_budget=10**9, shared_prefix=able.shared_prefix)
     with FakeTensorMode(allow_non_fake_inputs=True), fused_attention() if gpu else nullcontext():

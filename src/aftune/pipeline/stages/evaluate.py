@@ -40,7 +40,8 @@ def evaluate(context: Context) -> Summary:
 def _measure_all(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
     """Metrics of each model by its name; small models are measured in parallel."""
     named = policies(context.recipe)
-    jobs = 1 if processes.number() > 1 else jobs_for(context.recipe, len(named), len(groups))
+    alone = processes.number() > 1 or context.recipe.evaluate.engine.kind != "transformers"  # others share the machine themselves
+    jobs = 1 if alone else jobs_for(context.recipe, len(named), len(groups))
     if jobs == 1:
         return {name: _measure(context, name, stage) for name, stage in named.items()}
     results: dict[str, Any] = {}

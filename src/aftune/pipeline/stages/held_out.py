@@ -22,5 +22,5 @@ def held_out_groups(context: Context, folder: Path) -> tuple[Sequence[Group], Su
     """Labelled candidates of a fixed policy (VFT) for held-out problems, and what labelling counted; made once."""
     problems, candidates = context.problems("test"), folder / "candidates.jsonl"
     candidates_of(context, "sft", problems, context.recipe.evaluate, candidates, "evaluate")
-    counts = judge(context, problems, candidates, folder)
+    counts = judge(context, problems, candidates, folder, context.recipe.evaluate.engine)
     return RecordFile(folder / "groups.jsonl", Group), counts

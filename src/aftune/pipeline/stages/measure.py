@@ -1,9 +1,12 @@
 """Stage `measure` of a comparison, and what it and `evaluate` both measure of a model on held-out problems."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from aftune.common.cluster import Workers
 from aftune.common.in_order import in_order
 from aftune.common.json_text import write_json
 from aftune.common.progress import progress_bar
@@ -15,6 +18,7 @@ from aftune.evaluation.perplexity import reference_metrics
 from aftune.evaluation.voting import voting_metrics
 from aftune.pipeline import processes
 from aftune.pipeline.context import Context, Summary
+from aftune.pipeline.engines import places_of
 from aftune.pipeline.registry import in_round
 from aftune.pipeline.stages.sample import Sampling, sampled
 from aftune.pipeline.warning_signs import of_results
@@ -24,6 +28,8 @@ from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Proble
 from aftune.records.large_files import RecordFile
 from aftune.sampling.collect import Draw
 from aftune.scoring import ScoredGroup, group_logprobs
+
+_BATCH = 64  # groups that a worker of a cluster scores at once
 
 
 def measure(context: Context) -> Summary:
@@ -76,18 +82,57 @@ def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group],
     path = folder / "scores.jsonl"
     if path.exists():
         return RecordFile(path, GroupScores)
-    scored = processes.everywhere(_scored, context, stage, groups, True, f"{title}: scores")
+    scored = held_out_scores(context, stage, groups, f"{title}: scores", with_references=True)
     write_records(path, map(_group_scores, groups, scored))
     return RecordFile(path, GroupScores)
 
 
-def _scored(context: Context, stage: str, groups: Sequence[Group], with_references: bool, title: str) -> list[ScoredGroup]:
-    """Held-out groups under a stage's model, with their references as first responses or without; processes share the work."""
+def held_out_scores(
+    context: Context, stage: str, groups: Sequence[Group], title: str, *, with_references: bool
+) -> Sequence[ScoredGroup]:
+    """Held-out groups under a stage's model, with their references as first responses or without; the cluster that samples does it,
+    or all processes."""
+    scorer = _Scorer(context, stage, with_references)
+    engine = context.recipe.evaluate.engine
+    if engine.kind != "ray":
+        scored: list[ScoredGroup] = processes.everywhere(_scored_here, scorer, groups, title)
+        return scored
+    with Workers(partial(_worker, scorer), places_of(engine)) as workers, progress_bar(title, len(groups), "groups") as update:
+        found = []
+        for one in workers.of_each(groups, _BATCH):
+            found.append(one)
+            update(len(found))
+        return found
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """Scores groups with a stage's model in float32."""
+
+    context: Context
+    stage: str
+    with_references: bool
+
+    def __call__(self, groups: Iterable[Group], on_progress: Callable[[int], None] = lambda done: None) -> Iterator[ScoredGroup]:
+        reference = self.context.task.reference_response if self.with_references else lambda problem: None
+        encoded = (encoded_held_out(self.context, group, reference(group.problem)) for group in groups)
+        return group_logprobs(self.model, encoded, on_progress=on_progress)
+
+    @cached_property
+    def model(self) -> Any:
+        return self.context.load_policy(self.stage, float32=True)
+
+
+def _scored_here(scorer: _Scorer, groups: Sequence[Group], title: str) -> list[ScoredGroup]:
     own = processes.own(groups)
-    reference = context.task.reference_response if with_references else lambda problem: None
-    encoded = (encoded_held_out(context, group, reference(group.problem)) for group in own)
     with progress_bar(title, len(own), "groups") as update:
-        return processes.gather(group_logprobs(context.load_policy(stage, float32=True), encoded, on_progress=update))
+        return processes.gather(scorer(own, update))
+
+
+def _worker(scorer: _Scorer) -> Callable[[list[Group]], list[ScoredGroup]]:
+    """What scores on a cluster; the model is loaded before the first groups come."""
+    _ = scorer.model
+    return lambda groups: list(scorer(groups))
 
 
 def encoded_held_out(context: Context, group: Group, reference: str | None) -> EncodedGroup:
@@ -112,7 +157,7 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
         return Group(problem=problem, candidates=own, feedback=feedback)
 
     groups = list(in_order(judged, enumerate(problems), context.task.judging_threads))
-    scored = processes.everywhere(_scored, context, stage, groups, False, f"{title}: scores of votes")
+    scored = held_out_scores(context, stage, groups, f"{title}: scores of votes", with_references=False)
     write_records(path, map(_problem_votes, groups, scored))
     (folder / "samples.jsonl").unlink()
     return RecordFile(path, Votes)

@@ -15,6 +15,7 @@ from aftune.common.json_text import write_json
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
 from aftune.evaluation.greedy import greedy_right
 from aftune.evaluation.reference_loss import reference_loss
+from aftune.models import checkpointing
 from aftune.models.adapters import base_of, merged
 from aftune.models.devices import pick_device
 from aftune.models.saving import save_policy, saved_dtype
@@ -196,7 +197,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         alignment = {name: getattr(section, name) for name in sorted(own)}
         if section.feedback == "task":
             alignment["feedback"] = default_feedback(recipe)
-    selection = optimizer_settings(section.optimizer)
+    selection = optimizer_settings(section.optimizer) | {checkpointing.SETTING: section.gradient_checkpointing}
     if validated:
         best = {"load_best_model_at_end": True, "metric_for_best_model": KEY, "greater_is_better": True}
         selection |= {"eval_strategy": "epoch", **(best if isinstance(section, SftSection) else {"eval_on_start": True})}
@@ -214,7 +215,6 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         kept_logits_gib=section.kept_logits_gib,
         weight_decay=section.weight_decay,
         max_grad_norm=section.max_grad_norm,
-        activation_checkpointing=section.gradient_checkpointing,
         bf16=recipe.model.precision == "bfloat16",
         weights="float32" if recipe.adapter.kind != "none" else recipe.model.weights,
         use_cpu=pick_device(recipe.model.device) == "cpu",
