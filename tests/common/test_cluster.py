@@ -20,7 +20,7 @@ def squaring(offset: int) -> Callable[[list[int]], list[tuple[int, int]]]:
 
 
 def test_results_of_single_items_come_in_order_and_are_taken_a_few_ahead(ray_cluster: Any) -> None:
-    """Without a number there is a worker for each of four cores, which have at most 2 x 4 + 1 of 40 batches when the first comes."""
+    """Without a number there is a worker for each of four cores; they have at most 2 x 4 + 1 of 40 batches when the first comes."""
     taken: list[int] = []
 
     def numbers() -> Iterator[int]:
