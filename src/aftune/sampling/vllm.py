@@ -119,7 +119,7 @@ class VllmEngine:
 
 
 def _whole_prompts(context: int) -> dict[str, Any]:
-    """For a CPU, where vLLM 0.32 dies of a request with a seed whose prompt it takes in pieces (`CPU Generator does not use offset`)."""
+    """For a CPU, where vLLM 0.32 dies of a seeded request whose prompt it takes in pieces: `CPU Generator does not use offset`."""
     return {"enable_chunked_prefill": False, "max_num_batched_tokens": max(4096, context)}
 
 
