@@ -135,3 +135,10 @@ def test_both_numbers_of_the_best_epoch_are_shown(data: ReportData) -> None:
     text = text_of(replace(data, logs={**data.logs, "sft": log}))
     assert "The weights of epoch 2 of 3 were kept (50.0 %; of 2 epochs with this accuracy, the one with the lowest" in text
     assert "validation from 1 to 0.4" in render_page(replace(data, logs={**data.logs, "sft": log}))
+
+
+def test_the_page_says_which_models_and_engines_sampled(data: ReportData) -> None:
+    sources = [{"name": "large", "model": "other", "num_candidates": 2}]
+    found = fact(with_recipe(data, sample={"engine": "vllm", "sources": sources, "max_new_tokens": 100}), "Candidates")
+    assert found == "k = 6 a problem, 2 of large, temperature 1, at most 100 tokens; sampled by vllm"
+    assert "sampled by" not in fact(with_recipe(data), "Candidates")

@@ -67,3 +67,18 @@ def test_ranking_is_told_where_the_task_knows_one() -> None:
         tables = labelling_tables(summary)
         assert tables is not None
         assert tables.ranked == expected
+
+
+def test_what_came_from_where() -> None:
+    """Of 70 kept, 41 right: 30 (20 right) of a source and 10 (9 right) of another leave 30 (12 right) of the trained model."""
+    of_sources = {"from_large": 30, "right_from_large": 20, "from_hosted": 10, "right_from_hosted": 9}
+    tables = labelling_tables(SUMMARY | of_sources)
+    assert tables is not None
+    assert [(row.name, row.count, row.share, row.meaning) for row in tables.sources] == [
+        ("The trained model", "30", 30 / 70, "12 of them right"),
+        ("large", "30", 30 / 70, "20 of them right"),
+        ("hosted", "10", 10 / 70, "9 of them right"),
+    ]
+    alone = labelling_tables(SUMMARY)
+    assert alone is not None
+    assert alone.sources == []

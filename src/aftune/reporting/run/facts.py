@@ -87,10 +87,13 @@ def _candidates(data: ReportData) -> str:
     if recipe.candidates is not None:
         return f"imported from {recipe.candidates.path} ({recipe.candidates.format})"
     sample = recipe.sample
-    text = f"k = {sample.num_candidates} a problem, temperature {setting(sample.temperature)}"
+    text = f"k = {sample.num_candidates} a problem"
+    text += "".join(f", {source.num_candidates} of {source.name}" for source in sample.sources)
+    text += f", temperature {setting(sample.temperature)}"
     text += f", top-p {setting(sample.top_p)}" if sample.top_p < 1 else ""
     text += f", top-k {sample.top_k}" if sample.top_k else ""
-    return f"{text}, at most {counted(sample.max_new_tokens, 'token')}"
+    text += f", at most {counted(sample.max_new_tokens, 'token')}"
+    return text if sample.engine.kind == "transformers" else f"{text}; sampled by {sample.engine.kind}"
 
 
 def _alignment(data: ReportData) -> str:

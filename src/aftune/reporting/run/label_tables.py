@@ -46,6 +46,7 @@ class CountRow:
 class LabellingTables:
     candidates: list[CountRow]
     groups: list[CountRow]
+    sources: list[CountRow]
     total_candidates: str
     total_groups: str
     published: str | None
@@ -62,6 +63,7 @@ def labelling_tables(summary: Mapping[str, Any]) -> LabellingTables | None:
     return LabellingTables(
         candidates=_rows(summary, _KEPT + _LEFT_OUT, num_candidates),
         groups=_rows(summary, _GROUPS, num_groups),
+        sources=_sources(summary),
         total_candidates=count(num_candidates),
         total_groups=count(num_groups),
         published=_published(summary),
@@ -79,6 +81,23 @@ def _rows(summary: Mapping[str, Any], names: tuple[tuple[str, str, str], ...], t
             share = value / total if total else 0.0
             rows.append(CountRow(name, count(value), percent(share), share, meaning))
     return rows
+
+
+def _sources(summary: Mapping[str, Any]) -> list[CountRow]:
+    """The kept candidates by the model that they are from; none where all are from the model that is trained."""
+    kept, right = sum(summary.get(key, 0) for key, _, _ in _KEPT), summary.get("right", 0)
+    others = {
+        key.removeprefix("from_"): (value, summary[f"right_{key}"]) for key, value in summary.items() if key.startswith("from_")
+    }
+    if not others:
+        return []
+    own = (kept - sum(number for number, _ in others.values()), right - sum(number for _, number in others.values()))
+    rows = {"The trained model": own} | others
+    return [
+        CountRow(name, count(number), percent(number / kept), number / kept, f"{count(found)} of them right")
+        for name, (number, found) in rows.items()
+        if kept
+    ]
 
 
 def _published(summary: Mapping[str, Any]) -> str | None:
