@@ -16,6 +16,7 @@ from aftune.pipeline.runner import run_stages
 from aftune.pipeline.stages.sample import used
 from aftune.recipe import Recipe, SampleSection, recipe_from
 from aftune.records import Candidate, Feedback, Group, Problem, read_records
+from aftune.sampling.interface import UnansweredError
 from aftune.scoring import score_groups
 from aftune.tasks import build
 
@@ -151,6 +152,25 @@ def test_benchmark_of_a_served_model(tmp_path: Path) -> None:
         assert [message["role"] for message in server.asked[-1]["messages"]] == ["user"]
         with pytest.raises(UsageError, match=r"--letters: task arithmetic has no options"):
             benchmark(server.base_url, "arithmetic", tmp_path / "d", [], letters=True)
+
+
+def test_answers_of_a_benchmark_that_fails_are_kept(tmp_path: Path) -> None:
+    """One of 6 questions gets no text; the next run asks for that one alone. Where nothing was answered, nothing is left."""
+    with running(Solver(("test[:6]",))) as server:
+        silent, own = list(server.references)[2], server.answer
+        server.answer = lambda body: None if silent in str(body["prompt"]) else own(body)
+        settings = ["evaluate.engine.attempts=1"]
+        with pytest.raises(UnansweredError, match="1 request has no answer"):
+            benchmark(server.base_url, "arithmetic", tmp_path / "b", settings, split="test[:6]")
+        server.asked.clear()
+        server.answer = own
+        metrics = benchmark(server.base_url, "arithmetic", tmp_path / "b", settings, split="test[:6]")
+        assert metrics["num_problems"] == 6
+        assert [silent in body["prompt"] for body in server.asked if body["max_tokens"] > 1] == [True]
+        server.answer = lambda body: None
+        with pytest.raises(UnansweredError, match="6 requests have no answer"):
+            benchmark(server.base_url, "arithmetic", tmp_path / "c" / "d", settings, split="test[:6]")
+    assert not (tmp_path / "c").exists()
 
 
 def test_costs_are_those_of_all_servers_also_of_one_before_another_without_prices() -> None:

@@ -71,10 +71,16 @@ def _claimed(recipe: Recipe, out: Path, *, letters: bool) -> dict[str, Any]:
     try:
         metrics = _measured(context, out, letters=letters)
     except AftuneError:
-        remove_made(made)
+        if not _has_answers(out):  # they may have cost money: the next run asks for the others alone
+            remove_made(made)
         raise
     write_json(out / "metrics.json", metrics)
     return metrics
+
+
+def _has_answers(out: Path) -> bool:
+    responses = out / "responses.jsonl"
+    return responses.exists() and responses.stat().st_size > 0
 
 
 def _measured(context: Context, out: Path, *, letters: bool) -> dict[str, Any]:

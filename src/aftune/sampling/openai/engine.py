@@ -5,6 +5,7 @@ import queue
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aftune.common.wording import counted
 from aftune.sampling.interface import Completion, Request, SamplingSettings, UnansweredError
 from aftune.sampling.openai.asking import Api
 from aftune.sampling.openai.background import in_background
@@ -75,7 +76,8 @@ def _told(place: str, unanswered: dict[str, list[str]]) -> str:
     number = sum(map(len, unanswered.values()))
     told = [f"{', '.join([*names[:_NAMED], *(['others'] * (len(names) > _NAMED))])}: {why}" for why, names in unanswered.items()]
     shown = "; ".join([*told[:_NAMED], *([f"{len(told) - _NAMED} more reasons"] * (len(told) > _NAMED))])
-    return f"{place}: {number} requests have no answer ({shown}); the others are kept, run again to ask for these"
+    have = "has" if number == 1 else "have"
+    return f"{place}: {counted(number, 'request')} {have} no answer ({shown}); the others are kept, run again to ask for these"
 
 
 def _first(errors: BaseException) -> Exception:
