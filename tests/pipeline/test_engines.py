@@ -168,7 +168,7 @@ def test_answers_of_a_benchmark_that_fails_are_kept(tmp_path: Path) -> None:
         assert metrics["num_problems"] == 6
         assert [silent in body["prompt"] for body in server.asked if body["max_tokens"] > 1] == [True]
         server.answer = lambda body: None
-        with pytest.raises(UnansweredError, match="6 requests have no answer"):
+        with pytest.raises(DataError, match="does not answer the first request"):
             benchmark(server.base_url, "arithmetic", tmp_path / "c" / "d", settings, split="test[:6]")
     assert not (tmp_path / "c").exists()
 
