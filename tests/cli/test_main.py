@@ -131,8 +131,9 @@ def test_dry_run_for_another_machine(recipe_file: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     model = ["model.name=somebody/large-7B", "model.precision=auto", "adapter.kind=lora"]
     settings = [*model, "sample.batch_size=4", "evaluate.batch_size=4"]
-    result = aftune("run", recipe_file, *settings, "--dry-run", "--for", "1x24GiB")
+    result = aftune("run", recipe_file, *settings, "sample.engine=vllm", "--dry-run", "--for", "1x24GiB")
     assert result.status == 0, result.stderr
+    assert "engine transformers with this model; not known: vllm (sample)." in " ".join(result.stdout.split())
     table = [re.split(r"\s{2,}", line.strip()) for line in result.stdout.partition("Memory on 1x24GiB, GiB")[2].splitlines()]
     assert table[1] == ["full", "LoRA (recipe)", "QLoRA"]
     rows = {row[0]: row[1:] for row in reversed(table) if len(row) == 4}

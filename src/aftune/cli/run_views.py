@@ -22,7 +22,7 @@ from aftune.pipeline.estimate import cost, speed
 from aftune.pipeline.estimate.kinds import kinds
 from aftune.pipeline.estimate.machines import Machine, parse_machine, processes_on, this_machine
 from aftune.pipeline.estimate.weights import num_parameters
-from aftune.pipeline.machine_checks import launch_obstacle
+from aftune.pipeline.machine_checks import engines, launch_obstacle
 from aftune.pipeline.plans import plan
 from aftune.pipeline.precision_choice import settle, settle_elsewhere
 from aftune.pipeline.registry import enabled_stages
@@ -111,6 +111,10 @@ def _print_costs(
             f"{format_duration(total)} on {name} ({total.why})" if total else f"of {name} only the memory is known, not the speed"
         )
         console.print(f"{parameters:,.0f} parameters; {time}. Nothing was run or written.", soft_wrap=True)
+    others = [f"{engine.kind} ({section})" for section, engine in engines(recipe).items() if engine.kind != "transformers"]
+    if others:
+        text = f"The times are those of the engine transformers with this model; not known: {', '.join(others)}."
+        console.print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=True)
 
 
 def print_results(recipe: Recipe, console: Console) -> None:
