@@ -226,7 +226,8 @@ class EngineSection(Section):
     does; extra, further keys of a request.
     logprobs: whether candidates of vllm and openai keep the log-probability that the engine has for them; the summary of `sample`
     says how far that is from ours. Scores are always ours.
-    For ray: engine; workers, auto for one per GPU or, without any, per two cores; gpus_per_worker.
+    For ray: engine, what workers sample with; workers, auto for one per GPU that gpus_per_worker asks for, or one per core;
+    gpus_per_worker; timeout, seconds until all workers run. Verdicts and held-out scores are spread over them too.
     """
 
     kind: Literal["transformers", "vllm", "openai", "ray"] = "transformers"
