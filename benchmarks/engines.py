@@ -107,6 +107,14 @@ def speed(context: Context, engine: Engine | Generate, problems: Sequence[Proble
     return total / seconds, total
 
 
+def _make_room(workers: Sequence[int]) -> None:
+    """A local cluster for all Ray engines of the command at once, of which only one works at a time."""
+    if workers:
+        import ray
+
+        ray.init(address="local", num_cpus=sum(workers), include_dashboard=False, log_to_driver=False, logging_level="error")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -136,6 +144,7 @@ def main() -> None:
         )
         context = Context(recipe, RunDirectory(Path(folder)))
         problems = list(islice(context.task.stream("train"), options.problems))
+        _make_room([int(name.partition(":")[2] or 1) for name in options.engines if name.startswith("ray")])
         engines = {}
         for name in options.engines:
             began = time.perf_counter()
