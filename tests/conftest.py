@@ -96,8 +96,10 @@ def ray_cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 10**8})
-    made.add_node(num_cpus=2, object_store_memory=10**8)
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - else they starve beside other tests
+    node = {"num_cpus": 2, "object_store_memory": 10**8}
+    made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    made.add_node(**node)
     before = os.environ.get("RAY_ADDRESS")
     os.environ["RAY_ADDRESS"] = made.address
     yield made
