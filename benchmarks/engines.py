@@ -26,7 +26,7 @@ from aftune.common.process import keep_freed_memory
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.engines import engine_of
-from aftune.recipe import recipe_from
+from aftune.recipe import EngineSection, recipe_from
 from aftune.records import Problem
 from aftune.sampling import Request, SamplingSettings
 from aftune.sampling.interface import Completion, Engine
@@ -65,7 +65,7 @@ class Generate:
 
 
 @contextmanager
-def started(context: Context, name: str, base_url: str | None, options: argparse.Namespace) -> Iterator[Any]:
+def started(context: Context, name: str, options: argparse.Namespace) -> Iterator[Any]:
     if name == "generate":
         yield Generate(context, options.candidates, options.rows)
         return
@@ -74,8 +74,8 @@ def started(context: Context, name: str, base_url: str | None, options: argparse
     if kind == "ray":
         engine["workers"] = int(workers or 1)
     if kind == "openai":
-        engine |= {"base_url": base_url, "concurrency": options.rows}
-    section = context.recipe.sample.model_copy(update={"engine": type(context.recipe.sample.engine).model_validate(engine)})
+        engine |= {"base_url": options.base_url, "concurrency": options.rows}
+    section = context.recipe.sample.model_copy(update={"engine": EngineSection.model_validate(engine)})
     with engine_of(context, "base", section, options.candidates) as made:
         yield made
 
@@ -148,7 +148,7 @@ def main() -> None:
         engines = {}
         for name in options.engines:
             began = time.perf_counter()
-            engines[name] = running.enter_context(started(context, name, options.base_url, options))
+            engines[name] = running.enter_context(started(context, name, options))
             speed(context, engines[name], problems[:1], options.candidates, 0)
             print(f"{name}: ready after {time.perf_counter() - began:.0f} s", flush=True)
         found: dict[str, list[float]] = {name: [] for name in engines}

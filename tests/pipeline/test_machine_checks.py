@@ -23,6 +23,13 @@ CASES: list[tuple[int, str, dict[str, Any], str]] = [
     ),
     (
         2,
+        "cpu",
+        {"evaluate": {"engine": "ray"}},
+        "evaluate.engine: ray spreads its work itself, and 2 processes would each start one; take one process, or the engine "
+        "transformers",
+    ),
+    (
+        2,
         "cuda",
         {"launch": {"offload": True}},
         "launch.offload: only what is sharded can wait in the CPU's memory; set launch.sharding: fsdp as well",
