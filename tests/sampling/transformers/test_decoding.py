@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
-from aftune.sampling.transformers.decoding import unsupported
+from aftune.sampling.transformers.layers import unsupported
 
 VOCABULARY = 200
 NEVER = 999_999  # no token
@@ -41,6 +41,24 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "GPT2": {**WHOLE_HEADS, "n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 4},
     "Mixtral": COMMON | {"num_local_experts": 4, "sliding_window": None},
 }
+MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_chunk_size": 16}
+DELTA = {
+    f"linear_{name}": size
+    for name, size in {"num_key_heads": 2, "num_value_heads": 4, "key_head_dim": 8, "value_head_dim": 8}.items()
+}
+# Layers that keep a state: gated delta rule, convolution, Mamba beside attention in one layer, and layers that keep nothing.
+STATES: dict[str, dict[str, Any]] = {
+    "Qwen3_5Text": COMMON | DELTA | {"head_dim": 8, "layer_types": ["linear_attention", "full_attention"]},
+    "Lfm2": COMMON | {"layer_types": ["conv", "full_attention"]},
+    "FalconH1": COMMON | MAMBA | {"mamba_d_ssm": 32, "mamba_n_heads": 4, "head_dim": 8},
+    "NemotronH": COMMON
+    | {"layers_block_type": ["linear_attention", "full_attention", "moe", "mlp"], "num_hidden_layers": 4, "mamba_num_heads": 8}
+    | {"mamba_head_dim": 8, "ssm_state_size": 8, "chunk_size": 16, "head_dim": 8, "n_groups": 2, "moe_intermediate_size": 16}
+    | {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_shared_expert_intermediate_size": 16},
+    "Mamba2": {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.3}
+    | {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2, "chunk_size": 16},
+}
+FAMILIES |= STATES
 
 
 def build(family: str, attention: str = "eager", **overrides: Any) -> Any:
@@ -89,6 +107,8 @@ def test_greedy_equals_generate(tokenizer: Any, family: str, attention: str) -> 
     """Twelve prompts of 1 to 30 tokens in four places: rows leave, move up and are replaced. Some stop early, some are cut."""
     if (family, attention) == ("Gemma2", "sdpa"):
         pytest.skip("its attention scores are capped, which sdpa cannot do")
+    if (family, attention) == ("Mamba2", "sdpa"):
+        pytest.skip("it has no attention")
     model = build(family, attention)
     first = [generate(model, prompt, 40, [NEVER])[0] for prompt in PROMPTS]
     stop_ids = [2, *sorted({path[3 + 4 * row] for row, path in enumerate(first[:6]) if len(path) > 3 + 4 * row})]
@@ -100,9 +120,10 @@ def test_greedy_equals_generate(tokenizer: Any, family: str, attention: str) -> 
 
 
 @pytest.mark.parametrize("num_slots", [1, 3, 8, 100])
-def test_number_of_places_and_order_change_nothing(tokenizer: Any, num_slots: int) -> None:
+@pytest.mark.parametrize("family", ["Llama", "FalconH1"])
+def test_number_of_places_and_order_change_nothing(tokenizer: Any, family: str, num_slots: int) -> None:
     """36 sampled responses, three of each prompt, with two stop tokens that come every 20 tokens or so."""
-    model, settings = build("Llama"), SamplingSettings(max_new_tokens=50, temperature=0.9)
+    model, settings = build(family), SamplingSettings(max_new_tokens=50, temperature=0.9)
     requests = [Request(prompt, 100 * row + i) for row, prompt in enumerate(PROMPTS) for i in range(3)]
     stop_ids = list(range(10, 20))
     expected = responses(engine_of(model, tokenizer, 36, stop_ids), requests, settings)
@@ -227,15 +248,27 @@ def test_slow_way_draws_the_same_tokens(tokenizer: Any, monkeypatch: pytest.Monk
     assert [(finished[i].token_ids, finished[i].finish_reason) for i in range(len(PROMPTS))] == expected
 
 
-@pytest.mark.parametrize(
-    ("family", "settings", "reason"),
-    [
-        ("Bloom", {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 1, "n_head": 4}, "positions and masks"),
-        ("Mamba", {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 1}, "positions and masks"),
-    ],
-)
-def test_models_without_ordinary_caches_are_not_supported(family: str, settings: dict[str, Any], reason: str) -> None:
+SLOW: dict[str, tuple[dict[str, Any], str]] = {
+    "Bloom": ({"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 2, "n_head": 4}, "does not take positions and masks"),
+    "MiniMax": (COMMON | {"head_dim": 8, "num_local_experts": 2}, "keeps a state that is not known here"),
+    "RecurrentGemma": (
+        COMMON | {"lru_width": 32, "block_types": ["recurrent", "attention"], "w_init_variance_scale": 1.0},
+        "takes padding into its state",
+    ),
+}
+
+
+@pytest.mark.parametrize("family", SLOW)
+def test_other_models_go_the_slow_way(tokenizer: Any, family: str) -> None:
+    """Prompts of seven lengths, two of each: greedily what `generate` gives for each prompt alone."""
+    settings, reason = SLOW[family]
     config = getattr(transformers, f"{family}Config")(**settings)
     with torch.random.fork_rng():
-        model = transformers.AutoModelForCausalLM.from_config(config)
+        torch.manual_seed(3)
+        model = transformers.AutoModelForCausalLM.from_config(config).eval()
     assert reason in (unsupported(model, 20) or "")
+    prompts = [ids for prompt in PROMPTS[:7] for ids in (prompt, [*prompt[:-1], prompt[-1] + 1])]
+    engine = engine_of(model, tokenizer, 3, [NEVER])
+    with pytest.warns(UserWarning, match=f"whole batches, which is slower: .*{reason}"):
+        finished = dict(engine.complete([Request(prompt) for prompt in prompts], SamplingSettings(9, temperature=0.0)))
+    assert [finished[i].token_ids for i in range(14)] == [generate(model, prompt, 9, [NEVER])[0] for prompt in prompts]

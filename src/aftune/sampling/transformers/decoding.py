@@ -1,53 +1,21 @@
 """The decoding loop: each prompt is prefilled once, finished rows leave the batch, and waiting requests take their places."""
 
-import inspect
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from aftune.models.kernels.single_query import fast_single_steps
-from aftune.sampling.transformers.cache import SPARE, STEP, SlotCache
+from aftune.sampling.transformers.cache import SPARE, STEP, SlotCache, prefill_cache
+from aftune.sampling.transformers.layers import WITH_NEITHER, WITH_STATES, attention_window, has_only_states, layer_kinds
 from aftune.sampling.transformers.next_token import TokenChoice
 from aftune.sampling.transformers.rows import Job, Row, add_tokens, uniform_numbers
 
 PREFILL_TOKENS = 8192  # the most in one forward pass, unless a single prompt is longer: bounds memory
 REFILL_SHARE = 8  # waiting requests come in when an eighth of the slots is free: prefills of a few tokens are wasteful
-
-
-def unsupported(model: PreTrainedModel, longest: int) -> str | None:
-    """Why the loop cannot run a model on sequences of up to `longest` tokens, or None where it can."""
-    config = model.config.get_text_config(decoder=True)
-    if config._attn_implementation not in ("eager", "sdpa"):
-        return f"attention {config._attn_implementation!r} does not take our own mask"
-    parameters = inspect.signature(type(model).forward).parameters
-    if not model._supports_attention_backend or not {"position_ids", "logits_to_keep"} <= parameters.keys():
-        return "it does not take positions and masks for each row"
-    kinds = set(getattr(config, "layer_types", None) or ())
-    if model._is_stateful or not kinds <= {"full_attention", "sliding_attention", "chunked_attention"}:
-        return "it keeps a state other than keys and values"
-    if "chunked_attention" in kinds and (getattr(config, "attention_chunk_size", None) or longest) < longest:
-        return f"its attention is in chunks shorter than {longest} tokens"
-    if len(kinds) > 1 and _window(model, longest) is not None and not _takes_masks_by_kind(model):
-        return "it does not take a mask for each kind of layer"
-    return None
-
-
-def _window(model: PreTrainedModel, longest: int) -> int | None:
-    """How many tokens, itself included, a token sees where a layer's attention slides; None where no sequence is longer."""
-    config = model.config.get_text_config(decoder=True)
-    kinds = set(getattr(config, "layer_types", None) or ())
-    window = getattr(config, "sliding_window", None)
-    in_use = "sliding_attention" in kinds or (not kinds and getattr(config, "use_sliding_window", True))
-    return window if in_use and window is not None and window < longest else None
-
-
-def _takes_masks_by_kind(model: PreTrainedModel) -> bool:
-    """Whether the model takes a dictionary of masks by `layer_types`, as those of transformers with several kinds do."""
-    return "attention_mask, dict)" in inspect.getsource(type(model.base_model).forward)
 
 
 class DecodingLoop:
@@ -70,9 +38,9 @@ class DecodingLoop:
         self.stops = job.stops
         self.num_slots = min(job.num_rows, len(job.requests))
         self.last_position = job.longest - 1
-        self.window = _window(model, job.longest)
-        kinds = set(getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ())
-        self.kinds = sorted(kinds) if len(kinds) > 1 else []
+        self.window = attention_window(model, job.longest)
+        self.kinds = layer_kinds(model)
+        self.only_states = has_only_states(model)
         self.device = model.device
         self.cache = SlotCache()
         self.rows: list[Row] = []
@@ -125,7 +93,7 @@ class DecodingLoop:
         prompts = [self.requests[group[0]].prompt for group in groups]
         lengths_P = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
         longest = int(lengths_P.max())
-        prefilled = DynamicCache()
+        prefilled = prefill_cache(self.model.config)
         logits_P_V = self._prefill(prompts, lengths_P, longest, prefilled)
         if longest > self.cache.column:
             self._lay_out(longest, self._num_kept(), self.num_slots)
@@ -138,7 +106,7 @@ class DecodingLoop:
         self.start_N[rows] = self.cache.column - lengths_P[source_N]
         self._take(logits_P_V[source_N], rows)
 
-    def _prefill(self, prompts: list[list[int]], lengths_P: Tensor, longest: int, cache: DynamicCache) -> Tensor:
+    def _prefill(self, prompts: list[list[int]], lengths_P: Tensor, longest: int, cache: Cache) -> Tensor:
         """Logits after each prompt, [P, V]; prompts are padded on the left with a token that no other looks at."""
         padded = [[0] * (longest - len(prompt)) + prompt for prompt in prompts]
         column_T = torch.arange(longest, device=self.device)
@@ -147,7 +115,10 @@ class DecodingLoop:
         # Padding looks at itself: a row of the softmax must not be empty.
         visible_P_T_T |= torch.eye(longest, dtype=torch.bool, device=self.device)
         ids_P_T, position_P_T = torch.tensor(padded, device=self.device), (column_T - start_P1).clamp(min=0)
-        return self._forward(ids_P_T, position_P_T, visible_P_T_T[:, None], column_T[:, None] - column_T, cache)
+        is_padding_P_T = column_T < start_P1
+        states_mask = ~is_padding_P_T if is_padding_P_T.any() else None
+        mask = self._masks(visible_P_T_T[:, None], column_T[:, None] - column_T, states_mask)
+        return self._forward(ids_P_T, position_P_T, mask, cache)
 
     def _step(self, is_refilled: bool) -> None:
         """One more token for each row."""
@@ -160,26 +131,26 @@ class DecodingLoop:
         # Finished rows may have reached the end of the context, where learned positions end too.
         position_N1 = (self.cache.column - self.start_N[rows])[:, None].clamp(max=self.last_position)
         with fast_single_steps(self.model):
-            distance_W = self.cache.column - column_W
-            logits_N_V = self._forward(self.last_N[rows, None], position_N1, visible_N_W[:, None, None], distance_W, self.cache)
+            mask = self._masks(visible_N_W[:, None, None], self.cache.column - column_W, None)
+            logits_N_V = self._forward(self.last_N[rows, None], position_N1, mask, self.cache)
         self.cache.column += 1
         self._take(logits_N_V, rows)
 
-    def _forward(self, ids_N_T: Tensor, position_N_T: Tensor, visible_N1_T_T: Tensor, distance_T_T: Tensor, cache: Any) -> Tensor:
-        """distance: columns from each that looks back to each that it looks at."""
-        mask: Any = self._mask(visible_N1_T_T)
-        if self.window is not None:
-            near = self._mask(visible_N1_T_T & (distance_T_T < self.window))
-            by_kind = {"full_attention": mask, "sliding_attention": near}
-            mask = {kind: by_kind[kind] for kind in self.kinds} if self.kinds else near
-        logits: Tensor = self.model(
-            input_ids=ids_N_T,
-            position_ids=position_N_T,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits
+    def _masks(self, visible_N1_T_T: Tensor, distance_T_T: Tensor, is_text_N_T: Tensor | None) -> Any:
+        """As the model takes them. distance: columns from each that looks back to each that it looks at; is_text: what goes into
+        a state, which is all if None."""
+        if self.only_states:
+            return is_text_N_T
+        mask = self._mask(visible_N1_T_T)
+        near = mask if self.window is None else self._mask(visible_N1_T_T & (distance_T_T < self.window))
+        if self.kinds & WITH_STATES or (len(self.kinds) > 1 and self.window is not None):
+            attention = {"full_attention": mask, "chunked_attention": mask, "sliding_attention": near}
+            return attention | dict.fromkeys(("linear_attention", "conv"), is_text_N_T) | dict.fromkeys(WITH_NEITHER)
+        return near
+
+    def _forward(self, ids_N_T: Tensor, position_N_T: Tensor, mask: Any, cache: Cache) -> Tensor:
+        arguments = {"cache_params": cache} if self.only_states else {"past_key_values": cache, "position_ids": position_N_T}
+        logits: Tensor = self.model(input_ids=ids_N_T, attention_mask=mask, use_cache=True, logits_to_keep=1, **arguments).logits
         return logits[:, -1]
 
     def _mask(self, visible_N1_T_T: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.models.loading import context_length, stop_token_ids
 from aftune.sampling.interface import Completion, Request, SamplingSettings
-from aftune.sampling.transformers.decoding import DecodingLoop, unsupported
+from aftune.sampling.transformers.decoding import DecodingLoop
+from aftune.sampling.transformers.layers import unsupported
 from aftune.sampling.transformers.rows import Job
 from aftune.sampling.transformers.stops import stops_of
 from aftune.sampling.transformers.whole_batches import generate_whole

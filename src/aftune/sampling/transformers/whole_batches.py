@@ -50,28 +50,28 @@ class AllDone(StoppingCriteria):
 
 
 def generate_whole(model: PreTrainedModel, job: Job) -> Iterator[tuple[int, list[int], bool]]:
-    """As `DecodingLoop.run`: `(index of the request, token ids, whether a stop token followed)`."""
-    for start in range(0, len(job.requests), job.num_rows):
-        waiting = list(range(start, min(start + job.num_rows, len(job.requests))))
-        while waiting:
-            rows = [Row(index, job.requests[index], job.room[index]) for index in waiting]
+    """As `DecodingLoop.run`: `(index of the request, token ids, whether a stop token followed)`.
+
+    The prompts of a batch have the same number of tokens: some models (RecurrentGemma, RWKV) take padding into their state.
+    """
+    alike: dict[int, list[int]] = {}
+    for index, request in enumerate(job.requests):
+        alike.setdefault(len(request.prompt), []).append(index)
+    for indices in alike.values():
+        for start in range(0, len(indices), job.num_rows):
+            rows = [Row(index, job.requests[index], job.room[index]) for index in indices[start : start + job.num_rows]]
             _generate(model, rows, job.settings, job.stops)
-            # What the batch's longest prompt cuts short is made again without it: a completion depends on its own prompt only.
-            waiting = [row.index for row in rows if not row.done]
-            yield from ((row.index, row.ids, row.stopped) for row in rows if row.done)
+            yield from ((row.index, row.ids, row.stopped) for row in rows)
 
 
 def _generate(model: PreTrainedModel, rows: Sequence[Row], settings: SamplingSettings, stops: Stops) -> None:
-    """Fills the rows, as far as all have room. Prompts are padded on the left; padding is masked, so any id will do."""
-    prompts = [row.request.prompt for row in rows]
-    longest = max(map(len, prompts))
-    ids_N_T = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
-    mask_N_T = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    """Fills the rows."""
+    ids_N_T = torch.tensor([row.request.prompt for row in rows], device=model.device)
     with _own_settings(model):
         model.generate(
-            input_ids=ids_N_T.to(model.device),
-            attention_mask=mask_N_T.to(model.device),
-            max_new_tokens=min(row.room for row in rows),
+            input_ids=ids_N_T,
+            attention_mask=torch.ones_like(ids_N_T),
+            max_new_tokens=max(row.room for row in rows),
             do_sample=False,
             use_cache=True,
             logits_processor=LogitsProcessorList([OwnChoice(model, rows, settings, stops)]),
