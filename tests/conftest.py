@@ -1,5 +1,6 @@
 """Fixtures for all tests: a tiny random model, the bundled tokenizer, and the folder of real data where there is one."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,12 @@ hypothesis.settings.register_profile("aftune", derandomize=True, deadline=None, 
 hypothesis.settings.load_profile("aftune")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Whatever was imported is looked at no more when garbage is collected, which stages do after themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,9 +1,5 @@
-"""A comparison that runs in seconds, and a driver that runs some methods of it and kills itself at a given moment.
+"""A comparison that runs in seconds, and a driver that runs some methods of it and kills itself at a given moment."""
 
-python small_comparison.py RUN_DIR METHODS PLACE CALLS     METHODS has commas between; PLACE is `seed-0/STAGE` or `METHOD/STAGE`
-"""
-
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,9 +50,6 @@ def run(wanted: runs.Comparison, jobs: int = 1) -> list[runs.Failure]:
 
 
 def main(run_dir: Path, methods: Sequence[str], place: str, calls: int | None) -> None:
+    """Kills itself at a place, which is `seed-0/STAGE` or `METHOD/STAGE`."""
     kill_at(place, calls, lambda run, stage: f"{run.path.name}/{stage}")
     run(runs.comparison(recipe(run_dir), methods))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3], int(sys.argv[4]) if sys.argv[4].isdigit() else None)

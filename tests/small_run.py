@@ -1,11 +1,7 @@
-"""A recipe that runs all stages in seconds, and a driver that runs it and kills itself at a given moment.
-
-python small_run.py RUN_DIR KILL_AT        KILL_AT is a point below, or `never`
-"""
+"""A recipe that runs all stages in seconds, and a driver that runs it and kills itself at a given moment."""
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +17,9 @@ SETTINGS: dict[str, Any] = {
     "model": {"precision": "float32"},  # the same on every machine
     "task": {"train": "train[:24]", "validation": "validation[:6]", "test": "test[:12]"},
     "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8},
-    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 4},  # blocks of 18 of 72 candidates
+    "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 8},  # blocks of 33 of 72 candidates
     "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 8},
-    "evaluate": {"num_candidates": 2, "max_new_tokens": 64, "batch_size": 2},  # blocks of 8 of 24 candidates
+    "evaluate": {"num_candidates": 2, "max_new_tokens": 64, "batch_size": 4},  # blocks of 16 of 24 candidates
     "report": {"num_groups": 3},
 }
 
@@ -97,9 +93,6 @@ def kill_at(place: str, calls: int | None, named: Callable[[run_directory.RunDir
 
 
 def main(run_dir: Path, stage: str, calls: int | None) -> None:
+    """Runs the recipe and kills itself at one of the points above, or never."""
     kill_at(stage, calls, lambda run, name: name)
     run_stages(recipe(run_dir), report=lambda line: None)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if sys.argv[3].isdigit() else None)

@@ -4,14 +4,13 @@ import gc
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import PreTrainedModel
 
+import own_processes
 import small_run
 from aftune.common.errors import DataError, StageError
 from aftune.pipeline import runner
@@ -20,10 +19,10 @@ from aftune.pipeline.plans import plan
 from aftune.pipeline.workers import jobs_for
 from aftune.records import Candidate, Group, read_records
 
-DRIVER = Path(small_run.__file__)
+pytestmark = pytest.mark.xdist_group("run")  # its fixture is slow to make, so one process runs it all
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
     runner.run_stages(small_run.recipe(folder), report=lambda line: None)
@@ -111,10 +110,10 @@ def test_jobs_for_small_models_on_a_processor(tmp_path: Path, monkeypatch: pytes
 
 def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished_run: Path, tmp_path: Path) -> None:
     for stage, calls in small_run.KILL_POINTS:
-        killed = subprocess.run([sys.executable, str(DRIVER), str(tmp_path), stage, str(calls)], check=False, timeout=300)
-        assert killed.returncode == -signal.SIGKILL, f"{stage} was not reached again: the run was not broken off there"
+        status = own_processes.exit_status(small_run.main, tmp_path, stage, calls)
+        assert status == -signal.SIGKILL, f"{stage} was not reached again: the run was not broken off there"
         assert RunDirectory(tmp_path).entry(stage)["status"] == "running"
-    subprocess.run([sys.executable, str(DRIVER), str(tmp_path), "never", "-"], check=True, timeout=300)
+    assert own_processes.exit_status(small_run.main, tmp_path, "never", None) == 0
     assert figures(tmp_path) == figures(finished_run)
     for name in ("sample/candidates.jsonl", "evaluate/candidates.jsonl", "evaluate/aligned/scores.jsonl"):
         assert (tmp_path / name).read_bytes() == (finished_run / name).read_bytes(), name

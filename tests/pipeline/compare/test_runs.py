@@ -7,8 +7,6 @@ import math
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
@@ -22,6 +20,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import own_processes
 import small_comparison
 from aftune.cli.compare_views import print_table
 from aftune.cli.main import app
@@ -38,7 +37,6 @@ from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Proble
 from aftune.reporting.comparison import render_comparison
 from html_page import Elements, plots
 
-DRIVER = Path(small_comparison.__file__)
 VFT = ("vft", "vft-steps", "vft-compute")
 SAME_STEPS = [name for name in small_comparison.METHODS if name not in ("vft", "vft-compute", "aft-bc:rounds=2")]
 
@@ -449,9 +447,7 @@ def test_failed_shared_stages_fail_their_seed(tmp_path: Path) -> None:
 
 
 def killed(folder: Path, methods: Sequence[str], place: str, calls: int) -> None:
-    command = [sys.executable, str(DRIVER), str(folder), ",".join(methods), place, str(calls)]
-    outcome = subprocess.run(command, check=False, timeout=300, capture_output=True, text=True)
-    assert outcome.returncode == -signal.SIGKILL, outcome.stderr
+    assert own_processes.exit_status(small_comparison.main, folder, methods, place, calls) == -signal.SIGKILL
 
 
 def test_killed_in_the_middle_ends_with_the_figures_of_an_unbroken_comparison(comparison: Any, tmp_path: Path) -> None:
