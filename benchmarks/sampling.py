@@ -2,11 +2,11 @@
 
     python benchmarks/sampling.py --data FOLDER     the folder with GSM8K's train.jsonl
 
-A Llama of 25 million random weights with a vocabulary of 32,000 gets GSM8K's questions, in the tokens of a BPE tokenizer that is
-trained on GSM8K on the spot, and draws k = 8 responses to each at temperature 1. Random weights never end a response, so each one
-ends at a length given in advance, that of a reference answer of GSM8K drawn for it: `generate` is made to draw the end token
-there by a LogitsProcessor, the engine's row has just that much room; no row ends earlier. Both work on `--rows` sequences at
-once, in the order of the prompts' lengths, which spares `generate` padding.
+A Llama (or, with `--family`, a model with layers that keep a state) of some 25 million random weights with a vocabulary of 32,000
+gets GSM8K's questions, in the tokens of a BPE tokenizer that is trained on GSM8K on the spot, and draws k = 8 responses to each at
+temperature 1. Random weights never end a response, so each one ends at a length given in advance, that of a reference answer of
+GSM8K drawn for it: `generate` is made to draw the end token there by a LogitsProcessor, the engine's row has just that much room;
+no row ends earlier. Both work on `--rows` sequences at once, in the order of the prompts' lengths, which spares `generate` padding.
 
 The two take turns in one process. It prints the response tokens per second of each round, and the median of their ratios.
 Peak memory is that of the process after each, so only the first line of each kind says something.
@@ -21,8 +21,9 @@ from pathlib import Path
 from statistics import median
 
 import torch
+import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
+from transformers import AutoModelForCausalLM, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from aftune.common.process import keep_freed_memory
 from aftune.sampling import Request, SamplingSettings
@@ -32,6 +33,15 @@ from aftune.sampling.transformers.stops import Stops
 
 VOCABULARY = 32_000
 END = 0
+HEADS = {"num_attention_heads": 6, "num_key_value_heads": 6, "head_dim": 64}
+FAMILIES = {
+    "Llama": HEADS,
+    "Qwen3_5Text": HEADS  # three layers of the gated delta rule to one of attention
+    | {f"linear_{name}": size for name, size in {"num_key_heads": 3, "num_value_heads": 6}.items()}
+    | {"linear_key_head_dim": 64, "linear_value_head_dim": 64},
+    "Lfm2": HEADS | {"layer_types": ["conv", "conv", "full_attention"] * 2},
+    "FalconH1": HEADS | {"mamba_d_ssm": 384, "mamba_n_heads": 6, "mamba_d_head": 64, "mamba_d_state": 64},
+}
 
 
 class EndAtLength(LogitsProcessor):
@@ -48,7 +58,7 @@ class EndAtLength(LogitsProcessor):
         return scores
 
 
-def with_generate(model: LlamaForCausalLM, prompts: list[list[int]], lengths: list[list[int]], rows: int) -> None:
+def with_generate(model: PreTrainedModel, prompts: list[list[int]], lengths: list[list[int]], rows: int) -> None:
     k = len(lengths[0])
     for start in range(0, len(prompts), rows // k):
         part = prompts[start : start + rows // k]
@@ -71,7 +81,7 @@ def with_generate(model: LlamaForCausalLM, prompts: list[list[int]], lengths: li
 
 
 @torch.inference_mode()
-def with_engine(model: LlamaForCausalLM, prompts: list[list[int]], lengths: list[list[int]], rows: int) -> None:
+def with_engine(model: PreTrainedModel, prompts: list[list[int]], lengths: list[list[int]], rows: int) -> None:
     requests = [Request(prompt, seed) for prompt, row in zip(prompts, lengths, strict=True) for seed, _ in enumerate(row)]
     room = [length for row in lengths for length in row]
     loop = DecodingLoop(model, Job(requests, room, SamplingSettings(max(room)), Stops(frozenset()), rows))
@@ -102,6 +112,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
+    parser.add_argument("--family", choices=FAMILIES, default="Llama")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--cpu-time", action="store_true", help="count the process's CPU seconds: for one thread on a busy machine")
     options = parser.parse_args()
@@ -109,22 +120,23 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = getattr(transformers, f"{options.family}Config")(
         vocab_size=VOCABULARY,
         hidden_size=384,
         intermediate_size=1344,
         num_hidden_layers=6,
-        num_attention_heads=6,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
         attn_implementation=options.attention,
+        **FAMILIES[options.family],
     )
-    model = LlamaForCausalLM(config).eval()
+    model = AutoModelForCausalLM.from_config(config).eval()
     prompts, lengths = gsm8k(options.data, options.problems, 8)
     num_tokens = sum(map(sum, lengths))
     mean_prompt = sum(map(len, prompts)) / len(prompts)
     print(
-        f"{model.num_parameters() / 1e6:.1f} M parameters, {len(prompts)} prompts of {mean_prompt:.0f} tokens, 8 responses each of "
+        f"{options.family}, {model.num_parameters() / 1e6:.1f} M parameters, "
+        f"{len(prompts)} prompts of {mean_prompt:.0f} tokens, 8 responses each of "
         f"{num_tokens / len(prompts) / 8:.0f} (longest {max(map(max, lengths))}), {options.rows} rows at once, "
         f"{options.threads} threads, {options.attention}",
         flush=True,

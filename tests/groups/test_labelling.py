@@ -415,3 +415,17 @@ def test_memory_does_not_grow_with_the_number_of_problems(tmp_path: Path) -> Non
     few, many = (peak_bytes(tmp_path, number) for number in (250, 1000))
     assert many < 1.5 * few
     assert (many - few) / 750 < 60  # bytes a problem: its place in the file and a hash of its id
+
+
+def test_a_source_of_which_nothing_is_kept_is_named(tmp_path: Path) -> None:
+    """Two sources, one of which only says what the trained model said first."""
+    other = candidate(1, 1, "#### 1").model_copy(update={"source": "copier"})
+    third = candidate(1, 2, "#### 2").model_copy(update={"source": "hosted"})
+    write_records(tmp_path / "candidates.jsonl", [candidate(1, 0, "#### 1"), other, third])
+    counts = label_files(Arithmetic(), PROBLEMS[1:2], tmp_path / "candidates.jsonl", tmp_path / "label", "strict")
+    assert {name: count for name, count in counts.items() if "from_" in name} == {
+        "from_copier": 0,
+        "right_from_copier": 0,
+        "from_hosted": 1,
+        "right_from_hosted": 0,
+    }

@@ -154,6 +154,8 @@ def label_candidates(
                 row = {**place, "published": published, "answer": feedback.answer, "text": candidate.text}
                 labelled.disagreements.append(row)
         counts.update(one.by_reading)
+        if candidate.source is not None:  # it is named also where nothing of it is kept
+            counts.update({f"from_{candidate.source}": 0, f"right_from_{candidate.source}": 0})
         text = " ".join(candidate.text.split())
         label = _Label(candidate.index, feedback.quality, published)
         earlier = labels.get(text)
