@@ -312,7 +312,7 @@ def test_full_disk_keeps_what_was_written(recipe_file: Path, tmp_path: Path, mon
     candidates = tmp_path / "run" / "sample" / "candidates.jsonl"
     assert f"{candidates}: the disk is full; free some space and run the same command again" in message
     written = candidates.read_bytes()
-    assert written.count(b"\n") == 2 * 18  # blocks of whole problems
+    assert written.count(b"\n") == 2 * 33  # blocks of whole problems
     monkeypatch.setattr(collect, "append_records", append)
     assert aftune("sample", recipe_file).status == 0
     assert candidates.read_bytes().startswith(written)

@@ -15,7 +15,6 @@ from aftune.records import (
     Feedback,
     Group,
     Problem,
-    append_records,
     iter_records,
     parse_record,
     read_records,
@@ -141,14 +140,6 @@ def test_empty_file_is_an_error(tmp_path: Path, content: Any) -> None:
 def test_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file"):
         read_records(tmp_path / "nowhere.jsonl", Problem)
-
-
-def test_append_adds_whole_lines(tmp_path: Path) -> None:
-    path = tmp_path / "c.jsonl"
-    candidates = [Candidate(problem_id="a", index=n, text=f"line\n{n}\u2028") for n in range(3)]
-    append_records(path, candidates[:2])
-    append_records(path, candidates[2:])
-    assert read_records(path, Candidate) == candidates
 
 
 def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:

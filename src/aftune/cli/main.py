@@ -9,6 +9,7 @@ from aftune.cli.compare_commands import compare
 from aftune.cli.export_commands import export, push
 from aftune.cli.run_commands import STAGES, quickstart, run, stage_command
 from aftune.cli.task_commands import benchmark, tasks, validate
+from aftune.cli.verify_commands import verify
 from aftune.pipeline import processes
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ def _root(
     pass
 
 
-for _command in (run, quickstart, compare, tasks, validate, benchmark, export, push):
+for _command in (run, quickstart, compare, tasks, validate, benchmark, verify, export, push):
     app.command()(_command)
 for _name in STAGES:
     app.command(name=_name)(stage_command(_name))

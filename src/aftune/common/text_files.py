@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from aftune.common import durable
 from aftune.common.errors import DataError
 
 _BLOCK = 2**16  # bytes
@@ -87,9 +88,7 @@ def open_atomic(path: Path) -> Iterator[TextIO]:
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "w", encoding="utf-8") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    durable.rename(temporary, path)
 
 
 def drop_partial_line(path: Path) -> None:

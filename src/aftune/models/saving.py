@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedTokenizerBase
 
+from aftune.common import durable
 from aftune.models.loading import load_config, resolve
 from aftune.models.precision import SHORT
 from aftune.recipe import ModelSection
@@ -20,7 +21,7 @@ def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) ->
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    durable.rename(partial, folder)
 
 
 def saved_dtype(section: ModelSection) -> torch.dtype:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from aftune.pipeline import registry
+from aftune.pipeline.directory import intact
 from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.directory.inputs import Inputs
 from aftune.pipeline.directory.run_directory import RunDirectory, fingerprint
@@ -50,8 +51,9 @@ def _plan(recipe: Recipe, run: RunDirectory, stage: Stage, upstream: Sequence[Pl
     reasons = _reasons(entry, made, reads) if entry else []
     if entry and not reasons:
         finished = entry["status"] == "finished"
-        if finished and not (run.path / stage.leaves).exists():
-            status, reason = ("redo", f"{stage.leaves} is gone")
+        gone = [path for path in (run.path / stage.leaves, *intact.gone(run.folder(stage.name))) if not path.exists()]
+        if finished and gone:
+            status, reason = ("redo", f"{gone[0].relative_to(run.path)} is gone")
         else:
             status, reason = ("finished", "") if finished else ("resume", "was interrupted")
         return replace(made, fingerprint=entry["fingerprint"], status=cast(Status, status), reason=reason)

@@ -15,13 +15,13 @@ from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit
 from aftune.models.loading import empty_model, load_config
 from aftune.pipeline import processes, recipe_task
-from aftune.pipeline.directory import claim
+from aftune.pipeline.directory import claim, intact
 from aftune.pipeline.directory.inputs import Inputs
-from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RESULTS, RunDirectory
 from aftune.pipeline.machine_checks import check_engines, check_launch, idle_gpus
 from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
-from aftune.pipeline.registry import TRAIN, Stage
+from aftune.pipeline.registry import REPORT, TRAIN, Stage
 from aftune.recipe import Recipe
 from aftune.training.optimizers import check_optimizer, check_optimizer_name
 from aftune.training.trackers import check_trackers
@@ -97,7 +97,11 @@ def run_stages(
                 claim.put_away(run, current, report)
             run.write_recipe(recipe)
             run.note_precision(recipe.model.precision, settled.why)
+            done: set[str] = set()
             for item in wanted:
+                if item.status != "finished":
+                    _check_files(context, [earlier.stage.name for earlier in item.upstream if earlier.stage.name not in done], item)
+                    done.add(item.stage.name)
                 _run_one(context, item, report)
             entries: dict[str, Any] = run.manifest()["stages"]
             return entries
@@ -124,6 +128,14 @@ def _check_inputs(item: Plan) -> None:
             raise StageError(
                 f"{item.stage.name}: stage {earlier.stage.name} is not finished with these settings{why}; run it first"
             )
+
+
+def _check_files(context: Any, earlier: Sequence[str], item: Plan) -> None:
+    """Raises StageError where files that a stage is about to read are no longer what an earlier call of `run_stages` left."""
+    for name in earlier:
+        own = context.run.entry(name)
+        run = context.run if own or context.shared is None else context.shared
+        intact.check(run.folder(name), run.entry(name).get("files"), item.stage.name)
 
 
 def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
@@ -154,7 +166,13 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         raise
     release_memory()
     found = summary.pop("warnings", [])
-    outcome = {"summary": summary, "warnings": found, "inputs": inputs_by_now(context.recipe, item)}
+    beside = [context.run.path / name for name in RESULTS if stage.kind == REPORT.kind]
+    outcome = {
+        "summary": summary,
+        "warnings": found,
+        "inputs": inputs_by_now(context.recipe, item),
+        "files": intact.write_list(context.run.folder(stage.name), *beside),
+    }
     context.run.finish(stage.name, time.monotonic() - started, outcome)
     seconds = context.run.entry(stage.name)["seconds"]
     report(f"[bold]{stage.name:<9}[/bold] [green]done[/green] in {seconds:,.1f} s  {escape(_brief(summary))}")

@@ -1,6 +1,6 @@
-"""The records that stages hand on (types) and their JSON Lines files (files, large_files). May import common."""
+"""The records that stages hand on (types) and their JSON Lines files (files, large_files, appended). May import common."""
 
-from aftune.records.files import append_records, iter_records, parse_line, parse_record, read_records, write_records
+from aftune.records.files import iter_records, parse_line, parse_record, read_records, write_records
 from aftune.records.types import (
     BEST_RANK,
     PUBLISHED_VERDICT,
@@ -32,7 +32,6 @@ __all__ = [
     "Problem",
     "Record",
     "Votes",
-    "append_records",
     "iter_records",
     "parse_line",
     "parse_record",

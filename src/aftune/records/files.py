@@ -1,6 +1,5 @@
 """JSON Lines files of records, one per line. A line that does not fit is an error that names `file:line`; it is never skipped."""
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,11 +51,3 @@ def parse_record(value: Any, record_type: type[AnyRecord], place: str) -> AnyRec
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Writes a whole file, or nothing: the old file stays until the new one is complete."""
     write_lines(path, (record.model_dump_json(exclude_none=True) for record in records))
-
-
-def append_records(path: Path, records: Iterable[Record]) -> None:
-    """Adds lines and flushes them to disk, so that a killed run keeps them."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write("".join(record.model_dump_json(exclude_none=True) + "\n" for record in records))
-        file.flush()
-        os.fsync(file.fileno())

@@ -8,9 +8,9 @@ from typing import Any
 
 from aftune.common.progress import progress_bar
 from aftune.common.seeds import derive_seed
-from aftune.common.text_files import drop_partial_line
 from aftune.prompts.formats import Messages
-from aftune.records import Candidate, Problem, append_records, iter_records, read_records, with_unique_ids, write_records
+from aftune.records import Candidate, Problem, iter_records, read_records, with_unique_ids, write_records
+from aftune.records.appended import append_records, check_appended, cut, forget_checksums, take_as_it_is
 from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings, UnansweredError
 
 ROUNDS = 4  # a block is this many times what an engine works on at once: only at the end of a block do slots stay empty
@@ -91,6 +91,7 @@ def collect_candidates(
     candidates = sorted(read_records(path, Candidate), key=lambda candidate: (order[candidate.problem_id], candidate.index))
     if engine.separate and left:
         write_records(path, candidates)  # they came in any order
+    forget_checksums(path)
     return candidates
 
 
@@ -119,12 +120,12 @@ def _kept(path: Path, jobs: Sequence[tuple[str, int]], block_size: int) -> set[t
     """The jobs whose candidates are on disk; a partial block is cut off."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
+        forget_checksums(path)
         path.touch()
         return set()
-    drop_partial_line(path)
+    check_appended(path)
     lines = path.read_bytes().splitlines(keepends=True)
     number = len(lines) if len(lines) >= len(jobs) else len(lines) // block_size * block_size
-    if number < len(lines):
-        with open(path, "r+b") as file:
-            file.truncate(sum(map(len, lines[:number])))
+    cut(path, sum(map(len, lines[:number])))
+    take_as_it_is(path)
     return {(candidate.problem_id, candidate.index) for candidate in iter_records(path, Candidate)} if number else set()

@@ -4,7 +4,6 @@ The manifest keeps for each stage its settings, its version, its input files and
 finished stage is skipped as long as nothing that matters has changed in them (see `changes`). Its fingerprint names what it made.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 import aftune
 from aftune.common.errors import StageError
@@ -81,7 +81,7 @@ class RunDirectory:
         if self.folder(stage).exists():
             place.parent.mkdir(exist_ok=True)
             self.folder(stage).rename(place)
-        write_json(self.path / "manifest.json", manifest)
+        self._write(manifest)
         return place
 
     def recipe_values(self) -> dict[str, Any]:
@@ -99,14 +99,15 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps a second run out; the system frees the lock when the process ends, however it ends."""
-        with open(self.path / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StageError(
-                    f"run_dir: another aftune process is using {self.path}; wait for it or choose another folder"
-                ) from error
+        """Keeps a second run out. The system frees the lock when the process ends, however it ends; where a file system knows no
+        locks, the process is named in the file, and its lock counts no more when it is gone."""
+        try:
+            lock = FileLock(self.path / ".lock").acquire(timeout=0)
+        except Timeout as error:
+            raise StageError(
+                f"run_dir: another aftune process is using {self.path}; wait for it or choose another folder"
+            ) from error
+        with lock:
             yield
 
     def is_full(self) -> bool:
@@ -121,7 +122,12 @@ class RunDirectory:
             manifest = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StageError(f"{path}: cannot be read ({error}); remove it to run all stages again") from error
-        return manifest if isinstance(manifest, dict) and "stages" in manifest else {"stages": {}}
+        if not isinstance(manifest, dict) or "stages" not in manifest:
+            return {"stages": {}}
+        check = manifest.pop("check", None)  # not of an earlier aftune
+        if check not in (None, fingerprint(manifest)):
+            raise StageError(f"{path}: is not what aftune wrote; put it back, or remove it to run all stages again")
+        return manifest
 
     def entry(self, stage: str) -> dict[str, Any]:
         """What the manifest knows about a stage; empty if it never started."""
@@ -139,7 +145,7 @@ class RunDirectory:
         """Records the precision that the run computes in, and why; what is recorded for the same precision stays."""
         manifest = self.manifest()
         if manifest.get("precision", {}).get("chosen") != chosen:
-            write_json(self.path / "manifest.json", manifest | {"precision": {"chosen": chosen, "why": why}})
+            self._write(manifest | {"precision": {"chosen": chosen, "why": why}})
 
     def begin(self, stage: str, made_by: Mapping[str, Any], *, keep: bool) -> None:
         """Records that a stage runs, and what decides its result: fingerprint, version, seed, settings, inputs, and the
@@ -169,7 +175,11 @@ class RunDirectory:
         manifest["versions"] = versions()
         manifest["machine"] = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
         manifest["stages"][stage] = entry
-        write_json(self.path / "manifest.json", manifest)
+        self._write(manifest)
+
+    def _write(self, manifest: dict[str, Any]) -> None:
+        written = json.loads(json.dumps(manifest))  # as it will be read
+        write_json(self.path / "manifest.json", manifest | {"check": fingerprint(written)})
 
 
 def missing_folders(path: Path) -> list[Path]:

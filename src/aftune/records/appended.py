@@ -1,0 +1,86 @@
+"""Files that grow by batches of records. Beside each lies a file of checksums while it grows, by which damage is found.
+
+A line of the checksums is written before the batch that it stands for: where the batch ends (in bytes), and its CRC-32.
+"""
+
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from aftune.common.errors import DataError
+from aftune.common.text_files import drop_partial_line, write_lines
+from aftune.records.types import Record
+
+
+def append_records(path: Path, records: Iterable[Record]) -> None:
+    """Adds lines and flushes them to disk, so that a killed run keeps them."""
+    batch = "".join(record.model_dump_json(exclude_none=True) + "\n" for record in records).encode()
+    if not batch:
+        return
+    with open(path, "ab") as file, open(_checksums(path), "ab") as checksums:
+        _append(checksums, f"{file.tell() + len(batch)} {zlib.crc32(batch):08x}\n".encode())
+        _append(file, batch)
+
+
+def _append(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def check_appended(path: Path) -> None:
+    """Cuts off what a kill left half written. Raises DataError where the rest is not what was written; a file without checksums,
+    of an earlier aftune, is taken as it is."""
+    drop_partial_line(path)
+    if not _checksums(path).exists():
+        return
+    size, whole, lines = path.stat().st_size, 0, []
+    with open(path, "rb") as file:
+        for end, checksum in _batches(path):
+            if end > size:
+                break
+            if zlib.crc32(file.read(end - whole)) != checksum:
+                raise DataError(
+                    f"{path}: bytes {whole} to {end} are not what was written, so the disk or another program has changed them; "
+                    "restore the file, or remove it to make it again"
+                )
+            whole = end
+            lines.append(f"{end} {checksum:08x}")
+    cut(path, whole)
+    write_lines(_checksums(path), lines)
+
+
+def _batches(path: Path) -> Iterator[tuple[int, int]]:
+    """End and checksum of each batch; the last line may be half written."""
+    for line in _checksums(path).read_bytes().split(b"\n")[:-1]:
+        try:
+            end, checksum = line.split()
+            yield int(end), int(checksum, 16)
+        except ValueError as error:
+            raise DataError(
+                f"{_checksums(path)}: {line!r} is not a line of checksums; remove it and {path} to make both again"
+            ) from error
+
+
+def cut(path: Path, size: int) -> None:
+    """Shortens a file to its first bytes."""
+    if path.stat().st_size > size:
+        with open(path, "r+b") as file:
+            file.truncate(size)
+
+
+def take_as_it_is(path: Path) -> None:
+    """Begins the checksums again with what is in the file."""
+    content = path.read_bytes()
+    write_lines(_checksums(path), [f"{len(content)} {zlib.crc32(content):08x}"] if content else [])
+
+
+def forget_checksums(path: Path) -> None:
+    """For a file that grows no more."""
+    _checksums(path).unlink(missing_ok=True)
+
+
+def _checksums(path: Path) -> Path:
+    return path.with_name(path.name + ".checksums")
