@@ -90,7 +90,7 @@ def test_a_version_of_aftune_redoes_nothing_and_one_of_a_stage_does(tmp_path: Pa
 def test_a_setting_younger_than_the_run_redoes_it_only_where_it_is_not_the_default(tmp_path: Path) -> None:
     finish_all(recipe(tmp_path))
     path = tmp_path / "run" / "manifest.json"
-    manifest = json.loads(path.read_text())
+    manifest = RunDirectory(tmp_path / "run").manifest()
     del manifest["stages"]["align"]["settings"]["align"]["pro_eps"]
     path.write_text(json.dumps(manifest))
     assert redone(recipe(tmp_path)) == {}

@@ -162,7 +162,7 @@ def test_a_comparison_asks_too(tmp_path: Path) -> None:
 
 
 def test_stages_that_the_recipe_no_longer_has_are_set_aside(prepared: Path) -> None:
-    manifest = json.loads((prepared / "manifest.json").read_text())
+    manifest = RunDirectory(prepared).manifest()
     for name in ("align-2", "held_out"):
         manifest["stages"][name] = manifest["stages"]["prepare"]
         (prepared / name / "model").mkdir(parents=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import small_comparison
 from aftune.pipeline.compare import runs
+from aftune.pipeline.directory.run_directory import RunDirectory
 
 
 def test_the_model_is_the_one_that_the_manifest_names(comparison: Any, tmp_path: Path) -> None:
@@ -13,7 +14,7 @@ def test_the_model_is_the_one_that_the_manifest_names(comparison: Any, tmp_path:
     folder = comparison.clone(tmp_path / "c", ["vft"])
     own = folder / "seed-0" / "methods" / "vft"
     before = json.loads((own / "measure" / "metrics.json").read_text())
-    manifest = json.loads((own / "manifest.json").read_text())
+    manifest = RunDirectory(own).manifest()
     del manifest["stages"]["measure"]
     (own / "manifest.json").write_text(json.dumps(manifest))
     (own / "control" / "model").mkdir(parents=True)
