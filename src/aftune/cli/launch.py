@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import typer
 
 from aftune.cli.slurm import join_step
+from aftune.common import interrupts
 from aftune.common.errors import AftuneError, UsageError
 from aftune.common.progress import console
 from aftune.pipeline import processes
@@ -64,18 +65,22 @@ def wanted_processes(wanted: str | int) -> int:
 
 def launch(number: int) -> None:
     """Runs this command in that many processes, by torch's launcher; raises typer.Exit with the status of the first to fail."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
     # Each has its share of the cores. On one machine they meet on the loopback, whatever the machine's name stands for.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(number.name for number in interrupts.HEARD))
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the process that fails says why
     arguments = parse_args(  # type: ignore[no-untyped-call]
         ["--standalone", f"--nproc-per-node={number}", "-m", "aftune", *sys.argv[1:]]
     )
     try:
         run(arguments)  # type: ignore[no-untyped-call]
+    except SignalException as error:
+        raise interrupts.Interrupted(error.sigval) from error
     except ChildFailedError as error:
         rank, status = culprit({rank: failure.exitcode for rank, failure in error.failures.items()})
         if status < 0:

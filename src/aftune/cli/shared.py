@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from aftune.common import interrupts
+
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Settings that replace the recipe's.")
@@ -23,9 +25,10 @@ For = Annotated[
 def guard(action: Callable[[], Any], debug: bool) -> None:
     """Runs a command; an error becomes one line on standard error and an exit status."""
     try:
-        action()
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command continues where it stopped", 130)
+        with interrupts.heard():
+            action()
+    except interrupts.Interrupted as error:
+        _fail(f"interrupted by {error.name}; the same command continues where it stopped", error.exit_status)
     except typer.Exit:
         raise
     except Exception as error:

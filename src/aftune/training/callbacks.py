@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from aftune.common import interrupts
 from aftune.common.progress import progress_bar
 
 
@@ -31,19 +32,25 @@ class RichProgressCallback(TrainerCallback):
 
 
 class TimedCheckpoints(TrainerCallback):
-    """Saves a checkpoint after the step in which so many minutes have passed since the last one.
+    """Saves a checkpoint after the step in which so many minutes have passed since the last one, and after the step in which a
+    signal asked the process to end; then it raises Interrupted.
 
     agree: gives every process the first one's answer, since their clocks differ; each calls it after each step.
     """
 
-    def __init__(self, minutes: float, agree: Callable[[bool], bool] = lambda due: due) -> None:
+    def __init__(self, minutes: float, agree: Callable[[Any], Any] = lambda answer: answer) -> None:
         self.seconds = 60 * minutes
         self.agree = agree
         self._saved = time.monotonic()
+        self._ending = False
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self.agree(time.monotonic() - self._saved >= self.seconds):
+        due, self._ending = self.agree((time.monotonic() - self._saved >= self.seconds, interrupts.asked()))
+        # After the last step of an epoch the model is measured first: a checkpoint without that would never make up for it.
+        if (due or self._ending) and state.epoch != int(state.epoch or 0):
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._saved = time.monotonic()
+        if self._ending:
+            interrupts.end()

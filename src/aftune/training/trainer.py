@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl
 
 from aftune import losses
+from aftune.common import interrupts
 from aftune.common.errors import DataError, TrainingError, UsageError
 from aftune.groups.rft import rft_choice
 from aftune.models.abilities import abilities
@@ -368,7 +369,7 @@ class AlignmentTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
         self._take_final_weights()
-        with whole(model):
+        with whole(model), interrupts.at_once():
             metrics = {f"eval_{name}": value for name, value in self.validate(model).items()}
         self.log(metrics)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

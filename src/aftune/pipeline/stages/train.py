@@ -10,6 +10,7 @@ import torch
 from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 from transformers.trainer_callback import PrinterCallback
 
+from aftune.common import interrupts
 from aftune.common.errors import DataError
 from aftune.common.json_text import write_json
 from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
@@ -160,7 +161,8 @@ def _train(
         patience = section.patience if isinstance(section, SftSection) else None
         if patience is not None:
             trainer.add_callback(EarlyStoppingCallback(patience))
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with interrupts.waiting():
+            trainer.train(resume_from_checkpoint=checkpoint)
     trained = trainer.model
     if context.recipe.launch.sharding != "none":
         trained = unsharded(trainer, partial(context.on_cpu().load_trainable, start))
