@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 
@@ -29,3 +31,35 @@ def exit_status(function: Callable[..., Any], *args: Any) -> int | None:
     status = process.exitcode
     process.kill()
     return status
+
+
+def start_command(
+    output: Path, words: Sequence[str], number: int = 1, before: Callable[[], None] | None = None
+) -> list[BaseProcess]:
+    """The command `aftune` in so many processes, as a launcher would start them; what they say is added to a file. before: what
+    each does first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    counted = {"WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number)}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
+    variables = [together | counted | rank if number > 1 else {} for rank in ranks]
+    return [start(command, output, words, own, before) for own in variables]
+
+
+def command(output: Path, words: Sequence[str], variables: dict[str, str], before: Callable[[], None] | None) -> None:
+    """The command `aftune`, in this process."""
+    import torch
+
+    from aftune.cli.main import main
+
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for place in (1, 2):
+        os.dup2(file, place)
+    torch.set_num_threads(1)
+    os.environ.update(variables, COLUMNS="200")
+    if before is not None:
+        before()
+    sys.argv = ["aftune", *words]
+    main()

@@ -1,4 +1,4 @@
-"""FSDP without a GPU, for tests; as a program, the command line `aftune` with it."""
+"""FSDP without a GPU, for tests."""
 
 import os
 from typing import Any
@@ -24,11 +24,10 @@ def shard_on_cpus() -> None:
         PartialState._prepare_backend = lambda self, *args: ("gloo", DistributedType.MULTI_CPU)
 
 
-if __name__ == "__main__":
-    from aftune.cli.main import main
+def allow_sharding_on_cpus() -> None:
+    """For whole runs, which refuse it before they begin."""
     from aftune.pipeline import runner
 
     shard_on_cpus()
     check = runner.check_launch
     runner.check_launch = lambda recipe, device: check(recipe, "cuda")
-    main()

@@ -6,25 +6,28 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import own_processes
 import small_comparison
 import small_run
 from aftune.common.errors import UsageError
 from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.processes import SAID_NOTHING
 from aftune.records import Candidate, Group, read_records
+from sharding_on_cpus import allow_sharding_on_cpus
 
 pytestmark = pytest.mark.xdist_group("processes")  # its fixtures are slow to make, so one process runs it all
 
 SECONDS = 120.0  # for a process to notice that another one is gone, on however busy a machine
 
-
-SHARDING = Path(__file__).parents[1] / "sharding_on_cpus.py"
 
 # So that processes share unevenly: five validation problems, and one held-out group that is assessed. With a stage `reference`.
 SETTINGS: dict[str, Any] = {
@@ -33,23 +36,33 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def command(folder: Path, number: int, *overrides: str, sharded: bool = False) -> list[str]:
-    """Runs `small_run`'s recipe with `SETTINGS`; sharded: by torch's launcher, with accelerate told that it may shard on CPUs."""
+def words(folder: Path, *overrides: str) -> list[str]:
+    """Those after `aftune`, for `small_run`'s recipe with `SETTINGS`."""
     path = folder / "recipe-of-the-test.yaml"
     path.write_text(small_run.recipe(folder / "run", **SETTINGS).to_yaml())
-    if sharded:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
-        return [sys.executable, *launcher, str(SHARDING), "run", str(path), *overrides, "launch.sharding=fsdp"]
-    return [sys.executable, "-m", "aftune", "run", str(path), *overrides, "--processes", str(number)]
+    return ["run", str(path), *overrides]
+
+
+def launched(folder: Path, number: int, *overrides: str) -> list[str]:
+    """The command that starts so many processes."""
+    return [sys.executable, "-m", "aftune", *words(folder, *overrides), "--processes", str(number)]
 
 
 def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def run(folder: Path, number: int, *overrides: str, sharded: bool = False) -> subprocess.CompletedProcess[str]:
-    words = command(folder, number, *overrides, sharded=sharded)
-    return subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+def run(folder: Path, number: int, *overrides: str) -> subprocess.CompletedProcess[str]:
+    command = launched(folder, number, *overrides)
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+
+
+def forked(folder: Path, kind: str) -> list[BaseProcess]:
+    """As `torchrun` starts them, without its seconds for imports."""
+    said, number = folder / "said.txt", 1 if kind == "one" else 2
+    if kind == "sharded":
+        return own_processes.start_command(said, words(folder, "launch.sharding=fsdp"), number, allow_sharding_on_cpus)
+    return own_processes.start_command(said, words(folder), number)
 
 
 def aftune(*words: str) -> str:
@@ -65,38 +78,46 @@ LOGGED = {"sft": ("loss", "eval_accuracy", "eval_loss"), "align": ("loss", *ASSE
 COUNTED = ("eval_accuracy", "eval_assessment_accuracy", "eval_num_assessed_problems")  # the same to the last digit
 
 
-# The stages in which all processes work, and which of the two is killed in each.
-KILLED = {"two": [("sft", 0), ("sample", 1), ("align", 0), ("control", 1), ("evaluate", 0)], "sharded": [("align", 1)]}
+# Stages in which all processes work, and which of the two is killed in each. A launcher is there for align, control and the end.
+KILLED = {"two": [("sft", 0), ("sample", 1)], "sharded": [("align", 1)]}
 
 
-@dataclass(frozen=True)
-class End:
-    """How a run ended of which one process was killed in a stage."""
-
-    victim: int
-    status: int
-    errors: str
-    finished: bool  # the stage
+def wait_for(folder: Path, stage: str, alive: Callable[[], bool]) -> None:
+    while RunDirectory(folder / "run").entry(stage).get("status") != "running":
+        assert alive()
+        time.sleep(0.02)
 
 
-def killed(folder: Path, stage: str, victim: int, *, sharded: bool) -> End:
-    """Runs in two processes until a stage has begun, and kills one."""
-    with subprocess.Popen(
-        command(folder, 2, sharded=sharded), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        while RunDirectory(folder / "run").entry(stage).get("status") != "running":
-            assert running.poll() is None, running.communicate()
-            time.sleep(0.02)
+def kill_forked(folder: Path, kind: str, stage: str, victim: int) -> None:
+    """Runs in two processes until a stage has begun, and kills one; the other one ends by itself."""
+    both = forked(folder, kind)
+    wait_for(folder, stage, lambda: all(process.is_alive() for process in both))
+    both[victim].kill()
+    for process in both:
+        process.join(SECONDS)
+    assert both[victim].exitcode == -signal.SIGKILL
+    assert both[1 - victim].exitcode in (1, SAID_NOTHING)
+    assert RunDirectory(folder / "run").entry(stage)["status"] == "running"
+
+
+def signal_launched(folder: Path, stage: str, number: int, choose: Callable[[int, list[int]], int]) -> tuple[int, str]:
+    """The same with the command's own launcher; `choose` is given its process and those that it started."""
+    running = subprocess.Popen(launched(folder, 2), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with running:
+        wait_for(folder, stage, lambda: running.poll() is None)
         workers = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=True).stdout.split()
-        os.kill(int(workers[victim]), signal.SIGKILL)
+        os.kill(choose(running.pid, [int(worker) for worker in workers]), number)
         _, errors = running.communicate(timeout=SECONDS)
-    return End(victim, running.returncode, errors, RunDirectory(folder / "run").entry(stage)["status"] == "finished")
+    assert RunDirectory(folder / "run").entry(stage)["status"] == "running"
+    return running.returncode, errors
 
 
 @dataclass(frozen=True)
 class Run:
+    """told: exit status and errors of launchers."""
+
     folder: Path
-    ends: list[End]
+    told: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def figures(self) -> Any:
         return json.loads((self.folder / "metrics.json").read_text())["results"]
@@ -110,24 +131,41 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """One process; two, and two that share the weights while training, that are killed in one stage after the other."""
     made = {}
     for name in ("one", "two", "sharded"):
-        folder, sharded = tmp_path_factory.mktemp(name), name == "sharded"
-        ends = [killed(folder, stage, victim, sharded=sharded) for stage, victim in KILLED.get(name, [])]
-        done = run(folder, 1 if name == "one" else 2, sharded=sharded)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("evaluate  done") == 1
-        assert "[transformers]" not in done.stderr
-        made[name] = Run(folder / "run", ends)
+        folder = tmp_path_factory.mktemp(name)
+        for stage, victim in KILLED.get(name, []):
+            kill_forked(folder, name, stage, victim)
+        if name == "two":
+            told = {
+                "killed": signal_launched(folder, "align", signal.SIGKILL, lambda launcher, workers: workers[0]),
+                "ended": signal_launched(folder, "control", signal.SIGTERM, lambda launcher, workers: launcher),
+            }
+            kill_forked(folder, name, "evaluate", 0)
+            done = run(folder, 2)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("evaluate  done") == 1
+            assert "[transformers]" not in done.stderr
+            made[name] = Run(folder / "run", told)
+        else:
+            for process in (processes := forked(folder, name)):
+                process.join(300)
+            assert [process.exitcode for process in processes] == [0] * len(processes), (folder / "said.txt").read_text()
+            made[name] = Run(folder / "run")
     return made
 
 
-@pytest.mark.parametrize("kind", ["two", "sharded"])
-def test_a_killed_process_ends_the_run(runs: dict[str, Run], kind: str) -> None:
-    """The same command has then gone on to the figures that the next test compares."""
-    assert len(runs[kind].ends) == len(KILLED[kind])
-    for end in runs[kind].ends:
-        assert end.status == 1
-        assert ("SIGKILL" if kind == "sharded" else f"process {end.victim + 1} of 2 was ended by SIGKILL") in end.errors
-        assert not end.finished
+def test_a_killed_process_ends_the_run(runs: dict[str, Run]) -> None:
+    """By the launcher with a message; without one, `kill_forked` sees that the other process ends. The same command has then gone
+    on to the figures that the next test compares."""
+    status, errors = runs["two"].told["killed"]
+    assert status == 1, errors
+    assert "process 1 of 2 was ended by SIGKILL" in errors
+
+
+def test_sigterm_of_the_launcher_is_told_once(runs: dict[str, Run]) -> None:
+    status, errors = runs["two"].told["ended"]
+    assert status == 143, errors
+    assert errors.count("aftune: error:") == 1
+    assert "aftune: error: interrupted by SIGTERM; the same command continues where it stopped" in errors
 
 
 @pytest.mark.parametrize("kind", ["two", "sharded"])

@@ -2,8 +2,11 @@
 
 import gc
 import json
+import os
 import shutil
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.plans import plan
 from aftune.pipeline.workers import jobs_for
 from aftune.records import Candidate, Group, read_records
+from aftune.sampling import collect
+from aftune.training import AlignmentTrainer
 
 pytestmark = pytest.mark.xdist_group("run")  # its fixture is slow to make, so one process runs it all
 
@@ -117,6 +122,56 @@ def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished
     assert figures(tmp_path) == figures(finished_run)
     for name in ("sample/candidates.jsonl", "evaluate/candidates.jsonl", "evaluate/aligned/scores.jsonl"):
         assert (tmp_path / name).read_bytes() == (finished_run / name).read_bytes(), name
+
+
+def asked_to_end(stage: str, calls: int) -> None:
+    """In a process of its own: the signal comes within a step of training, or after a block of candidates."""
+
+    def asking(function: Callable[..., Any]) -> Callable[..., Any]:
+        count = 0
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            result = function(*args, **kwargs)
+            count += 1
+            if count == calls:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return result
+
+        return wrapper
+
+    if stage == "sample":
+        collect.append_records = asking(collect.append_records)  # type: ignore[attr-defined]
+    else:
+        AlignmentTrainer.training_step = asking(AlignmentTrainer.training_step)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_asked_to_end_a_run_ends_where_it_can_go_on(finished_run: Path, tmp_path: Path, number: int) -> None:
+    """SIGTERM in the second and the third (the last) step of an epoch of VFT, in sampling and in alignment: after the step, or at
+    once. The last step of an epoch is not kept before the model was measured, which ends at once."""
+    words, run = ["run", str(tmp_path / "recipe-of-the-test.yaml")], tmp_path / "run"
+    Path(words[1]).write_text(small_run.recipe(run).to_yaml())
+    for stage, calls, kept in (("sft", 2, {"checkpoint-2"}), ("sft", 1, {"checkpoint-2"}), ("sample", 1, None), ("align", 4, None)):
+        before = partial(asked_to_end, stage, calls)
+        running = own_processes.start_command(tmp_path / "said.txt", words, number, before)
+        for process in running:
+            process.join(300)
+        assert [process.exitcode for process in running] == [143] * number, (tmp_path / "said.txt").read_text()
+        assert RunDirectory(run).entry(stage)["status"] == "running"
+        if kept is not None:
+            assert {path.name for path in (run / stage / "checkpoints").iterdir()} == kept
+    assert {path.name for path in (run / "align" / "checkpoints").iterdir()} >= {"checkpoint-4"}
+    said = (tmp_path / "said.txt").read_text()
+    assert said.count("interrupted by SIGTERM; the same command continues where it stopped") == 4
+    for process in (running := own_processes.start_command(tmp_path / "said.txt", words, number)):
+        process.join(300)
+    assert [process.exitcode for process in running] == [0] * number
+    if number == 1:
+        assert figures(run) == figures(finished_run)
+    for name in ("sample/candidates.jsonl", "evaluate/candidates.jsonl"):
+        ours, theirs = ((folder / name).read_text().splitlines() for folder in (run, finished_run))
+        assert sorted(ours) == sorted(theirs), name  # several processes write them in the order of the problems
 
 
 def statuses(finished_run: Path, **sections: dict[str, Any]) -> dict[str, str]:

@@ -21,6 +21,8 @@ _SAID_BY_RECIPE = (
     ("ACCELERATE_USE_DEEPSPEED", "false", "launch.sharding"),
 )
 
+_STOPPED = (-signal.SIGTERM, 128 + signal.SIGTERM)
+
 
 def join_launcher() -> None:
     """Makes this process one of several, where Slurm or another launcher has started it as such."""
@@ -73,7 +75,9 @@ def launch(number: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(number.name for number in interrupts.HEARD))
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the process that fails says why
+    os.environ[processes.LAUNCHER] = "aftune"
+    for name in ("torch.distributed.elastic", "torch.distributed.elastic.agent.server.api"):  # each has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the process that fails says why
     arguments = parse_args(  # type: ignore[no-untyped-call]
         ["--standalone", f"--nproc-per-node={number}", "-m", "aftune", *sys.argv[1:]]
     )
@@ -92,12 +96,12 @@ def launch(number: int) -> None:
 def culprit(statuses: Mapping[int, int]) -> tuple[int, int]:
     """The process that the others ended for, and its exit status, from the statuses of all that failed (rank to status; a negative
     one is a signal). The launcher looks ten times a second, so when one was killed the others may have ended too: those that only
-    lost it say so by their status, and those that the launcher stopped have ended by SIGTERM."""
+    lost it say so by their status, and those that the launcher stopped have ended by SIGTERM or after it."""
 
     def guilt(process: tuple[int, int]) -> int:
         status = process[1]
         if status == processes.SAID_NOTHING:
             return 0
-        return 1 if status == -signal.SIGTERM else 3 if status > 0 else 2  # one that told its error explains the end best
+        return 1 if status in _STOPPED else 3 if status > 0 else 2  # one that told its error explains the end best
 
     return max(statuses.items(), key=guilt)

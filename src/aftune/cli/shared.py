@@ -1,5 +1,6 @@
 """What the commands share: arguments, and how an error ends them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,10 @@ def guard(action: Callable[[], Any], debug: bool) -> None:
         with interrupts.heard():
             action()
     except interrupts.Interrupted as error:
+        from aftune.pipeline import processes
+
+        if processes.number() > 1 and (not processes.is_first() or processes.LAUNCHER in os.environ):
+            raise typer.Exit(error.exit_status) from error
         _fail(f"interrupted by {error.name}; the same command continues where it stopped", error.exit_status)
     except typer.Exit:
         raise

@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 
 # What the launchers set; a process that starts workers of its own takes it from them.
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+LAUNCHER = "AFTUNE_LAUNCHER"  # set where the command's own launcher tells how the processes ended
 _LOST = ("Connection closed by peer", "Connection reset by peer", "remote process exited", "Broken pipe")
 SAID_NOTHING = 75  # exit status of a process that leaves it to another one to tell the error
 _PATIENCE = timedelta(days=14)  # the others wait while the first one samples
