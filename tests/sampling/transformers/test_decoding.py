@@ -253,7 +253,7 @@ SLOW: dict[str, tuple[dict[str, Any], str]] = {
     "MiniMax": (COMMON | {"head_dim": 8, "num_local_experts": 2}, "keeps a state that is not known here"),
     "RecurrentGemma": (
         COMMON | {"lru_width": 32, "block_types": ["recurrent", "attention"], "w_init_variance_scale": 1.0},
-        "takes padding into its state",
+        "state",  # it takes padding in; before transformers 5.21 its layers have other names
     ),
 }
 
