@@ -251,6 +251,7 @@ def test_slow_way_draws_the_same_tokens(tokenizer: Any, monkeypatch: pytest.Monk
 SLOW: dict[str, tuple[dict[str, Any], str]] = {
     "Bloom": ({"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 2, "n_head": 4}, "does not take positions and masks"),
     "MiniMax": (COMMON | {"head_dim": 8, "num_local_experts": 2}, "keeps a state that is not known here"),
+    "Rwkv": ({"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2}, "keeps a state that is not known here"),
     "RecurrentGemma": (
         COMMON | {"lru_width": 32, "block_types": ["recurrent", "attention"], "w_init_variance_scale": 1.0},
         "state",  # it takes padding in; before transformers 5.21 its layers have other names

@@ -73,7 +73,7 @@ def _generate(model: PreTrainedModel, rows: Sequence[Row], settings: SamplingSet
             attention_mask=torch.ones_like(ids_N_T),
             max_new_tokens=max(row.room for row in rows),
             do_sample=False,
-            use_cache=True,
+            use_cache=model.config.model_type != "rwkv",  # transformers 5.23 mixes up the states of its rows
             logits_processor=LogitsProcessorList([OwnChoice(model, rows, settings, stops)]),
             stopping_criteria=StoppingCriteriaList([AllDone(rows)]),
         )
