@@ -1,11 +1,12 @@
 """The commands of a run: all of it, the quickstart, and each stage alone."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aftune import __version__
-from aftune.cli.shared import Debug, DryRun, For, Overrides, Overwrite, Processes, RecipeFile, guard
+from aftune.cli.shared import Debug, DryRun, For, KeepGoing, Overrides, Overwrite, Processes, RecipeFile, Redo, guard
 
 
 def run(
@@ -15,10 +16,13 @@ def run(
     dry_run: DryRun = False,
     machine: For = None,
     overwrite: Overwrite = False,
+    redo: Redo = None,
+    keep_going: KeepGoing = False,
     debug: Debug = False,
 ) -> None:
     """Run all stages of a recipe; finished stages are skipped."""
-    guard(lambda: _run(recipe, overrides or [], processes=processes, dry_run=dry_run, machine=machine, overwrite=overwrite), debug)
+    settings = Wanted(processes, dry_run, machine, overwrite, redo or [], keep_going)
+    guard(lambda: _run(recipe, overrides or [], settings), debug)
 
 
 def quickstart(
@@ -27,13 +31,16 @@ def quickstart(
     dry_run: DryRun = False,
     machine: For = None,
     overwrite: Overwrite = False,
+    redo: Redo = None,
+    keep_going: KeepGoing = False,
     debug: Debug = False,
 ) -> None:
     """Run the bundled quickstart recipe: needs no data, no network and no GPU."""
     from aftune.recipe import bundled_recipe
 
     path = bundled_recipe("quickstart.yaml")
-    guard(lambda: _run(path, overrides or [], processes=processes, dry_run=dry_run, machine=machine, overwrite=overwrite), debug)
+    settings = Wanted(processes, dry_run, machine, overwrite, redo or [], keep_going)
+    guard(lambda: _run(path, overrides or [], settings), debug)
 
 
 STAGES = {
@@ -53,22 +60,26 @@ def stage_command(name: str) -> Callable[..., None]:
     """The command that runs one stage."""
 
     def command(recipe: RecipeFile, overrides: Overrides = None, processes: Processes = None, debug: Debug = False) -> None:
-        guard(lambda: _run(recipe, overrides or [], only=name, processes=processes), debug)
+        guard(lambda: _run(recipe, overrides or [], Wanted(processes, only=name)), debug)
 
     command.__doc__ = STAGES[name]
     return command
 
 
-def _run(
-    path: Path,
-    overrides: list[str],
-    *,
-    only: str | None = None,
-    processes: str | None = None,
-    dry_run: bool = False,
-    machine: str | None = None,
-    overwrite: bool = False,
-) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for, beside the recipe."""
+
+    processes: str | None = None
+    dry_run: bool = False
+    machine: str | None = None
+    overwrite: bool = False
+    redo: Sequence[str] = ()
+    keep_going: bool = False
+    only: str | None = None
+
+
+def _run(path: Path, overrides: list[str], wanted: Wanted) -> None:
     from rich.markup import escape
 
     from aftune.cli.launch import in_processes, join_launcher
@@ -77,15 +88,15 @@ def _run(
     from aftune.pipeline.processes import led, number
     from aftune.recipe import load_recipe
 
-    if machine is not None and not dry_run:
+    if wanted.machine is not None and not wanted.dry_run:
         raise UsageError("--for estimates a run on another machine, and runs nothing there; add --dry-run")
-    if dry_run and processes is not None:
-        overrides = [*overrides, f"launch.processes={processes}"]
+    if wanted.dry_run and wanted.processes is not None:
+        overrides = [*overrides, f"launch.processes={wanted.processes}"]
     join_launcher()
     resolved = load_recipe(path, overrides)
-    if not dry_run and in_processes(resolved.launch.processes if processes is None else processes):
+    if not wanted.dry_run and in_processes(resolved.launch.processes if wanted.processes is None else wanted.processes):
         return
-    if not dry_run:  # before torch is imported, which takes seconds
+    if not wanted.dry_run:  # before torch is imported, which takes seconds
         several = f", {number()} processes" if number() > 1 else ""
         place = f"{escape(path.name)} -> {escape(str(resolved.run_dir))}{several}"
         console.print(f"[bold]aftune {__version__}[/bold]  {place}", soft_wrap=True)
@@ -95,11 +106,18 @@ def _run(
     from aftune.pipeline.runner import run_stages
 
     keep_freed_memory()
-    if dry_run:
-        print_plan(resolved, console, machine)
+    if wanted.dry_run:
+        print_plan(resolved, console, wanted.machine, wanted.redo)
         return
     with led(resolved.model.device) as leads:
         if leads:
-            run_stages(resolved, only=only, report=lambda line: console.print(line, soft_wrap=True), overwrite=overwrite)
-            if only is None:
+            run_stages(
+                resolved,
+                only=wanted.only,
+                report=lambda line: console.print(line, soft_wrap=True),
+                overwrite=wanted.overwrite,
+                redo=wanted.redo,
+                keep_going=wanted.keep_going,
+            )
+            if wanted.only is None:
                 print_results(resolved, console)

@@ -1,6 +1,6 @@
 """What a run prints: the plan of a dry run and the table of results."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -32,7 +32,7 @@ from aftune.recipe.names import CONTROLS, control_note, model_names
 _WHAT = {"finished": "finished, would be skipped", "resume": "would continue", "redo": "would run again", "new": "would run"}
 
 
-def print_plan(recipe: Recipe, console: Console, machine_name: str | None = None) -> None:
+def print_plan(recipe: Recipe, console: Console, machine_name: str | None = None, redo: Collection[str] = ()) -> None:
     """The resolved recipe, the state of each stage and an estimate of cost and memory, here or on another machine."""
     machine = this_machine(recipe) if machine_name is None else parse_machine(machine_name)
     number = processes_on(recipe, machine)
@@ -59,7 +59,7 @@ def print_plan(recipe: Recipe, console: Console, machine_name: str | None = None
     for heading in ("stage", "what would happen", "why"):
         plans.add_column(heading)
     run = RunDirectory(recipe.run_dir)
-    items = plan(recipe, run)
+    items = plan(recipe, run, redo=redo)
     for item in items:
         plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
     console.print(plans)

@@ -16,6 +16,10 @@ Overrides = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run of another recipe in this run_dir.")]
 Processes = Annotated[str | None, typer.Option("--processes", help="Processes on this machine: a number, or auto for one per GPU.")]
+Redo = Annotated[
+    list[str] | None, typer.Option("--redo", metavar="STAGE", help="Make this stage again, and those that read it; repeatable.")
+]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="After an error, run the stages that do not need the failed one.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe, the stages and their cost; touch nothing.")]
 
 For = Annotated[

@@ -1,6 +1,7 @@
 """What would happen to each stage of a run, and why."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -18,7 +19,7 @@ Status = Literal["finished", "resume", "redo", "new"]
 @dataclass(frozen=True)
 class Plan:
     """What would happen to a stage, and why. fingerprint: the name of what it makes, the same until something that matters
-    changes."""
+    changes. given_up: the attempt to make it again with other settings, which the finished one replaces."""
 
     stage: Stage
     fingerprint: str
@@ -27,19 +28,30 @@ class Plan:
     upstream: "Sequence[Plan]"
     status: Status
     reason: str
+    given_up: bool = False
 
 
-def plan(recipe: Recipe, run: RunDirectory, stages: Sequence[Stage] | None = None, earlier: Sequence[Plan] = ()) -> list[Plan]:
+def plan(
+    recipe: Recipe,
+    run: RunDirectory,
+    stages: Sequence[Stage] | None = None,
+    earlier: Sequence[Plan] = (),
+    redo: Collection[str] = (),
+) -> list[Plan]:
     """The state of every stage of a recipe (or of other `stages`) in its run directory; changes nothing.
 
-    earlier: the plan of another run that these stages build on.
+    earlier: the plan of another run that these stages build on. redo: stages that are made again, and so are those that read them.
     """
     known = {item.stage.name: item for item in earlier}
     plans = []
     for stage in registry.enabled_stages(recipe) if stages is None else stages:
         upstream = [known[name] for name in registry.reads(stage, recipe, known)]
-        known[stage.name] = _plan(recipe, run, stage, upstream)
-        plans.append(known[stage.name])
+        found = _plan(recipe, run, stage, upstream)
+        if stage.name in redo and found.status in ("finished", "resume"):
+            again = fingerprint([found.fingerprint, time.time()])
+            found = replace(found, fingerprint=again, status="redo", reason="asked for with --redo")
+        known[stage.name] = found
+        plans.append(found)
     return plans
 
 
@@ -49,14 +61,18 @@ def _plan(recipe: Recipe, run: RunDirectory, stage: Stage, upstream: Sequence[Pl
     reads = {item.stage.name: item.fingerprint for item in upstream}
     made = Plan(stage, "", settings, inputs, upstream, "new", "")
     reasons = _reasons(entry, made, reads) if entry else []
+    given_up = bool(reasons and "replaces" in entry and not _reasons(entry["replaces"], made, reads))
+    if given_up:
+        entry, reasons = entry["replaces"], []
     if entry and not reasons:
         finished = entry["status"] == "finished"
-        gone = [path for path in (run.path / stage.leaves, *intact.gone(run.folder(stage.name))) if not path.exists()]
+        gone = [path for path in (run.path / stage.leaves, *intact.gone(run.path / stage.name)) if not path.exists()]
         if finished and gone:
             status, reason = ("redo", f"{gone[0].relative_to(run.path)} is gone")
         else:
             status, reason = ("finished", "") if finished else ("resume", "was interrupted")
-        return replace(made, fingerprint=entry["fingerprint"], status=cast(Status, status), reason=reason)
+        made = replace(made, fingerprint=entry["fingerprint"], given_up=given_up)
+        return replace(made, status=cast(Status, status), reason=reason)
     mark = fingerprint([stage.name, stage.version, what_matters(settings), inputs, reads])
     return replace(made, fingerprint=mark, status="redo" if entry else "new", reason=", ".join(reasons))
 

@@ -2,13 +2,14 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rich.markup import escape
 
-from aftune.common.errors import AftuneError, StageError
+from aftune.common.diagnosis import diagnose
+from aftune.common.errors import AftuneError, StageError, UsageError
 from aftune.common.process import release_memory
 from aftune.models.adapters import check_adapter, check_targets
 from aftune.models.devices import pick_device
@@ -62,8 +63,13 @@ def run_stages(
     stages: Sequence[Stage] | None = None,
     shared: Shared | None = None,
     overwrite: bool = False,
+    redo: Collection[str] = (),
+    keep_going: bool = False,
 ) -> dict[str, Any]:
     """Runs all stages of a recipe, or `only` one, or other `stages`, and gives the manifest's entries.
+
+    redo: stages that are made again although nothing has changed, and with them those that read them. keep_going: after a stage has
+    failed, those that do not need it run all the same; the first error is raised at the end.
 
     Raises StageError when a stage is asked for before one that it reads, UsageError where the directory holds the run of another
     recipe, unless that is to be overwritten. What is refused leaves no directory that was not there. Of several processes only the
@@ -82,9 +88,13 @@ def run_stages(
     context = Context(recipe, run, RunDirectory(shared.recipe.run_dir) if shared else None)
 
     def plans() -> list[Plan]:
-        return plan(recipe, run, stages, shared.plan() if shared else [])
+        return plan(recipe, run, stages, shared.plan() if shared else [], redo)
 
-    claim.check_inputs(context, _wanted(plans(), only))
+    first = plans()
+    if unknown := set(redo) - {item.stage.name for item in first}:
+        names = ", ".join(item.stage.name for item in first)
+        raise UsageError(f"--redo {min(unknown)}: this recipe has no such stage; it has {names}")
+    claim.check_inputs(context, _wanted(first, only))
     made = run.create()
     try:
         with run.locked():
@@ -97,12 +107,10 @@ def run_stages(
                 claim.put_away(run, current, report)
             run.write_recipe(recipe)
             run.note_precision(recipe.model.precision, settled.why)
-            done: set[str] = set()
-            for item in wanted:
-                if item.status != "finished":
-                    _check_files(context, [earlier.stage.name for earlier in item.upstream if earlier.stage.name not in done], item)
-                    done.add(item.stage.name)
-                _run_one(context, item, report)
+            for item in current:
+                if item.given_up:
+                    run.give_back(item.stage.name)
+            _run_all(context, wanted, report, keep_going=keep_going)
             entries: dict[str, Any] = run.manifest()["stages"]
             return entries
     except AftuneError:
@@ -128,6 +136,28 @@ def _check_inputs(item: Plan) -> None:
             raise StageError(
                 f"{item.stage.name}: stage {earlier.stage.name} is not finished with these settings{why}; run it first"
             )
+
+
+def _run_all(context: Any, wanted: Sequence[Plan], report: Callable[[str], None], *, keep_going: bool) -> None:
+    done, missing = set[str](), dict[str, AftuneError]()
+    for item in wanted:
+        try:
+            needs = {earlier.stage.name for earlier in item.upstream}
+            if lacking := needs & missing.keys():
+                report(f"{item.stage.name:<9} [yellow]not run: it needs {', '.join(sorted(lacking))}[/yellow]")
+                missing[item.stage.name] = missing[min(lacking)]
+                continue
+            if item.status != "finished":
+                _check_files(context, sorted(needs - done), item)
+                done.add(item.stage.name)
+            _run_one(context, item, report)
+        except Exception as error:
+            if not keep_going:
+                raise
+            missing[item.stage.name] = diagnose(error)
+            report(f"{item.stage.name:<9} [red]failed: {escape(str(missing[item.stage.name]))}[/red]")
+    if missing:
+        raise next(iter(missing.values()))
 
 
 def _check_files(context: Any, earlier: Sequence[str], item: Plan) -> None:

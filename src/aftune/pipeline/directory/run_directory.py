@@ -20,6 +20,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 import aftune
+from aftune.common import durable
 from aftune.common.errors import StageError
 from aftune.common.json_text import write_json
 from aftune.common.text_files import write_lines
@@ -31,6 +32,7 @@ _MIB = 2**20
 _LARGE_FILE = 64 * _MIB  # of larger files (weights) only parts are hashed
 _PART = 2**15
 _FULL = 2**18  # bytes
+_NEW, _OLD = "new", "old"  # the endings of folders of a stage that is made again
 _UNUSED = "unused"  # the folder for stages that the recipe no longer has
 
 
@@ -41,7 +43,11 @@ class RunDirectory:
         self.path = path
 
     def folder(self, stage: str) -> Path:
-        return self.path / stage
+        """A stage's folder. While a finished stage is made again that is another one, which takes its place at the end."""
+        return self._beside(stage, _NEW) if "replaces" in self.entry(stage) else self.path / stage
+
+    def _beside(self, stage: str, what: str) -> Path:
+        return self.path / f"{stage}.{what}"
 
     def create(self) -> list[Path]:
         """Makes the directory and gives the folders that were not there before, innermost first; raises StageError where nothing
@@ -67,13 +73,15 @@ class RunDirectory:
 
     def clear(self) -> None:
         """Removes what a run has written, including the runs of a comparison that build on it, and nothing else."""
-        for name in (*self.manifest()["stages"], _UNUSED, "methods"):
+        stages = [name for stage in self.manifest()["stages"] for name in (stage, f"{stage}.{_NEW}", f"{stage}.{_OLD}")]
+        for name in (*stages, _UNUSED, "methods"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (*RESULTS, "recipe.yaml", "manifest.json"):
             (self.path / name).unlink(missing_ok=True)
 
     def set_aside(self, stage: str) -> Path:
         """Moves a stage's folder to where nobody takes it for current, and gives its new place."""
+        self.give_back(stage)
         manifest = self.manifest()
         del manifest["stages"][stage]
         place = self.path / _UNUSED / stage
@@ -149,22 +157,48 @@ class RunDirectory:
 
     def begin(self, stage: str, made_by: Mapping[str, Any], *, keep: bool) -> None:
         """Records that a stage runs, and what decides its result: fingerprint, version, seed, settings, inputs, and the
-        fingerprints of the stages that it reads. With `keep`, what an interrupted run left stays; without it, that is removed."""
-        entry = self.entry(stage) if keep else {}
+        fingerprints of the stages that it reads. With `keep`, what an interrupted run left stays; without it, that is removed. What
+        a finished stage left stays in its place until `finish`."""
+        before = self.entry(stage)
+        entry = before if keep else {}
+        finished = before if before.get("status") == "finished" else before.get("replaces")
+        new, old = self._beside(stage, _NEW), self._beside(stage, _OLD)
+        if keep and finished and old.exists() and not new.exists():
+            (self.path / stage).rename(new)  # killed when it was in its place already, but the manifest did not say so
+        if finished and not (self.path / stage).exists() and old.exists():
+            old.rename(self.path / stage)
+        shutil.rmtree(old, ignore_errors=True)
+        folder = new if finished else self.path / stage
         if not keep:
-            shutil.rmtree(self.folder(stage), ignore_errors=True)
-        self.folder(stage).mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
         # A stage that continues keeps the seconds of its earlier attempts, and their settings where these were different.
         started = {"status": "running", **made_by, "started": _now(), "seconds": entry.get("seconds", 0.0)}
         earlier = [*entry.get("earlier_settings", []), *([entry["settings"]] if entry else [])]
         others = [settings for settings in earlier if settings != made_by["settings"]]
-        self._update(stage, started | ({"earlier_settings": others} if others else {}))
+        replaces = {"replaces": finished} if finished else {}
+        self._update(stage, started | ({"earlier_settings": others} if others else {}) | replaces)
 
     def finish(self, stage: str, seconds: float, outcome: Mapping[str, Any]) -> None:
         """Records that a stage is done, with its summary and whatever else is known now."""
         entry = self.entry(stage)
         total = round(entry["seconds"] + seconds, 2)
+        if entry.pop("replaces", None) is not None:
+            if (self.path / stage).exists():
+                durable.rename(self.path / stage, self._beside(stage, _OLD))
+            durable.rename(self._beside(stage, _NEW), self.path / stage)
         self._update(stage, {**entry, "status": "finished", "finished": _now(), "seconds": total, **outcome})
+        shutil.rmtree(self._beside(stage, _OLD), ignore_errors=True)
+
+    def give_back(self, stage: str) -> None:
+        """Ends the attempt to make a finished stage again: what it was to replace counts again."""
+        if (finished := self.entry(stage).get("replaces")) is None:
+            return
+        if self._beside(stage, _OLD).exists():
+            shutil.rmtree(self.path / stage, ignore_errors=True)
+            self._beside(stage, _OLD).rename(self.path / stage)
+        shutil.rmtree(self._beside(stage, _NEW), ignore_errors=True)
+        self._update(stage, finished)
 
     def interrupted(self, stage: str, seconds: float) -> None:
         entry = self.entry(stage)

@@ -13,6 +13,7 @@ from aftune.interchange.importers import import_candidates
 from aftune.pipeline import processes
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.engines import engine_of
+from aftune.pipeline.registry import in_round
 from aftune.pipeline.stages.drift import drift
 from aftune.recipe import EngineSection, SampleSection, SamplingSection
 from aftune.records import Candidate, Problem, iter_records, write_records
@@ -25,7 +26,7 @@ _MANY = 8  # problems whose candidates are all alike: no chance any more
 def sample(context: Context) -> Summary:
     """Writes `candidates.jsonl`, block by block; for an import also `not_imported.jsonl`, what was left out of it."""
     path = context.folder("sample") / "candidates.jsonl"
-    purpose = context.folder("sample").name
+    purpose = in_round("sample", context.round)
     problems, section = context.problems("train"), context.recipe.sample
     if section.sources and context.recipe.candidates is None:
         candidates = with_sources(context, problems, path, purpose)

@@ -24,7 +24,7 @@ from aftune.pipeline import processes
 from aftune.pipeline.checkpoints import last_checkpoint
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.recipe_task import default_feedback
-from aftune.pipeline.registry import needs_reference
+from aftune.pipeline.registry import in_round, needs_reference
 from aftune.pipeline.stages.validation_groups import assessment_while_training, trained_on
 from aftune.pipeline.warning_signs import of_alignment, of_vft
 from aftune.prompts.encoding import EncodedGroup
@@ -155,7 +155,7 @@ def _train(
             processing_class=context.tokenizer,
             validate=validate,
             reference_logprobs=reference_logprobs,
-            callbacks=[RichProgressCallback(folder.name), TimedCheckpoints(context.recipe.save.minutes, processes.share)],
+            callbacks=[RichProgressCallback(in_round(stage, context.round)), TimedCheckpoints(context.recipe.save.minutes, processes.share)],
         )
         trainer.remove_callback(PrinterCallback)
         patience = section.patience if isinstance(section, SftSection) else None
