@@ -48,10 +48,10 @@ def finish_all(wanted: Recipe) -> None:
     """A run as it would lie there: the manifest, and of each stage an empty file for what it leaves."""
     run = run_directory.RunDirectory(wanted.run_dir)
     for item in plan(wanted, run):
-        path = run.path / item.stage.leaves
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        run.path.mkdir(parents=True, exist_ok=True)
         run.begin(item.stage.name, made_by(item, wanted.seed), keep=True)
+        folder, _, name = item.stage.leaves.rpartition("/")
+        ((run.folder(item.stage.name) if folder else run.path) / name).touch()
         run.finish(item.stage.name, 1.0, {"summary": {}, "inputs": item.inputs})
 
 
