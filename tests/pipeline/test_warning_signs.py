@@ -111,6 +111,22 @@ def test_results() -> None:
     assert text.startswith("No model has a single right response")
 
 
+def test_responses_that_cannot_be_read() -> None:
+    results = {"vft": result(0.3) | {"reasons": {"no answer": 49}}, "aligned": result(0.3) | {"reasons": {"no answer": 50}}}
+    (text,) = of_results(results, recipe())
+    assert text.startswith("No answer is found in many greedy responses: AFT-BC 50.0\N{NO-BREAK SPACE}%. ")
+
+
+def test_a_model_that_alignment_has_made_worse() -> None:
+    """Ten points more repetition than VFT has; an interval of assessment accuracy that ends below one half."""
+    vft = result(0.3) | {"repetition": 0.05, "assessment_accuracy": 0.4, "assessment_accuracy_ci95": [0.3, 0.5]}
+    worse = result(0.3) | {"repetition": 0.16, "assessment_accuracy": 0.2, "assessment_accuracy_ci95": [0.1, 0.49]}
+    repeats, below = of_results({"vft": vft, "aligned": worse}, recipe())
+    assert repeats.startswith("AFT-BC repeats itself: 16.0\N{NO-BREAK SPACE}% of its word 4-grams have come before, of VFT's 5.0")
+    assert below.startswith("AFT-BC scores wrong responses above right ones: its assessment accuracy is 20.0\N{NO-BREAK SPACE}%")
+    assert of_results({"vft": vft, "aligned": worse | {"repetition": 0.149, "assessment_accuracy_ci95": None}}, recipe()) == []
+
+
 def curves(better: list[float], worse: list[float]) -> list[dict[str, float]]:
     return [{"score_better": b, "score_worse": w, "step": i} for i, (b, w) in enumerate(zip(better, worse, strict=True))]
 

@@ -2,12 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
+import aftune
 from aftune.common.diagnosis import diagnose
 from aftune.common.errors import AftuneError, StageError, UsageError
 from aftune.common.process import release_memory
@@ -26,6 +29,8 @@ from aftune.pipeline.registry import REPORT, TRAIN, Stage
 from aftune.recipe import Recipe
 from aftune.training.optimizers import check_optimizer, check_optimizer_name
 from aftune.training.trackers import check_trackers
+
+_PACKAGE = Path(aftune.__file__).parent
 
 
 def check(recipe: Recipe) -> None:
@@ -184,7 +189,8 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
-        summary = processes.everywhere(function, context) if stage.kind in TRAIN else function(context)
+        with _noted(stage.name, report) as noted:
+            summary = processes.everywhere(function, context) if stage.kind in TRAIN else function(context)
     except BaseException as error:
         with contextlib.suppress(OSError):
             context.run.interrupted(stage.name, time.monotonic() - started)
@@ -195,7 +201,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
             ) from error
         raise
     release_memory()
-    found = summary.pop("warnings", [])
+    found = [*noted, *summary.pop("warnings", [])]
     beside = [context.run.path / name for name in RESULTS if stage.kind == REPORT.kind]
     outcome = {
         "summary": summary,
@@ -206,7 +212,25 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
     context.run.finish(stage.name, time.monotonic() - started, outcome)
     seconds = context.run.entry(stage.name)["seconds"]
     report(f"[bold]{stage.name:<9}[/bold] [green]done[/green] in {seconds:,.1f} s  {escape(_brief(summary))}")
-    _report_warnings(stage.name, found, report)
+    _report_warnings(stage.name, [text for text in found if text not in noted], report)
+
+
+@contextlib.contextmanager
+def _noted(stage: str, report: Callable[[str], None]) -> Iterator[list[str]]:
+    """What our own code warns of within the block: reported at once, and listed."""
+    found: list[str] = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def note(message: Any, category: type[Warning], filename: str, *place: Any) -> None:
+            if category is UserWarning and Path(filename).is_relative_to(_PACKAGE):
+                found.append(str(message))
+                _report_warnings(stage, found[-1:], report)
+            else:
+                show(message, category, filename, *place)
+
+        warnings.showwarning = note  # type: ignore[assignment]
+        yield found
 
 
 def made_by(item: Plan, seed: int) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from aftune.reporting.formatting import percent, score
 
 LogEntry = Mapping[str, float]
 
-_MANY = 0.5  # share of responses that are cut off
+_MANY = 0.5  # share of responses that are cut off, or in which no answer is found
+_REPEATED = 0.1  # share of word 4-grams that have come before in a response, beyond that of VFT
 _GAP = 0.1  # share that the flexible reading finds right beyond what the strict one does
 
 
@@ -99,8 +100,8 @@ def of_alignment(log: Sequence[LogEntry], *, aligned: bool) -> list[str]:
 
 
 def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list[str]:
-    """Signs in the models' greedy responses, by the models' keys: most of them cut off, answers that only the flexible reading
-    finds, none right at all."""
+    """Signs in the models' greedy responses, by the models' keys: most of them cut off or without an answer, answers that only the
+    flexible reading finds, none right at all, more repetition than VFT has, worse ones scored above right ones."""
     labels = {name.key: name.label for name in model_names(results, recipe)}
     found = []
     cut_off = {labels[key]: result["num_truncated"] / result["num_problems"] for key, result in results.items()}
@@ -108,6 +109,16 @@ def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list
     if cut_off:
         shares = ", ".join(f"{label} {percent(share)}" for label, share in cut_off.items())
         found.append(f"Greedy responses were cut off: {shares}. {_longer('evaluate', recipe.evaluate.max_new_tokens)}")
+    unread = {
+        labels[key]: result.get("reasons", {}).get("no answer", 0) / result["num_problems"] for key, result in results.items()
+    }
+    if unread := {label: share for label, share in unread.items() if share >= _MANY}:
+        shares = ", ".join(f"{label} {percent(share)}" for label, share in unread.items())
+        found.append(
+            f"No answer is found in many greedy responses: {shares}. Read evaluate/*/verdicts.jsonl: ask for the format "
+            "(prompt.instruction, prompt.few_shot), or train VFT longer."
+        )
+    found += _ruined(results, labels)
     by_reading = {labels[key]: result["accuracy_by_reading"] for key, result in results.items() if "accuracy_by_reading" in result}
     found += _readings(by_reading, recipe)
     if not any(result["accuracy"] for result in results.values()):
@@ -115,6 +126,27 @@ def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list
             "No model has a single right response: these figures say nothing. Read evaluate/*/verdicts.jsonl; a longer VFT "
             "(sft.num_epochs), easier problems, or label.reading=flexible may help."
         )
+    return found
+
+
+def _ruined(results: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str]) -> list[str]:
+    """Signs of a model that alignment has made worse."""
+    found = []
+    before = results.get("vft", {}).get("repetition")
+    for key, result in results.items():
+        after = result.get("repetition")
+        if before is not None and after is not None and after - before >= _REPEATED:
+            found.append(
+                f"{labels[key]} repeats itself: {percent(after)} of its word 4-grams have come before, of VFT's {percent(before)}. "
+                "Try a smaller align.learning_rate or align.alignment_weight, or a constraint (align.constraint)."
+            )
+        interval = result.get("assessment_accuracy_ci95")
+        if interval is not None and interval[1] < 0.5:
+            found.append(
+                f"{labels[key]} scores wrong responses above right ones: its assessment accuracy is "
+                f"{percent(result['assessment_accuracy'])}, below chance (50 %). Look at the verdicts in label/groups.jsonl, "
+                "and at align.feedback."
+            )
     return found
 
 

@@ -23,6 +23,17 @@ class PendingMetrics:
         """A batch of this optimizer step begins."""
         self._steps.add(step)
 
+    def kept(self) -> Callable[[], None]:
+        """A function that takes back what is added from now on."""
+        totals, steps = dict(self._totals), set(self._steps)
+
+        def take_back() -> None:
+            self._clear()
+            self._totals |= totals
+            self._steps |= steps
+
+        return take_back
+
     def add_losses(self, losses: Mapping[str, Tensor]) -> None:
         """Adds what a pass contributes to the losses of its step."""
         for name, value in losses.items():

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from aftune import losses
 from aftune.common import interrupts
 from aftune.common.errors import DataError, TrainingError, UsageError
+from aftune.common.process import release_memory
 from aftune.groups.rft import rft_choice
 from aftune.models.abilities import abilities
 from aftune.models.finite import damaged_weight
@@ -45,6 +46,7 @@ from aftune.training.distributed import StepBatches, exchange_gradients
 from aftune.training.divergence import keep_batches
 from aftune.training.metrics import PendingMetrics
 from aftune.training.optimizers import allow_projections
+from aftune.training.passes import Passes
 from aftune.training.refused import check_arguments
 from aftune.training.resources import StepResources
 from aftune.training.rounding import with_rounding
@@ -112,6 +114,8 @@ class AlignmentTrainer(Trainer):
             prompt, reference = prompter(group.problem), group.problem.rationale
             return encode_for_training(group, args, processing_class, prompt=prompt, reference=reference, end_id=end_id)
 
+        split = partial(collate, shared_prefix=self._shared_prefix, needs=self._needs)
+        self._passes = Passes(split, args.token_budget)
         use_cache = getattr(model.config, "use_cache", None)
         context = context_length(model.config)
         if eval_dataset is None and validate is not None:
@@ -122,15 +126,7 @@ class AlignmentTrainer(Trainer):
             train_dataset=EncodedGroups(train_dataset, encode, context),
             eval_dataset=None if eval_dataset is None else EncodedGroups(eval_dataset, encode, context),
             processing_class=processing_class,
-            data_collator=cast(
-                Any,
-                partial(
-                    collate,
-                    token_budget=args.token_budget,
-                    shared_prefix=self._shared_prefix,
-                    needs=self._needs,
-                ),
-            ),
+            data_collator=cast(Any, partial(split, token_budget=args.token_budget)),
             **kwargs,
         )
         self._resources = StepResources()
@@ -227,8 +223,36 @@ class AlignmentTrainer(Trainer):
         return self._batches, counts
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        """Forward and backward of each pass of a batch; gradients are exchanged between processes with the last one."""
-        passes = cast(Batch, inputs)["passes"]
+        """Forward and backward of each pass of a batch. Out of memory, the batch is computed again in passes of half as many
+        tokens, and so are all later ones: the gradients are the same.
+
+        Not where a step has several batches, since the gradients of the earlier ones are among what is lost, and not in sharded
+        processes, which have to do the same work at the same time.
+        """
+        ends_step, take_back = self.accelerator.sync_gradients, self._metrics.kept()
+        batch = self._use(inputs, self._passes.fitting(inputs))
+        while True:
+            try:
+                return self._compute_passes(model, batch, num_items_in_batch)
+            except RuntimeError as error:
+                if self._sharded or self.args.gradient_accumulation_steps > 1:
+                    raise
+                batch = self._use(batch, self._passes.smaller(batch, error))
+            self.accelerator.sync_gradients = ends_step
+            take_back()
+            model.zero_grad(set_to_none=True)
+            release_memory()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _use(self, batch: Batch, other: Batch) -> Batch:
+        """The other batch in place of one of the step."""
+        self._batches = [other if known is batch else known for known in self._batches]
+        return other
+
+    def _compute_passes(self, model: Any, batch: Batch, num_items_in_batch: Tensor | int | None) -> Tensor:
+        """Gradients are exchanged between processes with the last pass."""
+        passes = batch["passes"]
         self._metrics.begin(self.state.global_step)
         loss = torch.zeros((), device=self.args.device)
         several = self.accelerator.num_processes > 1 and not self._sharded

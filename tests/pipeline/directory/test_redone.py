@@ -1,11 +1,13 @@
 """A finished stage that is made again: what it left stays until the end, and counts again if the settings are set back."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import small_run
+from aftune import losses
 from aftune.common import durable
 from aftune.common.errors import DataError, UsageError
 from aftune.pipeline import runner, stage_functions
@@ -144,3 +146,22 @@ def test_keep_going_runs_what_does_not_need_the_failed_stage(run: Path, monkeypa
 def states_of_manifest(run: Path) -> dict[str, str]:
     entries = RunDirectory(run).manifest()["stages"]
     return {name: entries[name]["status"] for name in ("align", "evaluate", "report")}
+
+
+def test_what_our_code_warns_of_is_kept(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the terminal at once, and in the manifest, where pages find it; once, though the stage warns of it twice."""
+    whole = stage_functions.FUNCTIONS["align"]
+
+    def warning(context: Context) -> dict[str, Any]:
+        for _ in range(2):
+            warnings.warn_explicit("out of memory, of this test", UserWarning, losses.__file__, 1, registry=seen)
+        return whole(context) | {"warnings": ["another one"]}
+
+    seen: dict[str, Any] = {}
+    monkeypatch.setitem(stage_functions.FUNCTIONS, "align", warning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        lines = go(run, 0.5)
+    expected = ["out of memory, of this test", "another one"]
+    assert RunDirectory(run).entry("align")["warnings"] == expected
+    assert [line for line in lines if "warning" in line] == [f"align     [yellow]warning: {text}[/yellow]" for text in expected]

@@ -211,3 +211,25 @@ def test_tokenizer_without_padding_token(make_llama: Callable[..., Any], tokeniz
     assert complete(TransformersEngine(model, bare), PROMPTS, [1, 2, 3, 4], wanted) == complete(
         TransformersEngine(model, tokenizer), PROMPTS, [1, 2, 3, 4], wanted
     )
+
+
+def test_out_of_memory_the_rest_is_decoded_in_smaller_batches(make_llama: Callable[..., Any], tokenizer: Any, way: str) -> None:
+    """With room for three sequences of eight: the same completions, each once; with room for none the error is raised."""
+    model, settings = make_llama(seed=5), SamplingSettings(20, temperature=1.0)
+    requests = [Request([1, 40 + n], seed=n) for n in range(8)]
+    expected = dict(TransformersEngine(model, tokenizer, 8).complete(requests, settings))
+    room = 3
+
+    def limited(module: Any, args: Any, kwargs: Any) -> None:
+        if len(kwargs["input_ids"]) > room:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    model.register_forward_pre_hook(limited, with_kwargs=True)
+    engine = TransformersEngine(model, tokenizer, 8)
+    with pytest.warns(UserWarning, match="out of memory: going on with 2 sequences at once"):
+        found = list(engine.complete(requests, settings))
+    assert sorted(index for index, _ in found) == list(range(8))
+    assert dict(found) == expected
+    room = 0
+    with pytest.warns(UserWarning, match="going on with 1 sequences"), pytest.raises(RuntimeError, match="can't allocate memory"):
+        list(engine.complete(requests, settings))

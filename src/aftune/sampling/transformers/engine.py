@@ -2,11 +2,14 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from aftune.common.process import release_memory
 from aftune.models.loading import context_length, stop_token_ids
 from aftune.sampling.interface import Completion, Request, SamplingSettings
 from aftune.sampling.transformers.decoding import DecodingLoop
@@ -47,11 +50,35 @@ class TransformersEngine:
         context = context_length(self.model.config)
         room = [max(1, min(settings.max_new_tokens, context - len(request.prompt))) for request in requests]
         stops = stops_of(self.tokenizer, self.stop_ids, settings.stop)
-        job = Job(requests, room, settings, stops, self.batch_size)
-        for index, token_ids, stopped in decode(self.model, job):
+        for index, token_ids, stopped in self._decoded(Job(requests, room, settings, stops, self.batch_size)):
             cut = stops.strings.cut(token_ids) if stops.strings else None
             if cut:
                 yield index, Completion(*cut, "stop")
             else:
                 text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
                 yield index, Completion(token_ids, text, "stop" if stopped else "length")
+
+    def _decoded(self, job: Job) -> Iterator[tuple[int, list[int], bool]]:
+        """As `decode`. Out of memory, what is not finished begins again, half as many sequences at once: the same ones, since each
+        depends on its own seed only."""
+        left = list(range(len(job.requests)))
+        while left:
+            part = replace(
+                job, requests=[job.requests[i] for i in left], room=[job.room[i] for i in left], num_rows=self.batch_size
+            )
+            done = set()
+            try:
+                for index, token_ids, stopped in decode(self.model, part):
+                    done.add(index)
+                    yield left[index], token_ids, stopped
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error) or self.batch_size == 1:
+                    raise
+                self.batch_size = max(1, min(self.batch_size, len(left)) // 2)
+                warnings.warn(
+                    f"out of memory: going on with {self.batch_size} sequences at once, which is slower; set batch_size to that",
+                    stacklevel=2,
+                )
+            left = [place for index, place in enumerate(left) if index not in done]
+            if left:
+                release_memory()
