@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ if __name__ == "__main__":
 
 import own_processes
 import small_run
+from aftune.pipeline import processes
 from aftune.pipeline.directory.run_directory import RunDirectory
 
 KINDS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -99,7 +101,12 @@ def _start(folder: Path, number: int, settings: dict[str, Any]) -> list[Any]:
     folder.mkdir(exist_ok=True)
     path = folder / "recipe-of-the-test.yaml"
     path.write_text(small_run.recipe(folder, **settings).to_yaml())
-    return own_processes.start_command(folder / "said.txt", ["run", str(path)], number)
+    return own_processes.start_command(folder / "said.txt", ["run", str(path)], number, impatient)
+
+
+def impatient() -> None:
+    """One that is killed before all have met keeps the others waiting for ten minutes, unless a launcher ends them."""
+    processes.MEETING = timedelta(seconds=20)
 
 
 def _stage(folder: Path) -> str:

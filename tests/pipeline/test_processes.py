@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import own_processes
 import small_comparison
 import small_run
 from aftune.common.errors import UsageError
+from aftune.pipeline import processes
 from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.processes import SAID_NOTHING
@@ -146,9 +148,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
             assert "[transformers]" not in done.stderr
             made[name] = Run(folder / "run", told)
         else:
-            for process in (processes := forked(folder, name)):
+            for process in (running := forked(folder, name)):
                 process.join(300)
-            assert [process.exitcode for process in processes] == [0] * len(processes), (folder / "said.txt").read_text()
+            assert [process.exitcode for process in running] == [0] * len(running), (folder / "said.txt").read_text()
             made[name] = Run(folder / "run")
     return made
 
@@ -235,3 +237,19 @@ def test_a_benchmark_in_two_processes(tmp_path: Path) -> None:
         aftune("benchmark", "bundled", "arithmetic", "--out", str(out), "--split", "test[:11]", "--processes", number, *settings)
         found.append([(out / name).read_text() for name in ("metrics.json", "verdicts.jsonl")])
     assert found[0] == found[1]
+
+
+def test_processes_that_never_come_are_not_waited_for_without_end(tmp_path: Path) -> None:
+    """The second of two is killed before they meet."""
+    both = own_processes.start_command(tmp_path / "said.txt", words(tmp_path), 2, impatient)
+    both[1].kill()
+    for process in both:
+        process.join(SECONDS)
+    assert both[0].exitcode == 1
+    said = (tmp_path / "said.txt").read_text()
+    assert "aftune: error: processes: not all 2 of them have met within 0.05 minutes at 127.0.0.1:" in said
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+def impatient() -> None:
+    processes.MEETING = timedelta(seconds=3)

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
-from aftune.common.errors import TrainingError, UsageError
+from aftune.common.errors import StageError, TrainingError, UsageError
 from aftune.common.process import release_memory
 
 Item = TypeVar("Item")
@@ -22,6 +22,7 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_AD
 LAUNCHER = "AFTUNE_LAUNCHER"  # set where the command's own launcher tells how the processes ended
 _LOST = ("Connection closed by peer", "Connection reset by peer", "remote process exited", "Broken pipe")
 SAID_NOTHING = 75  # exit status of a process that leaves it to another one to tell the error
+MEETING = timedelta(minutes=10)  # for all to have started: a launcher may leave alone those that wait for one that never came
 _PATIENCE = timedelta(days=14)  # the others wait while the first one samples
 
 
@@ -47,13 +48,11 @@ def led(wanted_device: str) -> Iterator[bool]:
     if number() == 1:
         yield True
         return
-    from accelerate import PartialState
-
     from aftune.models.devices import pick_device
 
     device = pick_device(wanted_device)
     check_gpus(device)
-    PartialState(cpu=device == "cpu", timeout=_PATIENCE)
+    _meet(cpu=device == "cpu")
     if is_first():
         yield True
         _dismiss()
@@ -63,6 +62,22 @@ def led(wanted_device: str) -> Iterator[bool]:
         console.quiet = True
         _follow()
         yield False
+
+
+def _meet(*, cpu: bool) -> None:
+    from accelerate import PartialState
+    from torch.distributed import DistStoreError
+    from torch.distributed.distributed_c10d import _set_pg_timeout
+
+    try:
+        PartialState(cpu=cpu, timeout=MEETING)
+    except DistStoreError as error:
+        waited = f"{MEETING.total_seconds() / 60:g} minutes"
+        raise StageError(
+            f"processes: not all {number()} of them have met within {waited} at {os.environ.get('MASTER_ADDR')}:"
+            f"{os.environ.get('MASTER_PORT')}; look at the output of the others, and start them together"
+        ) from error
+    _set_pg_timeout(_PATIENCE)
 
 
 def check_gpus(device: str) -> None:
