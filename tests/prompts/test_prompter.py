@@ -279,3 +279,21 @@ def test_what_a_tokenizer_cannot_do_is_named(tokenizer: Any, chat: Any) -> None:
     assert Prompter(strict, PromptFormat("chat"))(problem())
     with pytest.raises(UsageError, match=r"does not take this conversation \(System role not supported\); leave prompt.system out"):
         Prompter(strict, PromptFormat("chat", system="Count."))(problem())
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}", r"comes to no end \(OutOfTimeError"),
+        ("{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}", r"comes to no end \(RecursionError"),
+        ("{% for i in range(10**9) %}{% endfor %}", r"comes to no end \(OverflowError"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", r"reaches into Python \(access to attribute '__class__'"),
+        ("{{ messages.append.__globals__ }}", r"reaches into Python|does not take this conversation"),
+    ],
+)
+def test_chat_templates_of_strangers(tokenizer: Any, monkeypatch: pytest.MonkeyPatch, template: str, message: str) -> None:
+    monkeypatch.setattr("aftune.prompts.prompter._TEMPLATE_SECONDS", 0.2)
+    asking = Prompter(deepcopy(tokenizer), PromptFormat(style="chat"))
+    asking.tokenizer.chat_template = template
+    with pytest.raises(UsageError, match=f"prompt.style: the model's chat template {message}"):
+        asking(Problem(id="p", task="t", question="q", gold_answer="1"))

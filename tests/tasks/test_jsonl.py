@@ -79,6 +79,10 @@ def unsure(problem, text):
 
 def wrong(problem, text):
     return 1
+
+def endless(problem, text):
+    while True:
+        pass
 """
 
 
@@ -99,6 +103,9 @@ def test_grader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         task("even").verdict(problem, "x")
     with pytest.raises(DataError, match="gave 1; expected a Verdict, True or False"):
         task("wrong").verdict(problem, "x")
+    endless = build(tmp_path, rows, grader="own_grader_of_a_test:endless", answer_kind="text", grader_seconds=0.05)
+    with pytest.raises(DataError, match=r"jsonl/train/0: .*:endless took longer than 0\.05 s for 'x'; mend it, or set"):
+        endless.verdict(problem, "x")
     with pytest.raises(UsageError, match="has no function 'odd'"):
         task("odd")
 

@@ -9,6 +9,7 @@ _EXPONENT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]
 _FLOAT = "tag:yaml.org,2002:float"
 _MERGE = "tag:yaml.org,2002:merge"
 _STARTS = list("-+.0123456789")
+_MOST = 100_000  # values in a recipe
 
 
 class _Loader(yaml.SafeLoader):
@@ -35,11 +36,32 @@ for _kind in (_Loader, _Dumper):
 def parse_yaml(text: str) -> Any:
     """The value of a YAML text; raises yaml.YAMLError, with the line in `problem_mark` where it is known."""
     try:
+        _check_size(text)
         return yaml.load(text, _Loader)
     except RecursionError as error:
         raise yaml.YAMLError("nested too deeply") from error
     except ValueError as error:  # an integer of thousands of digits, a date that does not exist
         raise yaml.YAMLError(str(error)) from error
+
+
+def _check_size(text: str) -> None:
+    """Raises YAMLError where aliases make a text many times as large as it is, or repeat themselves without end."""
+    known: dict[int, int] = {}  # nodes with all that is in them; 0 while they are being counted
+
+    def size(node: yaml.Node) -> int:
+        found = known.get(id(node))
+        if found is None:
+            known[id(node)] = 0
+            parts = node.value if isinstance(node, yaml.SequenceNode | yaml.MappingNode) else []
+            inner = [part for one in parts for part in (one if isinstance(one, tuple) else (one,))]
+            found = known[id(node)] = 1 + sum(map(size, inner))
+        if not 0 < found <= _MOST:
+            raise yaml.YAMLError(f"aliases (*name) that stand for more than {_MOST:,} values, or for themselves")
+        return found
+
+    node = yaml.compose(text, _Loader)
+    if node is not None:
+        size(node)
 
 
 def to_yaml(value: Any) -> str:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from jinja2 import TemplateError
+from jinja2.exceptions import SecurityError
 from transformers import PreTrainedTokenizerBase
 
 from aftune.common.errors import UsageError
+from aftune.common.time_limit import OutOfTimeError, time_limit
 from aftune.prompts.encoding import encode_prompt, single_start
 from aftune.prompts.formats import (
     Messages,
@@ -22,6 +24,8 @@ from aftune.prompts.formats import (
 from aftune.prompts.special_tokens import SpecialTokens, special_tokens
 from aftune.records import Problem
 from aftune.records.questions import question_key
+
+_TEMPLATE_SECONDS = 10  # for one conversation, which takes a thousandth of that
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,18 @@ class Prompter:
         if not self.tokenizer.chat_template:
             raise UsageError("prompt.style: the tokenizer of this model has no chat template; use plain or alpaca")
         try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
+            with time_limit(_TEMPLATE_SECONDS):
+                return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt))
+        except (OutOfTimeError, RecursionError, MemoryError, OverflowError) as error:
+            raise UsageError(
+                f"prompt.style: the model's chat template comes to no end ({type(error).__name__} within {_TEMPLATE_SECONDS} s); "
+                "use prompt.style plain or alpaca, and do not trust this model"
+            ) from error
+        except SecurityError as error:
+            raise UsageError(
+                f"prompt.style: the model's chat template reaches into Python ({error}), which it may not; use "
+                "prompt.style plain or alpaca, and do not trust this model"
+            ) from error
         except TemplateError as error:
             hint = "leave prompt.system out" if self.form.system else "use prompt.style plain or alpaca"
             raise UsageError(

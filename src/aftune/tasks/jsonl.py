@@ -18,6 +18,7 @@ from pydantic import Field
 
 from aftune.answers import ChoiceKind, Format, MathKind, NumberKind, Reading, TextKind, Verdict
 from aftune.common.errors import DataError, UsageError
+from aftune.common.time_limit import OutOfTimeError, time_limit
 from aftune.records import Feedback, Problem
 from aftune.records.questions import LETTERS
 from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
@@ -40,6 +41,7 @@ class JsonlOptions(TaskOptions):
     answer_kind: Literal["number", "math", "choice", "text"] = "number"
     form: Format | None = None
     grader: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    grader_seconds: float = Field(default=60.0, gt=0)
 
 
 class Jsonl(FileTask):
@@ -95,8 +97,15 @@ class Jsonl(FileTask):
     def verdict(self, problem: Problem, text: str, reading: Reading = "strict") -> Feedback:
         if self._grader is None:
             return super().verdict(problem, text, reading)
+        seconds = self.options.grader_seconds
         try:
-            result = self._grader(problem, text)
+            with time_limit(seconds):
+                result = self._grader(problem, text)
+        except OutOfTimeError as error:
+            raise DataError(
+                f"{problem.id}: task.options.grader {self.options.grader} took longer than {seconds:g} s for {text[:80]!r}; "
+                "mend it, or set task.options.grader_seconds"
+            ) from error
         except Exception as error:
             raise DataError(
                 f"{problem.id}: task.options.grader {self.options.grader} raised {type(error).__name__}: {error}"
