@@ -2,15 +2,18 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
+from aftune.common import checksums
 from aftune.common.errors import UsageError
 from aftune.pipeline import processes
 from aftune.recipe import LaunchSection
 
 
 def last_checkpoint(folder: Path, launch: LaunchSection) -> str | None:
-    """The newest complete checkpoint. One that a kill left half written has no readable trainer state and is removed.
+    """The newest complete checkpoint. One that a kill left half written has no readable trainer state and is removed, and so is one
+    that was changed since, with a warning.
 
     Raises UsageError for one that these processes cannot read.
     """
@@ -20,6 +23,12 @@ def last_checkpoint(folder: Path, launch: LaunchSection) -> str | None:
         except (OSError, ValueError):
             shutil.rmtree(checkpoint, ignore_errors=True)
             continue
+        if (checkpoint / checksums.LIST).exists():  # killed just before, or of an earlier aftune, it has none
+            found = checksums.inspect(checkpoint, checksums.sha256(checkpoint / checksums.LIST)).differences
+            if found:
+                warnings.warn(f"{found[0]}; this checkpoint was removed, and training goes on from the one before", stacklevel=2)
+                shutil.rmtree(checkpoint, ignore_errors=True)
+                continue
         _check_readable(checkpoint, launch.sharding)
         return str(checkpoint)
     return None

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from aftune.common import checksums
 from aftune.pipeline import registry
-from aftune.pipeline.directory import intact
 from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.directory.inputs import Inputs
 from aftune.pipeline.directory.run_directory import RunDirectory, fingerprint
@@ -66,7 +66,7 @@ def _plan(recipe: Recipe, run: RunDirectory, stage: Stage, upstream: Sequence[Pl
         entry, reasons = entry["replaces"], []
     if entry and not reasons:
         finished = entry["status"] == "finished"
-        gone = [path for path in (run.path / stage.leaves, *intact.gone(run.path / stage.name)) if not path.exists()]
+        gone = [path for path in (run.path / stage.leaves, *checksums.gone(run.path / stage.name)) if not path.exists()]
         if finished and gone:
             status, reason = ("redo", f"{gone[0].relative_to(run.path)} is gone")
         else:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.markup import escape
 
 import aftune
+from aftune.common import checksums
 from aftune.common.diagnosis import diagnose
 from aftune.common.errors import AftuneError, StageError, UsageError
 from aftune.common.process import release_memory
@@ -19,7 +20,7 @@ from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit
 from aftune.models.loading import empty_model, load_config
 from aftune.pipeline import processes, recipe_task
-from aftune.pipeline.directory import claim, intact
+from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.inputs import Inputs
 from aftune.pipeline.directory.run_directory import RESULTS, RunDirectory
 from aftune.pipeline.machine_checks import check_engines, check_launch, idle_gpus
@@ -170,7 +171,7 @@ def _check_files(context: Any, earlier: Sequence[str], item: Plan) -> None:
     for name in earlier:
         own = context.run.entry(name)
         run = context.run if own or context.shared is None else context.shared
-        intact.check(run.folder(name), run.entry(name).get("files"), item.stage.name)
+        checksums.check(run.folder(name), run.entry(name).get("files"), item.stage.name)
 
 
 def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
@@ -207,7 +208,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         "summary": summary,
         "warnings": found,
         "inputs": inputs_by_now(context.recipe, item),
-        "files": intact.write_list(context.run.folder(stage.name), *beside),
+        "files": checksums.write_list(context.run.folder(stage.name), *beside),
     }
     context.run.finish(stage.name, time.monotonic() - started, outcome)
     seconds = context.run.entry(stage.name)["seconds"]

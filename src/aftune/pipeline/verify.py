@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from aftune.common.checksums import Inspection, inspect
 from aftune.common.errors import UsageError
-from aftune.pipeline.directory.intact import Inspection, inspect
 from aftune.pipeline.directory.run_directory import RunDirectory
 
 
@@ -19,6 +19,7 @@ def verify(path: Path) -> Iterator[tuple[Path, Inspection]]:
         for name, entry in run.manifest()["stages"].items():
             if entry["status"] == "finished":
                 number += 1
-                yield run.folder(name), inspect(run.folder(name), entry.get("files"))
+                folder, of_list = run.folder(name), entry.get("files")
+                yield folder, Inspection(None) if of_list is None else inspect(folder, of_list)
     if not number:
         raise UsageError(f"{path}: holds no finished stage of a run; expected the run_dir of a recipe")

@@ -13,6 +13,8 @@ from aftune.common.errors import DataError
 from aftune.common.text_files import drop_partial_line, write_lines
 from aftune.records.types import Record
 
+_ENDING = ".checksums"
+
 
 def append_records(path: Path, records: Iterable[Record]) -> None:
     """Adds lines and flushes them to disk, so that a killed run keeps them."""
@@ -82,5 +84,11 @@ def forget_checksums(path: Path) -> None:
     _checksums(path).unlink(missing_ok=True)
 
 
+def forget_all_checksums(folder: Path) -> None:
+    """For all files below a folder."""
+    for path in folder.rglob(f"*{_ENDING}"):
+        path.unlink()
+
+
 def _checksums(path: Path) -> Path:
-    return path.with_name(path.name + ".checksums")
+    return path.with_name(path.name + _ENDING)

@@ -3,11 +3,14 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from aftune.common import interrupts
+from aftune.common import checksums, interrupts
 from aftune.common.progress import progress_bar
 
 
@@ -51,6 +54,11 @@ class TimedCheckpoints(TrainerCallback):
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Checksums make it a whole one: all processes have written what is theirs."""
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            checksums.write_list(Path(str(args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
         self._saved = time.monotonic()
         if self._ending:
+            PartialState().wait_for_everyone()
             interrupts.end()

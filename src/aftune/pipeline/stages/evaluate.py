@@ -15,6 +15,7 @@ from aftune.pipeline.stages.measure import measure_policy
 from aftune.pipeline.warning_signs import of_labelling, of_results
 from aftune.pipeline.workers import executor, jobs_for
 from aftune.records import Group, JudgedResponse
+from aftune.records.appended import forget_all_checksums
 from aftune.records.large_files import RecordFile
 
 
@@ -33,6 +34,7 @@ def evaluate(context: Context) -> Summary:
         },
     }
     write_json(folder / "metrics.json", metrics)
+    forget_all_checksums(folder)
     warnings = of_labelling(counts, context.recipe, "evaluate") + of_results(results, context.recipe)
     return {**{f"accuracy_{name}": result["accuracy"] for name, result in results.items()}, "warnings": warnings}
 

@@ -24,7 +24,8 @@ from aftune.pipeline.stages.sample import Sampling, sampled
 from aftune.pipeline.warning_signs import of_results
 from aftune.prompts.encoding import EncodedGroup, encode_group
 from aftune.recipe.names import CONTROLS
-from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Votes, write_records
+from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Record, Votes, write_records
+from aftune.records.appended import check_appended, forget_all_checksums, take_as_it_is
 from aftune.records.large_files import RecordFile
 from aftune.sampling.collect import Draw
 from aftune.scoring import ScoredGroup, group_logprobs
@@ -40,6 +41,7 @@ def measure(context: Context) -> Summary:
     groups = RecordFile(context.folder("held_out") / "groups.jsonl", Group)
     metrics = measure_policy(context, folder, trained, groups, f"measure {context.run.path.name}")
     write_json(folder / "metrics.json", metrics)
+    forget_all_checksums(folder)
     key = {"sft": "vft", "control": CONTROLS[context.recipe.control.match].key}.get(trained, "aligned")
     summary = {name: metrics[name] for name in ("accuracy", "assessment_accuracy")}
     return summary | {"warnings": of_results({key: metrics}, context.recipe)}
@@ -62,7 +64,7 @@ def greedy_verdicts(
 ) -> Sequence[JudgedResponse]:
     """Verdicts on the greedy responses of a stage's model; written to `verdicts.jsonl`, or read if that is there already."""
     path = folder / "verdicts.jsonl"
-    if path.exists():
+    if _is_there(path):
         return RecordFile(path, JudgedResponse)
     section = context.recipe.evaluate
     draw = Draw(context.settings(section, problems, greedy=True))
@@ -73,17 +75,30 @@ def greedy_verdicts(
         problem, response = asked
         return judge_response(context.task, problem, response.text, response.finish_reason, reading)
 
-    write_records(path, in_order(judged, zip(problems, responses, strict=True), context.task.judging_threads))
+    _write(path, in_order(judged, zip(problems, responses, strict=True), context.task.judging_threads))
     (folder / "responses.jsonl").unlink()
     return RecordFile(path, JudgedResponse)
 
 
+def _write(path: Path, records: Iterable[Record]) -> None:
+    """A piece of a stage, which a later attempt takes as it is."""
+    write_records(path, records)
+    take_as_it_is(path)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether an earlier attempt has made a piece; raises DataError where it was changed since."""
+    if path.exists():
+        check_appended(path)
+    return path.exists()
+
+
 def _scores(context: Context, folder: Path, stage: str, groups: Sequence[Group], title: str) -> Sequence[GroupScores]:
     path = folder / "scores.jsonl"
-    if path.exists():
+    if _is_there(path):
         return RecordFile(path, GroupScores)
     scored = held_out_scores(context, stage, groups, f"{title}: scores", with_references=True)
-    write_records(path, map(_group_scores, groups, scored))
+    _write(path, map(_group_scores, groups, scored))
     return RecordFile(path, GroupScores)
 
 
@@ -144,7 +159,7 @@ def encoded_held_out(context: Context, group: Group, reference: str | None) -> E
 def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Problem], title: str) -> Sequence[Votes]:
     """Sampled as the held-out candidates are, with the same random streams for every model, and scored by the model itself."""
     path = folder / "votes.jsonl"
-    if path.exists():
+    if _is_there(path):
         return RecordFile(path, Votes)
     section = context.recipe.evaluate
     draw = Draw(context.settings(section, problems), section.num_votes, derive_seed(context.recipe.seed, "votes"))
@@ -158,7 +173,7 @@ def _votes(context: Context, folder: Path, stage: str, problems: Sequence[Proble
 
     groups = list(in_order(judged, enumerate(problems), context.task.judging_threads))
     scored = held_out_scores(context, stage, groups, f"{title}: scores of votes", with_references=False)
-    write_records(path, map(_problem_votes, groups, scored))
+    _write(path, map(_problem_votes, groups, scored))
     (folder / "samples.jsonl").unlink()
     return RecordFile(path, Votes)
 

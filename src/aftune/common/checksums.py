@@ -1,5 +1,5 @@
-"""Whether the files of a finished stage are still those that it left. A list in its folder has their SHA-256, in the form that
-`sha256sum -c` takes, and the manifest has that of the list."""
+"""Whether the files of a folder (of a finished stage, or a checkpoint) are still those that were written. A list in it has their
+SHA-256, in the form that `sha256sum -c` takes."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ LIST = "SHA256SUMS"
 
 @dataclass(frozen=True)
 class Inspection:
-    """Of a stage's folder. number: files that the stage left; None where that is not known: an earlier aftune kept no list, or it
-    is damaged. differences: what is not as the stage left it, in words, one place each. others: files that are not of the stage."""
+    """Of a folder. number: files that were listed; None where that is not known: an earlier aftune kept no list, or it is damaged.
+    differences: what is not as it was written, in words, one place each. others: files that are not listed."""
 
     number: int | None
     differences: list[str] = field(default_factory=list)
@@ -22,7 +22,7 @@ class Inspection:
 
 
 def write_list(folder: Path, *beside: Path) -> str:
-    """Lists all files in a stage's folder, and others beside the folder; gives the SHA-256 of the list."""
+    """Lists all files in a folder, and others beside the folder; gives the SHA-256 of the list."""
     files = [path.relative_to(folder).as_posix() for path in _files(folder)]
     names = files + [f"../{path.relative_to(folder.parent).as_posix()}" for path in beside]
     write_lines(folder / LIST, (f"{sha256(folder / name)}  {name}" for name in names))
@@ -40,19 +40,17 @@ def gone(folder: Path) -> list[Path]:
     return [folder / name for name in _listed(folder) if not (folder / name).exists()]
 
 
-def inspect(folder: Path, of_list: str | None) -> Inspection:
-    """Reads every byte of a stage's files. of_list: the SHA-256 of their list, from the manifest; None where it has none."""
-    if of_list is None:
-        return Inspection(None)
+def inspect(folder: Path, of_list: str) -> Inspection:
+    """Reads every byte of the listed files. of_list: the SHA-256 of the list."""
     if not (folder / LIST).exists():
-        return Inspection(None, [f"{folder / LIST}: is gone, so the files of this stage cannot be checked"])
+        return Inspection(None, [f"{folder / LIST}: is gone, so the files beside it cannot be checked"])
     if sha256(folder / LIST) != of_list:
-        return Inspection(None, [f"{folder / LIST}: is not what the stage wrote, so its files cannot be checked"])
+        return Inspection(None, [f"{folder / LIST}: is not what was written, so the files beside it cannot be checked"])
     listed, found = _listed(folder), []
     for name, expected in listed.items():
         try:
             if sha256(folder / name) != expected:
-                found.append(f"{folder / name}: is not what the stage wrote")
+                found.append(f"{folder / name}: is not what was written")
         except FileNotFoundError:
             found.append(f"{folder / name}: is gone")
         except OSError as error:
@@ -61,7 +59,12 @@ def inspect(folder: Path, of_list: str | None) -> Inspection:
 
 
 def check(folder: Path, of_list: str | None, reader: str) -> None:
-    """Raises StageError where a stage's files are no longer what it left, for the stage that is about to read them."""
+    """Raises StageError where the files of a stage are no longer what it left, for the stage that is about to read them.
+
+    of_list: None for a stage that an earlier aftune made, which kept no list.
+    """
+    if of_list is None:
+        return
     if found := inspect(folder, of_list).differences:
         more = f" (and {len(found) - 1} more: `aftune verify {folder.parent}` lists them)" if len(found) > 1 else ""
         raise StageError(

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import small_run
 from aftune.cli.main import app
+from aftune.common.checksums import LIST
 from aftune.common.errors import StageError
 from aftune.pipeline import runner
-from aftune.pipeline.directory.intact import LIST, inspect
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.plans import plan
 
@@ -48,8 +48,8 @@ def test_a_changed_bit_is_found_before_the_file_is_read(prepared: Path, name: st
     path.write_bytes(content)
     status, said = verify(prepared)
     assert status == 1
-    assert f"{path}: is not what the stage wrote" in said
-    with pytest.raises(StageError, match=rf"^sft: .*{name}: is not what the stage wrote.*remove .*prepare to make it again"):
+    assert f"{path}: is not what was written" in said
+    with pytest.raises(StageError, match=rf"^sft: .*{name}: is not what was written.*remove .*prepare to make it again"):
         run_next(prepared)
     assert "sft" not in RunDirectory(prepared).manifest()["stages"]
 
@@ -74,7 +74,6 @@ def test_a_stage_of_an_earlier_aftune_is_taken_as_it_is(prepared: Path) -> None:
     manifest = run.manifest()
     del manifest["stages"]["prepare"]["files"]
     (prepared / "manifest.json").write_text(json.dumps(manifest))
-    assert inspect(prepared / "prepare", run.entry("prepare").get("files")).number is None
     assert verify(prepared)[0] == 0
     assert plan(small_run.recipe(prepared), run)[0].status == "finished"
 
