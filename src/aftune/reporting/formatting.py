@@ -79,8 +79,8 @@ def setting(value: object) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with what cannot be seen made visible: ASCII controls as their pictures (U+2400...), the rest as `⟨U+202E⟩`. Tabs and
-    ends of lines stay."""
+    """The text with what cannot be seen made visible: ASCII controls as their pictures (U+2400...), the rest as `⟨U+202E⟩`. Tabs
+    and ends of lines stay."""
     return _UNSEEN.sub(lambda found: _picture(ord(found[0])), text)
 
 

