@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("page")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _LOOK = """() => ({
     pwned: window.pwned,
-    elements: [...document.querySelectorAll("script, iframe, object, embed, img, image, link, base, form, foreignObject, animate, set")]
+    elements: [...document.querySelectorAll("script, iframe, object, embed, img, image, link, base, form, foreignObject, set")]
         .map(element => element.outerHTML),
     handlers: [...document.querySelectorAll("*")].flatMap(element => element.getAttributeNames())
         .filter(name => name.startsWith("on")),
