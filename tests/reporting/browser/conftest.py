@@ -1,12 +1,18 @@
-"""A headless Chromium, and pages opened in it without any way out."""
+"""A headless Chromium, pages opened in it without any way out, and pages with hostile text everywhere."""
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import made_up_comparison as made_up
+from aftune.recipe import Recipe
+from aftune.reporting import ReportData, render_page
+from aftune.reporting.comparison import render_comparison
+from hostile_text import hostile, spoiled
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = [
@@ -74,3 +80,55 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[Open]:
     yield opened
     for context in contexts:
         context.close()
+
+
+def rich(data: ReportData) -> ReportData:
+    """The made-up run with what only some runs have. Keys that users choose are hostile here, all other text is as usual."""
+    task, model, source, stage = (hostile(f"my {what}") for what in ("task", "model", "source", "stage"))
+    results = {
+        name: {**result, "accuracy_by_task": {task: 0.5, "other": 0.25}, "accuracy_by_num_operations": {"3": 0.5, task: 0.25}}
+        for name, result in data.metrics["results"].items()
+    }
+    results[model] = results["base"]
+    label = data.stages["label"]
+    summary = {**label["summary"], f"from_{source}": 30, f"right_from_{source}": 20}
+    problem = data.groups[0].problem.model_copy(update={"options": ["an option", "another option"]})
+    return replace(
+        data,
+        recipe=Recipe.model_validate(
+            {
+                "run_dir": "runs/made-up",
+                "model": {"name": "models/mine"},
+                "adapter": {"kind": "lora", "targets": ["q_proj", "v_proj"]},
+                "sample": {"sources": [{"name": "large", "model": "models/large"}], "engine": {"kind": "vllm"}},
+                "prompt": {"system": "Be brief."},
+            }
+        ),
+        stages={
+            **data.stages,
+            "label": {**label, "summary": summary, "warnings": ["A warning."]},
+            stage: {"seconds": 3.0, "warnings": ["Another warning."]},
+        },
+        metrics={**data.metrics, "results": results},
+        versions={**data.versions, hostile("my package"): "1"},
+        groups=[data.groups[0].model_copy(update={"problem": problem}), *data.groups[1:]],
+    )
+
+
+@pytest.fixture(scope="session")
+def run_page(data: ReportData) -> str:
+    return render_page(spoiled(rich(data)))
+
+
+@pytest.fixture(scope="session")
+def comparison_page() -> str:
+    """Names of losses and constraints stay: a comparison refuses unknown ones, and colours and markers go by them."""
+    results, logs = made_up.full(["vft", "vft-steps", "rft", "dpo", "aft-bc", "aft-bc:beta=0.3", "aft-bc:k=2"], (0, 1))
+    for method in results["methods"]:
+        method["metrics"][f"accuracy.{hostile('my task')}"] = made_up.summary([0.5, 0.25])
+    results["methods"].append(made_up.method("pro", metrics={}))
+    results["warnings"] = [{"where": f"place {number}", "text": f"Warning {number}."} for number in range(5)]
+    return render_comparison(
+        spoiled(results, keep=frozenset({"loss", "constraint"})),
+        {(hostile(name), seed): log for (name, seed), log in logs.items()},
+    )

@@ -1,15 +1,10 @@
 """Whatever models, users and files say, a page shows it as text and a browser does nothing else with it."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-import made_up_comparison as made_up
-from aftune.recipe import Recipe
-from aftune.reporting import ReportData, render_page
-from aftune.reporting.comparison import render_comparison
-from hostile_text import UNSEEN, hostile, shown, spoiled
+from hostile_text import UNSEEN, shown
 
 pytestmark = pytest.mark.xdist_group("page")
 
@@ -34,58 +29,6 @@ _TEXT = """() => {
 def text_of(opened: Any) -> str:
     """All that there is to read, except the recipe, whose YAML has escapes of its own."""
     return " ".join(opened.page.evaluate(_TEXT).split())
-
-
-def rich(data: ReportData) -> ReportData:
-    """The made-up run with what only some runs have. Keys that users choose are hostile here, all other text is as usual."""
-    task, model, source, stage = (hostile(f"my {what}") for what in ("task", "model", "source", "stage"))
-    results = {
-        name: {**result, "accuracy_by_task": {task: 0.5, "other": 0.25}, "accuracy_by_num_operations": {"3": 0.5, task: 0.25}}
-        for name, result in data.metrics["results"].items()
-    }
-    results[model] = results["base"]
-    label = data.stages["label"]
-    summary = {**label["summary"], f"from_{source}": 30, f"right_from_{source}": 20}
-    problem = data.groups[0].problem.model_copy(update={"options": ["an option", "another option"]})
-    return replace(
-        data,
-        recipe=Recipe.model_validate(
-            {
-                "run_dir": "runs/made-up",
-                "model": {"name": "models/mine"},
-                "adapter": {"kind": "lora", "targets": ["q_proj", "v_proj"]},
-                "sample": {"sources": [{"name": "large", "model": "models/large"}], "engine": {"kind": "vllm"}},
-                "prompt": {"system": "Be brief."},
-            }
-        ),
-        stages={
-            **data.stages,
-            "label": {**label, "summary": summary, "warnings": ["A warning."]},
-            stage: {"seconds": 3.0, "warnings": ["Another warning."]},
-        },
-        metrics={**data.metrics, "results": results},
-        versions={**data.versions, hostile("my package"): "1"},
-        groups=[data.groups[0].model_copy(update={"problem": problem}), *data.groups[1:]],
-    )
-
-
-@pytest.fixture(scope="module")
-def run_page(data: ReportData) -> str:
-    return render_page(spoiled(rich(data)))
-
-
-@pytest.fixture(scope="module")
-def comparison_page() -> str:
-    """Names of losses and constraints stay: a comparison refuses unknown ones, and colours and markers go by them."""
-    results, logs = made_up.full(["vft", "vft-steps", "rft", "dpo", "aft-bc", "aft-bc:beta=0.3", "aft-bc:k=2"], (0, 1))
-    for method in results["methods"]:
-        method["metrics"][f"accuracy.{hostile('my task')}"] = made_up.summary([0.5, 0.25])
-    results["methods"].append(made_up.method("pro", metrics={}))
-    results["warnings"] = [{"where": f"place {number}", "text": f"Warning {number}."} for number in range(5)]
-    return render_comparison(
-        spoiled(results, keep=frozenset({"loss", "constraint"})),
-        {(hostile(name), seed): log for (name, seed), log in logs.items()},
-    )
 
 
 @pytest.mark.parametrize("name", ["run_page", "comparison_page"])
@@ -140,33 +83,3 @@ def test_the_policy_stops_what_would_get_through(page: str, open_page: Any) -> N
     assert with_policy.sent == [with_policy.page.url]
     assert without.page.evaluate("window.pwned") == 1
     assert "http://a.example/x.css" in without.sent
-
-
-_OVERFLOWS = """() => [document.documentElement, ...document.querySelectorAll("th, td, dd, li, .text, .warning, summary")]
-    .filter(element => element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== "inline")
-    .map(element => element.outerHTML.slice(0, 80))"""
-
-
-@pytest.mark.parametrize("name", ["page", "run_page", "comparison_page"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_long_words_and_names_stay_in_their_boxes(name: str, width: int, request: pytest.FixtureRequest, open_page: Any) -> None:
-    """On a phone and on a desktop: the page does not scroll sideways, and no cell covers its neighbour."""
-    opened = open_page(request.getfixturevalue(name), width=width)
-    assert opened.page.evaluate(_OVERFLOWS) == []
-
-
-def test_names_of_models_stay_in_one_line(page: str, open_page: Any) -> None:
-    """The longest usual one is beside `base`; rows of both are equally high."""
-    opened = open_page(page, width=390)
-    heights = opened.page.evaluate('[...document.querySelectorAll("#results tbody tr")].slice(0, 4).map(row => row.offsetHeight)')
-    assert len(set(heights)) == 1
-
-
-def test_closed_parts_are_printed(page: str, open_page: Any) -> None:
-    opened = open_page(page)
-    for media, printed in (("screen", False), ("print", True)):
-        opened.page.emulate_media(media=media)
-        shown_parts = opened.page.evaluate(
-            '[...document.querySelectorAll("details")].map(part => part.offsetHeight > 2 * part.firstElementChild.offsetHeight)'
-        )
-        assert shown_parts == [part == 2 or printed for part in range(len(shown_parts))]  # the first group is open
