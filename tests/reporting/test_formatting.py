@@ -33,3 +33,19 @@ def test_points() -> None:
 
 def test_controls_become_visible_and_lines_stay() -> None:
     assert formatting.visible("a\x00\x1b\r\n\tb") == "a\u2400\u241b\u240d\n\tb"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x7f\x85\u2028", "\u2421⟨U+0085⟩⟨U+2028⟩"),
+        ("gold \u202e21\u202c", "gold ⟨U+202E⟩21⟨U+202C⟩"),
+        ("1\u200b2\u00ad3\ufeff", "1⟨U+200B⟩2⟨U+00AD⟩3⟨U+FEFF⟩"),
+        ("\U000e0041\ud800", "⟨U+E0041⟩⟨U+D800⟩"),
+        ("1\u200c2 a\u200d", "1⟨U+200C⟩2 a⟨U+200D⟩"),
+        ("می\u200cخواهم \U0001f469\u200d\U0001f4bb שלום é\u0301", "می\u200cخواهم \U0001f469\u200d\U0001f4bb שלום é\u0301"),
+    ],
+)
+def test_what_is_unseen_or_turns_text_around_is_named(text: str, shown: str) -> None:
+    assert formatting.visible(text) == shown
+    assert formatting.visible(shown) == shown

@@ -110,7 +110,7 @@ def test_without_an_alignment_loss_nothing_was_aligned(data: ReportData) -> None
 def test_warnings_stand_at_the_top_of_the_page(data: ReportData) -> None:
     stages = {**data.stages, "label": {**data.stages["label"], "warnings": ["No group <has> pairs."]}}
     page = render_page(replace(data, stages=stages))
-    warning, first_section = page.index("⚠ Warning, label."), page.index('<section id="run">')
+    warning, first_section = page.index("⚠ Warning, <bdi>label</bdi>."), page.index('<section id="run">')
     assert warning < first_section
     assert "No group &lt;has&gt; pairs." in page
     assert "Warning" not in text_of(data)
@@ -121,7 +121,7 @@ def test_warnings_stand_on_the_page_of_a_comparison() -> None:
     warned = [{"where": f"seed {seed}, shared stages, label", "text": f"No group <{seed}>."} for seed in range(5)]
     for number in (0, 2, 5):
         page = render_comparison({**results, "warnings": warned[:number]}, {})
-        assert page.count("⚠ Warning, seed ") == number
+        assert page.count("⚠ Warning, <bdi>seed ") == number
         assert ("5 warnings from the runs" in page) is (number == 5)
         assert number == 0 or "No group &lt;0&gt;." in page
     assert "⚠" not in render_comparison(results, {})

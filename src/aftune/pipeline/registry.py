@@ -160,7 +160,7 @@ EVALUATE = Stage(
 
 REPORT = Stage(
     kind="report",
-    version=2,
+    version=3,  # 3: unseen characters are named
     reads=("prepare", "sft", "sample", "label", "align", "control", "evaluate"),
     leaves="report.html",
     settings=_section("report"),

@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from aftune.reporting.formatting import visible
 from aftune.reporting.svg import COLOURS
 
+_LABEL_LENGTH = 24  # characters
 STEPS = [1, 2, 5, 10]  # round numbers on the axes
 PER_CENT_AXIS = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
 
@@ -44,6 +46,12 @@ def interval_mark(
     for values, look in drawn:
         places = [place] * len(values)
         axes.plot(*((places, values) if upright else (values, places)), color=marker.colour, **look)
+
+
+def shortened(label: str) -> str:
+    """A label that leaves room for the data, whatever it says."""
+    text = visible(label)
+    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1]}…"
 
 
 def values_axis(axes: Axes) -> None:

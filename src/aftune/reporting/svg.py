@@ -12,18 +12,20 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aftune.reporting.formatting import visible
+
 # Colours by the name of the CSS variable that replaces them, so that a figure follows the page into dark mode.
 COLOURS = {
     "paper": "#ffffff",
     "ink": "#1f2328",
     "muted": "#656d76",
     "rule": "#d5d9df",
-    "base": "#7d8590",
+    "base": "#6b7480",
     "vft": "#2a6fb8",
     "control": "#8a5bb5",
     "aligned": "#0b8468",
     "right": "#1b74ad",
-    "wrong": "#c4551a",
+    "wrong": "#b84d14",
     "rft": "#8f6a00",
     "rrhf": "#b5368c",
     "pro": "#6559c9",
@@ -68,6 +70,7 @@ WIDTH = 4.6  # inches of 72 units: close to the width of a phone, so that the te
 def draw(name: str, description: str, paint: Callable[[Axes], None], height: float = 2.9, width: float = WIDTH) -> Markup:
     """An SVG element with one pair of axes; sizes in inches. `name` is unique on the page, `description` is read to people who
     cannot see the figure."""
+    name = visible(name)
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"aftune {name}"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing")  # the browser has those glyphs
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -88,4 +91,4 @@ def _inline(svg: str, name: str, description: str) -> str:
     svg = svg.replace(f"'{_FONT}', sans-serif", "inherit")
     for variable, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{variable.replace('_', '-')})")
-    return svg.strip()
+    return visible(svg).strip()

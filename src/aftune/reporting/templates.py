@@ -1,10 +1,13 @@
-"""The pages' templates. Everything but our own SVG and fenced text goes through autoescape: model text cannot become markup."""
+"""The pages' templates. Everything but our own SVG and fenced text goes through autoescape and `visible`: model text cannot become
+markup, and hides nothing."""
 
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from aftune.reporting.formatting import visible
 from aftune.reporting.markdown import escaped
 
 
@@ -14,6 +17,7 @@ def render(template: str, **values: Any) -> str:
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -15,6 +15,7 @@ from aftune.recipe import Recipe
 from aftune.reporting import ReportData
 from aftune.reporting.formatting import NBSP
 from aftune.reporting.run.card import Published, model_card
+from hostile_text import UNSEEN, hostile, spoiled
 
 HOSTILE = "x\n---\n<img src=x onerror=alert(1)> **b** _i_ `c` ``` [l](http://x) | cell | ~~s~~ # h &lt; $m$ {{ 7 * 7 }} \\ ![i](j)"
 PUBLISHED = Published(title="me/mine", model="aligned", adapter=False, prompt="<s>Q?", asked="Q?")
@@ -179,3 +180,13 @@ def test_paths_are_names(data: ReportData) -> None:
     written = parse_yaml(fences(read(card))[-1])
     assert (written["data"], written["model"]["name"], written["candidates"]["path"]) == ("gsm8k", "llama", "c.jsonl")
     assert Path(written["run_dir"]) == Path("made-up")
+
+
+def test_hostile_text_in_every_field_hides_nothing_and_stays_text(data: ReportData) -> None:
+    attacked = replace(PUBLISHED, title=hostile("title"), prompt=hostile("prompt"), asked=hostile("asked"))
+    card = model_card(spoiled(data), attacked)
+    assert [hex(ord(character)) for character in UNSEEN if character in card.text] == []
+    tokens = read(card)
+    assert kinds(tokens).isdisjoint({"html_block", "html_inline", "image"})
+    links = [part.attrs["href"] for token in tokens for part in token.children or () if part.type == "link_open"]
+    assert links == ["https://arxiv.org/abs/2309.02144"]

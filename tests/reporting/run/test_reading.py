@@ -38,7 +38,8 @@ def test_candidates_stand_in_the_order_of_their_score_after(data: ReportData) ->
     shown = groups_to_read(data)[0]
     assert [candidate.score_after for candidate in shown.candidates] == ["−0.0287", "−0.0954", "−0.1203"]
     first, second, _ = shown.candidates
-    assert (first.verdict, first.detail, first.score_before, first.change) == ("right", "answer 100, matched", "−0.0312", "+0.0025")
+    assert (first.verdict, first.quality, first.answer, first.reason) == ("right", "", "100", "matched")
+    assert (first.score_before, first.change) == ("−0.0312", "+0.0025")
     assert (first.rank_before, first.rank_after) == (2, 1)
     assert (second.verdict, second.change, second.rank_before, second.rank_after) == ("wrong", "−0.0753", 1, 2)
     assert shown.counts == "1 right, 2 wrong"
@@ -51,7 +52,7 @@ def test_ranking_numbers_are_no_verdicts(data: ReportData) -> None:
     shown = groups_to_read(ranked)[0]
     assert shown.counts == "2 candidates"
     assert [candidate.verdict for candidate in shown.candidates] == ["right", "other"]  # quality 1 after alignment first
-    assert shown.candidates[1].detail == "quality 3, matched"
+    assert shown.candidates[1].quality == "quality 3, "
 
 
 def test_without_scores_there_is_nothing_to_compare(data: ReportData) -> None:

@@ -31,6 +31,8 @@ from aftune.records import JudgedResponse
 from aftune.records.large_files import RecordFile
 from aftune.reporting.comparison import render_comparison
 
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\n")
+
 
 def gather(wanted: Comparison) -> dict[str, Any]:
     """Results of all finished runs, as `write` writes them: `runs`, `methods` with a summary of each, `correlation`."""
@@ -195,7 +197,15 @@ def _correlation(methods: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
 def _csv(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     columns = list(dict.fromkeys(name for row in runs for name in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(runs)
-    return text.getvalue().splitlines()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_cell, columns))
+    writer.writerows([_cell(row.get(name, "")) for name in columns] for row in runs)
+    return text.getvalue().removesuffix("\n").split("\n")
+
+
+def _cell(value: object) -> object:
+    """A text that a spreadsheet program would take for a formula gets an apostrophe before it; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", "\n")  # the writer would not quote it, and it would end the line
+    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text

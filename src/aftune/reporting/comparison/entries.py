@@ -54,6 +54,7 @@ def is_ranking(method: Method) -> bool:
 
 
 def title(method: Method) -> str:
+    """What the method is called; visible here too, for figures wrap and measure it."""
     return visible(method["title"])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aftune.reporting.comparison.entries import finished, title
-from aftune.reporting.formatting import MISSING, count, duration, visible
+from aftune.reporting.formatting import MISSING, count, duration
 from aftune.reporting.run.facts import Fact, model_name
 
 
@@ -23,8 +23,8 @@ def overview(results: Mapping[str, Any]) -> list[Fact]:
     num_runs = len(results["methods"]) * len(seeds)
     seconds = [run["seconds"] for run in runs if run.get("seconds") is not None]
     return [
-        Fact("Task", visible(results["task"])),
-        Fact("Model", visible(model_name(results["model"]))),
+        Fact("Task", results["task"]),
+        Fact("Model", model_name(results["model"])),
         Fact("Methods", _of(len(finished(results)), len(results["methods"]), "with results")),
         Fact("Seeds", ", ".join(map(str, seeds))),
         Fact("Runs", _of(len(runs), num_runs, "finished")),

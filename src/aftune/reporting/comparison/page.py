@@ -11,7 +11,6 @@ from aftune.reporting.comparison.scores import score_figures
 from aftune.reporting.comparison.sweeps import BETA, K, sweep_figures
 from aftune.reporting.comparison.table import tables
 from aftune.reporting.curves import LogEntry
-from aftune.reporting.formatting import visible
 from aftune.reporting.run.facts import model_name
 from aftune.reporting.templates import render
 
@@ -26,10 +25,10 @@ def render_comparison(results: Mapping[str, Any], logs: Mapping[tuple[str, int],
     shapes = {marker(method).shape for method in methods}
     return render(
         "comparison/page.html.j2",
-        title=f"{visible(results['task'])}, {visible(model_name(results['model']))}",
+        title=f"{results['task']}, {model_name(results['model'])}",
         lead=lead(results),
         caveat=caveat(results),
-        warnings=[(visible(warning["where"]), visible(warning["text"])) for warning in results.get("warnings", ())],
+        warnings=[(warning["where"], warning["text"]) for warning in results.get("warnings", ())],
         facts=overview(results),
         findings=findings(results),
         tables=tables(results),

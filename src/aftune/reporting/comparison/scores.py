@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from aftune.reporting.comparison.entries import Method, finished, title, wrapped_title
 from aftune.reporting.curves import Curve, LogEntry, curve, ends, mean_curve
 from aftune.reporting.figures import STEPS, Figure, step_axis
-from aftune.reporting.formatting import NBSP, score, visible
+from aftune.reporting.formatting import NBSP, score
 from aftune.reporting.svg import COLOURS, draw
 
 _WIDTH, _HEIGHT = 2.55, 1.75  # inches
@@ -55,4 +55,4 @@ def _figure(method: Method, curves: Mapping[str, Curve], limits: tuple[float, fl
 
     last = ", ".join(f"{label}{NBSP}{score(ends(line)[1])}" for label, line in curves.items())
     description = f"Scores during alignment, {title(method)}; means of the last tenth: {last}"
-    return Figure(draw(f"scores-{visible(method['name'])}", description, paint, height, _WIDTH), f"Last tenth: {last}.")
+    return Figure(draw(f"scores-{method['name']}", description, paint, height, _WIDTH), f"Last tenth: {last}.")

@@ -117,7 +117,7 @@ def _figure(sweep: Sweep, baseline: Method | None, ends: tuple[float, float]) ->
     caption = f"Bars are 95{PER_CENT} intervals over problems.{baseline_words(baseline)}"
     if any(automatic):
         caption += " The ring marks beta auto, at the value that it came to (mean over seeds)."
-    name = f"{sweep.setting.name}-{visible(sweep.methods[0]['name'])}"
+    name = f"{sweep.setting.name}-{sweep.methods[0]['name']}"
     return Figure(draw(name, f"{sweep.title}, accuracy against {sweep.setting.name}: {', '.join(shown)}", paint), caption)
 
 

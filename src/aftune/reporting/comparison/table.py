@@ -18,7 +18,6 @@ from aftune.reporting.formatting import (
     percent,
     percent_interval,
     score,
-    visible,
 )
 
 
@@ -131,7 +130,7 @@ def _task_columns(methods: Iterable[Method]) -> list[Column]:
     """Where there are several tasks, their metrics are named `accuracy.arithmetic`."""
     names = dict.fromkeys(name for method in methods for name in method["metrics"])
     return [
-        ((heading, visible(name.removeprefix(f"{key}."))), _shares(name))
+        ((heading, name.removeprefix(f"{key}.")), _shares(name))
         for key, heading in (("accuracy", "Accuracy,"), ("assessment_accuracy", "Assessment,"))
         for name in names
         if name.startswith(f"{key}.")

@@ -20,6 +20,7 @@ from aftune.reporting.figures import (
     interval_mark,
     legend_above,
     share_axis,
+    shortened,
     step_axis,
     values_axis,
 )
@@ -60,7 +61,7 @@ def _intervals_figure(data: ReportData, key: str, title: str, caption: str) -> F
             axes.annotate(
                 percent(value), (value, place), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=10, color=colour
             )
-        axes.set_yticks(range(len(names)), [name.label for name in names], color=COLOURS["ink"])
+        axes.set_yticks(range(len(names)), [shortened(name.label) for name in names], color=COLOURS["ink"])
         axes.set_ylim(len(names) - 0.5, -0.7)
         axes.grid(False, axis="y")
         values_axis(axes)
@@ -88,9 +89,9 @@ def operations_figure(data: ReportData) -> Figure | None:
                 color=COLOURS.get(name.look, COLOURS["ink"]),
                 marker=_MARKERS.get(name.look, "o"),
                 markersize=5.5,
-                label=name.label,
+                label=shortened(name.label),
             )
-        axes.set_xticks(range(len(keys)), keys)
+        axes.set_xticks(range(len(keys)), map(shortened, keys))
         axes.set_xlabel("operations")
         axes.set_ylim(-0.02, 1.02)
         axes.margins(x=0.08)

@@ -8,7 +8,7 @@ from aftune.common.wording import counted
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.recipe.names import start_name
 from aftune.records import Feedback, Group
-from aftune.reporting.formatting import percent, score, visible
+from aftune.reporting.formatting import percent, score
 from aftune.reporting.run.data import ReportData
 
 AFTER = "aligned"
@@ -18,11 +18,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class CandidateToRead:
-    """A candidate with its verdict in words. `rank_before` and `rank_after` count from 1, the best score first."""
+    """A candidate with its verdict in words: the quality if it comes from a ranking, the answer that was read, and the reason.
+    `rank_before` and `rank_after` count from 1, the best score first."""
 
     text: str
     verdict: str  # right, wrong or other
-    detail: str
+    quality: str
+    answer: str | None
+    reason: str
     score_before: str
     score_after: str
     change: str
@@ -77,17 +80,19 @@ def _group(group: Group, before: Sequence[float], after: Sequence[float]) -> Gro
     order = sorted(range(len(group.candidates)), key=lambda place: ranks_after[place])
     return GroupToRead(
         problem_id=problem.id,
-        question=visible(problem.question),
-        options=[visible(option) for option in problem.options or ()],
-        gold_answer=visible(problem.gold_answer),
-        reference=None if problem.rationale is None else visible(problem.rationale),
+        question=problem.question,
+        options=list(problem.options or ()),
+        gold_answer=problem.gold_answer,
+        reference=problem.rationale,
         counts=_counts(group),
         in_order=_in_order(group, before, after),
         candidates=[
             CandidateToRead(
-                text=visible(group.candidates[place].text),
+                text=group.candidates[place].text,
                 verdict=_verdict(group.feedback[place]),
-                detail=_detail(group.feedback[place]),
+                quality=_quality(group.feedback[place]),
+                answer=group.feedback[place].answer,
+                reason=group.feedback[place].reason,
                 score_before=score(before[place]),
                 score_after=score(after[place]),
                 change=score(after[place] - before[place], sign=True),
@@ -109,11 +114,8 @@ def _verdict(feedback: Feedback) -> str:
     return {1.0: "right", 0.0: "wrong"}.get(feedback.quality, "other")
 
 
-def _detail(feedback: Feedback) -> str:
-    """The answer that was read and the reason, with the quality if it comes from a ranking."""
-    quality = f"quality {feedback.quality:g}, " if _verdict(feedback) == "other" else ""
-    answer = "" if feedback.answer is None else f"answer {visible(feedback.answer)}, "
-    return f"{quality}{answer}{feedback.reason}"
+def _quality(feedback: Feedback) -> str:
+    return f"quality {feedback.quality:g}, " if _verdict(feedback) == "other" else ""
 
 
 def _counts(group: Group) -> str:
