@@ -311,6 +311,24 @@ def test_resumed_equals_unbroken(make_llama: Callable[..., Any], tokenizer: Any,
     assert torch.equal(parameters(resumed.model), parameters(unbroken.model))
 
 
+def test_resumed_with_other_dataloader_workers_equals_unbroken(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    """Groups are read in this process, then in one other."""
+    common = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3}
+    unbroken = trained(make_llama(seed=4, attention_dropout=0.2), tokenizer, tmp_path / "unbroken", **common)
+    resumed = trained(
+        make_llama(seed=99, attention_dropout=0.2),
+        tokenizer,
+        tmp_path / "resumed",
+        resume=str(tmp_path / "unbroken" / "checkpoint-3"),
+        dataloader_num_workers=1,
+        **common,
+    )
+    assert history(resumed, "loss", "grad_norm") == history(unbroken, "loss", "grad_norm")
+    assert torch.equal(parameters(resumed.model), parameters(unbroken.model))
+
+
 def test_same_seed_same_log(make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
     model = make_llama(seed=4, attention_dropout=0.2)
     names = ("loss", "sft_loss", "alignment_loss", "grad_norm", "pairs_in_order", "below_boundary")

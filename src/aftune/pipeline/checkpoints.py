@@ -26,7 +26,9 @@ def last_checkpoint(folder: Path, launch: LaunchSection) -> str | None:
         if (checkpoint / checksums.LIST).exists():  # killed just before, or of an earlier aftune, it has none
             found = checksums.inspect(checkpoint, checksums.sha256(checkpoint / checksums.LIST)).differences
             if found:
-                warnings.warn(f"{found[0]}; this checkpoint was removed, and training goes on from the one before", stacklevel=2)
+                warnings.warn(
+                    f"{found[0]}; this checkpoint was removed, and training goes on from the one before, if any", stacklevel=2
+                )
                 shutil.rmtree(checkpoint, ignore_errors=True)
                 continue
         _check_readable(checkpoint, launch.sharding)
