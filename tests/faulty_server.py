@@ -17,7 +17,8 @@ Body = dict[str, Any]
 class FaultyServer(ThreadingHTTPServer):
     """answer: the text for a request's body. share: of requests that have each of `faults`. tokens: how it counts a prompt's.
 
-    change: what becomes of the text of each answer. asked: bodies of all requests for a completion; given: how often each prompt and seed got an answer that was sent whole.
+    change: what becomes of the text of each answer. asked: bodies of all requests for a completion; given: how often each prompt
+    and seed got an answer that was sent whole.
     """
 
     daemon_threads = True

@@ -10,6 +10,7 @@ from aftune.common.errors import DataError
 from aftune.common.text_files import write_lines
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_DEEPEST = 100  # levels of lists and objects; what writes records again takes some more
 
 
 def parse_json(text: str, place: str) -> Any:
@@ -21,7 +22,7 @@ def parse_json(text: str, place: str) -> Any:
         raise DataError(f"{place}: not valid JSON at column {error.colno}{cut}; correct or remove this line") from error
     except (RecursionError, ValueError) as error:
         raise DataError(f"{place}: {json_trouble(error)}; correct or remove this line") from error
-    check_text(text, value, place)
+    check_value(text, value, place)
     return value
 
 
@@ -34,8 +35,11 @@ def json_trouble(error: Exception) -> str:
     return f"JSON with an integer of more than {sys.get_int_max_str_digits():,} digits"
 
 
-def check_text(text: str, value: Any, place: str) -> None:
-    """Raises DataError where a JSON value contains half of a surrogate pair, which UTF-8 cannot encode."""
+def check_value(text: str, value: Any, place: str) -> None:
+    """Raises DataError where a JSON value could not be written again: it is nested too deeply, or contains half of a surrogate
+    pair, which UTF-8 cannot encode."""
+    if text.count("[") + text.count("{") > _DEEPEST and _depth(value) > _DEEPEST:
+        raise DataError(f"{place}: JSON that is nested more than {_DEEPEST} levels deep; correct or remove this line")
     if _SURROGATE.search(text) is None:
         return
     try:
@@ -43,6 +47,15 @@ def check_text(text: str, value: Any, place: str) -> None:
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):04x}"
         raise DataError(f"{place}: {half} is half of a surrogate pair, which is not a character; correct this line") from error
+
+
+def _depth(value: Any) -> int:
+    """Levels of lists and objects."""
+    level, depth = [value], 0
+    while level := [inner for inner in level if isinstance(inner, dict | list)]:
+        level = [each for inner in level for each in (inner.values() if isinstance(inner, dict) else inner)]
+        depth += 1
+    return depth
 
 
 def read_json(path: Path, missing: Any = None) -> Any:

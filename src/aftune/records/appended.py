@@ -4,6 +4,7 @@ A line of the checksums is written before the batch that it stands for: where th
 """
 
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import BinaryIO
 from aftune.common.errors import DataError
 from aftune.common.text_files import drop_partial_line, write_lines
 from aftune.records.types import Record
+
+_LINE = re.compile(rb"([0-9]{1,18}) ([0-9a-f]{8})")
 
 
 def append_records(path: Path, records: Iterable[Record]) -> None:
@@ -37,8 +40,11 @@ def check_appended(path: Path) -> None:
     if not _checksums(path).exists():
         return
     size, whole, lines = path.stat().st_size, 0, []
+    batches = list(_batches(path))
+    if size > (batches[-1][0] if batches else 0):
+        raise _damaged(path, f"tells of {batches[-1][0] if batches else 0:,} bytes, but {path.name} has {size:,}")
     with open(path, "rb") as file:
-        for end, checksum in _batches(path):
+        for end, checksum in batches:
             if end > size:
                 break
             if zlib.crc32(file.read(end - whole)) != checksum:
@@ -54,14 +60,19 @@ def check_appended(path: Path) -> None:
 
 def _batches(path: Path) -> Iterator[tuple[int, int]]:
     """End and checksum of each batch; the last line may be half written."""
+    before = 0
     for line in _checksums(path).read_bytes().split(b"\n")[:-1]:
-        try:
-            end, checksum = line.split()
-            yield int(end), int(checksum, 16)
-        except ValueError as error:
-            raise DataError(
-                f"{_checksums(path)}: {line!r} is not a line of checksums; remove it and {path} to make both again"
-            ) from error
+        found = _LINE.fullmatch(line)
+        if found is None or int(found[1]) <= before:
+            raise _damaged(path, f"{line!r:.60} is not a line of checksums" if found is None else f"{line!r} is out of order")
+        before = int(found[1])
+        yield before, int(found[2], 16)
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    """The checksums are not those that were written, all of which are on disk before what they stand for."""
+    remedy = f"restore it; or remove it alone to keep {path.name} unchecked, or both to make them again"
+    return DataError(f"{_checksums(path)}: {what}, so the disk or another program has changed one of them; {remedy}")
 
 
 def cut(path: Path, size: int) -> None:

@@ -155,7 +155,10 @@ def _train(
             processing_class=context.tokenizer,
             validate=validate,
             reference_logprobs=reference_logprobs,
-            callbacks=[RichProgressCallback(in_round(stage, context.round)), TimedCheckpoints(context.recipe.save.minutes, processes.share)],
+            callbacks=[
+                RichProgressCallback(in_round(stage, context.round)),
+                TimedCheckpoints(context.recipe.save.minutes, processes.share),
+            ],
         )
         trainer.remove_callback(PrinterCallback)
         patience = section.patience if isinstance(section, SftSection) else None
