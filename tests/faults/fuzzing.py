@@ -2,9 +2,9 @@
 
     python tests/faults/fuzzing.py --cases 10000 --seed 0 --keep /tmp/faults
 
-Small valid inputs of each kind are changed, byte by byte (flipped, deleted, inserted, repeated, cut off, swapped, with zeros, halves
-of surrogate pairs, huge numbers, NaN, deep nesting and the like) or in their structure (keys dropped, values of other types, entries
-repeated or taken out), and given to what reads them. A case is at fault if it
+Small valid inputs of each kind are changed, byte by byte (flipped, deleted, inserted, repeated, cut off, swapped; with zeros,
+halves of surrogate pairs, huge numbers, NaN, deep nesting and the like) or in their structure (keys dropped, values of other types,
+entries repeated or taken out), and given to what reads them. A case is at fault if it
 
 - takes more than some seconds;
 - raises what `diagnose` can only call a bug;

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from aftune.common.wording import counted, cut_short
+from aftune.common.wording import cut_short
 
 _LONGEST = 600  # characters of a message, unless the first sentence has more
 
@@ -17,7 +17,7 @@ def explain(
     """One sentence for each wrong key of `model`; a key that may be of several types has an error for each of them.
 
     Each starts with `place`, or with the text in `sources` (by key) that says where the value came from. prefix: what goes before
-    the keys of the model, with its dot. Of very many sentences, only the first ones are there.
+    the keys of the model, with its dot. Where that would become very long, the last keys are named and no more.
     """
     by_key: dict[str, list[Any]] = {}
     for item in error.errors():
@@ -26,7 +26,8 @@ def explain(
     for number, items in enumerate(by_key.values()):
         sentence = _explain(items, model, place, prefix, sources or {})
         if told and len(told) + len(sentence) > _LONGEST:
-            return f"{told}; and {counted(len(by_key) - number, 'more fault')}"
+            left = ", ".join(repr(prefix + key) for key in list(by_key)[number:])
+            return f"{told}; wrong too: {cut_short(left, 200)}"
         told += f"; {sentence}" if told else sentence
     return told
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.common import hub
 from aftune.common.errors import DataError, UsageError
+from aftune.common.wording import counted, cut_short, one_line
 from aftune.models.adapters import has_adapter, load_adapter, recorded_base
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit, exact_on_cpu, four_bit_settings
@@ -65,8 +65,8 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False, revision: str 
     try:
         with hub.loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
-    except (OSError, ValueError) as error:
-        raise DataError(_not_loaded(name, revision, "tokenizer", error)) from error
+    except Exception as error:  # whatever the libraries do with a damaged file
+        raise _not_loaded(name, revision, "tokenizer", error) from error
     if tokenizer.eos_token_id is None:
         raise DataError(
             f"model.name: the tokenizer of {name} has no end-of-sequence token; set eos_token in its tokenizer_config.json"
@@ -100,8 +100,9 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
     attention = None if section.attention == "auto" else section.attention
     try:
         with hub.loading(source):
-            model = AutoModelForCausalLM.from_pretrained(
+            model, loaded = AutoModelForCausalLM.from_pretrained(
                 source,
+                output_loading_info=True,
                 dtype=short if four_bit else dtype,
                 attn_implementation=attention,
                 trust_remote_code=section.trust_remote_code,
@@ -109,8 +110,14 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
                 use_safetensors=True,
                 **quantised,
             )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise DataError(_not_loaded(name, revision, "model", error)) from error
+    except Exception as error:  # whatever the libraries do with a damaged file
+        raise _not_loaded(name, revision, "model", error) from error
+    if missing := sorted(loaded["missing_keys"]):  # transformers makes random ones
+        shown = ", ".join([*missing[:3], *(["..."] * (len(missing) > 3))])
+        raise DataError(
+            f"model.name: the files of {name!r} lack {counted(len(missing), 'weight')} of the model ({cut_short(shown, 300)}); "
+            "get them again, or correct config.json"
+        )
     if not four_bit:
         return model.to(device).eval()
     check_four_bit(device, model)
@@ -121,11 +128,14 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
 
 
 def load_config(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> Any | None:
-    """A model's configuration, or None where it is not on this machine (nothing is downloaded)."""
+    """A model's configuration, or None where it is not on this machine (nothing is downloaded). Raises DataError for one of a local
+    folder that cannot be loaded."""
     source, options = resolve(name, revision), {"trust_remote_code": trust_remote_code, "revision": revision}
     try:
         return AutoConfig.from_pretrained(source, local_files_only=True, **options)
-    except (OSError, ValueError):
+    except Exception as error:
+        if (Path(source) / "config.json").is_file():
+            raise _not_loaded(name, revision, "configuration", error) from error
         return None
 
 
@@ -156,7 +166,8 @@ def context_length(config: Any) -> int:
 
 
 def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """All ids that end a response: the tokenizer's and those of the model's generation configuration."""
+    """All ids that end a response: the tokenizer's and those of the model's generation configuration. Raises DataError for what is
+    not an id there."""
     return sorted({tokenizer.eos_token_id, *token_ids(model.generation_config.eos_token_id)})
 
 
@@ -172,14 +183,26 @@ def configured_stop_ids(name: str, *, trust_remote_code: bool = False, revision:
 
 
 def token_ids(configured: Any) -> list[int]:
-    """The ids of a setting that holds one, several or none."""
-    return list(configured) if isinstance(configured, list) else [] if configured is None else [configured]
+    """The ids of a setting that holds one, several or none; raises DataError for anything else."""
+    ids = configured if isinstance(configured, list) else [] if configured is None else [configured]
+    if any(not isinstance(number, int) or isinstance(number, bool) for number in ids):
+        raise DataError(
+            f"model.name: a token id in config.json or generation_config.json is {configured!r:.80}, expected a whole number or a "
+            "list of them; correct it there"
+        )
+    return list(ids)
 
 
-def _not_loaded(name: str, revision: str | None, what: str, error: Exception) -> str:
-    offline = None if Path(resolve(name)).is_dir() else hub.trouble()
+def _not_loaded(name: str, revision: str | None, what: str, error: Exception) -> Exception:
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return error
+    local = Path(resolve(name)).is_dir()
+    offline = None if local else hub.trouble()
     model = repr(name) if revision is None else f"{name!r} at revision {revision!r}"
     if offline is not None:
-        return f"model.name: the {what} of {model} is not on this machine, and {offline}; give a local folder or check the network"
-    reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    return f"model.name: the {what} of {model} could not be loaded ({reason}); give a local folder or check the network"
+        return DataError(
+            f"model.name: the {what} of {model} is not on this machine, and {offline}; give a local folder or check the network"
+        )
+    reason = one_line(str(error))[:200] or type(error).__name__
+    remedy = "correct its files or get them again" if local else "give a local folder or check the network"
+    return DataError(f"model.name: the {what} of {model} could not be loaded ({reason}); {remedy}")

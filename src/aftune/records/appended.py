@@ -1,6 +1,7 @@
 """Files that grow by batches of records. Beside each lies a file of checksums while it grows, by which damage is found.
 
-A line of the checksums is written before the batch that it stands for: where the batch ends (in bytes), and its CRC-32.
+A line of the checksums is written before the batch that it stands for: where the batch ends (in bytes), its CRC-32, and the CRC-32 of
+these two, which lines of an earlier aftune lack.
 """
 
 import os
@@ -14,7 +15,7 @@ from aftune.common.errors import DataError
 from aftune.common.text_files import drop_partial_line, write_lines
 from aftune.records.types import Record
 
-_LINE = re.compile(rb"([0-9]{1,18}) ([0-9a-f]{8})")
+_LINE = re.compile(rb"(([0-9]{1,18}) ([0-9a-f]{8}))(?: ([0-9a-f]{8}))?")
 
 
 def append_records(path: Path, records: Iterable[Record]) -> None:
@@ -23,7 +24,7 @@ def append_records(path: Path, records: Iterable[Record]) -> None:
     if not batch:
         return
     with open(path, "ab") as file, open(_checksums(path), "ab") as checksums:
-        _append(checksums, f"{file.tell() + len(batch)} {zlib.crc32(batch):08x}\n".encode())
+        _append(checksums, _line(file.tell() + len(batch), zlib.crc32(batch)).encode() + b"\n")
         _append(file, batch)
 
 
@@ -53,7 +54,7 @@ def check_appended(path: Path) -> None:
                     "restore the file, or remove it to make it again"
                 )
             whole = end
-            lines.append(f"{end} {checksum:08x}")
+            lines.append(_line(end, checksum))
     cut(path, whole)
     write_lines(_checksums(path), lines)
 
@@ -63,10 +64,17 @@ def _batches(path: Path) -> Iterator[tuple[int, int]]:
     before = 0
     for line in _checksums(path).read_bytes().split(b"\n")[:-1]:
         found = _LINE.fullmatch(line)
-        if found is None or int(found[1]) <= before:
-            raise _damaged(path, f"{line!r:.60} is not a line of checksums" if found is None else f"{line!r} is out of order")
-        before = int(found[1])
-        yield before, int(found[2], 16)
+        if found is None or (found[4] is not None and int(found[4], 16) != zlib.crc32(found[1])):
+            raise _damaged(path, f"{line!r:.60} is not a line of checksums")
+        if int(found[2]) <= before:
+            raise _damaged(path, f"{line!r:.60} is out of order")
+        before = int(found[2])
+        yield before, int(found[3], 16)
+
+
+def _line(end: int, checksum: int) -> str:
+    line = f"{end} {checksum:08x}"
+    return f"{line} {zlib.crc32(line.encode()):08x}"
 
 
 def _damaged(path: Path, what: str) -> DataError:
@@ -85,7 +93,7 @@ def cut(path: Path, size: int) -> None:
 def take_as_it_is(path: Path) -> None:
     """Begins the checksums again with what is in the file."""
     content = path.read_bytes()
-    write_lines(_checksums(path), [f"{len(content)} {zlib.crc32(content):08x}"] if content else [])
+    write_lines(_checksums(path), [_line(len(content), zlib.crc32(content))] if content else [])
 
 
 def forget_checksums(path: Path) -> None:
