@@ -65,6 +65,7 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False, revision: str 
     try:
         with hub.loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
+        tokenizer("1 + 2 = 3")  # what is wrong in its files may only show now
     except Exception as error:  # whatever the libraries do with a damaged file
         raise _not_loaded(name, revision, "tokenizer", error) from error
     if tokenizer.eos_token_id is None:
@@ -140,9 +141,12 @@ def load_config(name: str, *, trust_remote_code: bool = False, revision: str | N
 
 
 def empty_model(config: Any, dtype: torch.dtype = torch.float32) -> Any:
-    """The model that a configuration describes, without memory for its weights."""
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    """The model that a configuration describes, without memory for its weights; raises DataError where there is no such model."""
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    except Exception as error:
+        raise _not_loaded(config.name_or_path, None, "configuration", error) from error
 
 
 def first_layers(config: Any, number: int) -> Any:
@@ -168,7 +172,7 @@ def context_length(config: Any) -> int:
 def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """All ids that end a response: the tokenizer's and those of the model's generation configuration. Raises DataError for what is
     not an id there."""
-    return sorted({tokenizer.eos_token_id, *token_ids(model.generation_config.eos_token_id)})
+    return sorted({tokenizer.eos_token_id, *token_ids(model.generation_config.eos_token_id, model.name_or_path)})
 
 
 def configured_stop_ids(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> list[int]:
@@ -176,19 +180,19 @@ def configured_stop_ids(name: str, *, trust_remote_code: bool = False, revision:
     source = resolve(name, revision)
     try:
         with hub.loading(source):
-            return token_ids(GenerationConfig.from_pretrained(source, revision=revision).eos_token_id)
+            return token_ids(GenerationConfig.from_pretrained(source, revision=revision).eos_token_id, name)
     except OSError:
         config = load_config(name, trust_remote_code=trust_remote_code, revision=revision)
-        return token_ids(getattr(config, "eos_token_id", None))
+        return token_ids(getattr(config, "eos_token_id", None), name)
 
 
-def token_ids(configured: Any) -> list[int]:
-    """The ids of a setting that holds one, several or none; raises DataError for anything else."""
+def token_ids(configured: Any, name: str) -> list[int]:
+    """The ids of a setting that holds one, several or none; raises DataError for anything else. name: of the model."""
     ids = configured if isinstance(configured, list) else [] if configured is None else [configured]
     if any(not isinstance(number, int) or isinstance(number, bool) for number in ids):
         raise DataError(
-            f"model.name: a token id in config.json or generation_config.json is {configured!r:.80}, expected a whole number or a "
-            "list of them; correct it there"
+            f"model.name: a token id in config.json or generation_config.json of {name!r} is {configured!r:.80}, expected a whole "
+            "number or a list of them; correct it there"
         )
     return list(ids)
 

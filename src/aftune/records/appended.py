@@ -1,7 +1,7 @@
 """Files that grow by batches of records. Beside each lies a file of checksums while it grows, by which damage is found.
 
-A line of the checksums is written before the batch that it stands for: where the batch ends (in bytes), its CRC-32, and the CRC-32 of
-these two, which lines of an earlier aftune lack.
+A line of the checksums is written before the batch that it stands for: where the batch ends (in bytes), its CRC-32, and the CRC-32
+of these two, which lines of an earlier aftune lack.
 """
 
 import os

@@ -67,13 +67,14 @@ class Server:
     async def models(self) -> dict[str, str]:
         """The models that it lists and who owns each, which tells what serves them; empty where it does not list them."""
         try:
-            return {model.id: model.owned_by or "" for model in (await self.client.models.list()).data}
+            listed = [(model.id, model.owned_by) for model in (await self.client.models.list()).data]
         except openai.APIConnectionError as error:
             raise self.error(f"no server answers there ({_cause(error)}); start it, or correct the address") from error
         except openai.AuthenticationError as error:
             raise self._no_key(error) from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError):
             return {}
+        return {name: owner if isinstance(owner, str) else "" for name, owner in listed if isinstance(name, str)}
 
     async def ask(self, api: str, arguments: dict[str, Any]) -> Any:
         """The answer of `completions` or `chat`, with a text. Raises RefusedError, or PassingError after the last attempt."""
