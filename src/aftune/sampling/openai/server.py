@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from aftune.common.errors import UsageError
 from aftune.sampling.openai.asking import text_of
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 LONGEST_WAIT = 60.0  # seconds between two attempts, unless the server asks for more
 
 
@@ -111,11 +112,14 @@ class Server:
         return answer
 
     def _check(self, answer: Any, model: str) -> None:
-        if text_of(answer) is None:
+        text = text_of(answer)
+        if text is None:
             raise PassingError("the answer has no text")
+        if _SURROGATE.search(text):
+            raise PassingError("the answer's text holds half of a surrogate pair, which is not a character")
         said = getattr(answer, "model", None)
         if isinstance(said, str) and said and _last(said) not in _last(model) and _last(model) not in _last(said):
-            raise PassingError(f"model {said!r} answered instead of {model!r}")
+            raise PassingError(f"model {said!r:.80} answered instead of {model!r}")
 
     def _explained(self, error: openai.APIStatusError) -> Exception:
         status, text = error.status_code, self._without_key(_message(error))
