@@ -25,6 +25,7 @@ import csv
 import gzip
 import io
 import json
+import logging
 import os
 import random
 import shutil
@@ -34,6 +35,7 @@ import tempfile
 import time
 import traceback
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -543,14 +545,15 @@ def model_seed() -> Path:
     from aftune.models.loading import BUNDLED, load_tokenizer
 
     tokenizer = load_tokenizer(BUNDLED)
-    torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         num_key_value_heads=1, max_position_embeddings=64, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="aftune-fuzzing-"))
-    LlamaForCausalLM(config).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -681,7 +684,8 @@ def run_case(kind: str, seed: str, folder: Path) -> str | FaultError:
     place.mkdir(parents=True)
     began = time.monotonic()
     try:
-        with _patience():
+        with _patience(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             KINDS[kind][0](random.Random(seed), place)
         result: str | FaultError = "accepted"
     except FaultError as error:
@@ -757,19 +761,21 @@ def main() -> int:
                 flush=True,
             )
             faults += len(outcome.faults)
+    forget_seeds()
+    return 1 if faults else 0
+
+
+def forget_seeds() -> None:
+    """Removes what cases were made from."""
     if model_seed.cache_info().currsize:
         shutil.rmtree(model_seed())
-    return 1 if faults else 0
+        model_seed.cache_clear()
 
 
 def quiet() -> None:
     """Libraries say nothing on standard error."""
-    import logging
-    import warnings
-
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
 
 
 if __name__ == "__main__":

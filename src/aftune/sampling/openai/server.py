@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from aftune.common.errors import UsageError
 from aftune.sampling.openai.asking import text_of
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 LONGEST_WAIT = 60.0  # seconds between two attempts, unless the server asks for more
 
 
