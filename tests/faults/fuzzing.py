@@ -23,6 +23,7 @@ import argparse
 import copy
 import csv
 import gzip
+import importlib.util
 import io
 import json
 import logging
@@ -558,6 +559,22 @@ def model_seed() -> Path:
     return folder
 
 
+@cache
+def adapter_seed() -> Path | None:
+    """The folder of an adapter of that model, with a tokenizer; None without PEFT."""
+    if importlib.util.find_spec("peft") is None:
+        return None
+    from aftune.models.adapters import add_adapter
+    from aftune.models.loading import load_model, load_tokenizer
+    from aftune.recipe import AdapterSection, ModelSection
+
+    folder = Path(tempfile.mkdtemp(prefix="aftune-fuzzing-"))
+    section = ModelSection(name=str(model_seed()), device="cpu", precision="float32")
+    add_adapter(load_model(section.name, section), AdapterSection(kind="lora", rank=2)).save_pretrained(folder)
+    load_tokenizer(section.name).save_pretrained(folder)
+    return folder
+
+
 def model_folder(chance: random.Random, folder: Path) -> None:
     """One file is changed. A model that loads has the weights that were saved, and computes."""
     import torch
@@ -566,13 +583,15 @@ def model_folder(chance: random.Random, folder: Path) -> None:
     from aftune.recipe import ModelSection
 
     place = folder / "model"
-    shutil.copytree(model_seed(), place)
-    victim = chance.choice([*place.iterdir(), place / "config.json", place / "model.safetensors"])
+    adapter = adapter_seed() if chance.random() < 0.3 else None
+    shutil.copytree(adapter or model_seed(), place)
+    names = ("adapter_config.json", "adapter_model.safetensors") if adapter else ("config.json", "model.safetensors")
+    victim = chance.choice([*sorted(place.iterdir()), *(place / name for name in names)])
     data = victim.read_bytes()
     if chance.random() < 0.1:
         victim.unlink()
     elif chance.random() < 0.1:
-        victim.write_bytes(chance.choice([path for path in place.iterdir() if path != victim]).read_bytes())
+        victim.write_bytes(chance.choice([path for path in sorted(place.iterdir()) if path != victim]).read_bytes())
     elif victim.suffix == ".json" and chance.random() < 0.6:
         victim.write_text(json.dumps(mutated_value(json.loads(data), chance)))
     elif victim.suffix == ".safetensors" and chance.random() < 0.7:
@@ -584,7 +603,7 @@ def model_folder(chance: random.Random, folder: Path) -> None:
     else:
         victim.write_bytes(mutated_bytes(data, chance))
     tokenizer = load_tokenizer(str(place))
-    config = load_config(str(place))
+    config = load_config(str(place) if adapter is None else str(model_seed()))
     if config is None:
         raise FaultError("there is a folder, but no configuration")
     count_parameters(config)
@@ -767,9 +786,10 @@ def main() -> int:
 
 def forget_seeds() -> None:
     """Removes what cases were made from."""
-    if model_seed.cache_info().currsize:
-        shutil.rmtree(model_seed())
-        model_seed.cache_clear()
+    for seed in (adapter_seed, model_seed):
+        if seed.cache_info().currsize and (folder := seed()) is not None:
+            shutil.rmtree(folder)
+        seed.cache_clear()
 
 
 def quiet() -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,17 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def read_json(path: Path, missing: Any = None) -> Any:
-    """The value of a JSON file of an earlier stage; `missing`, if given, where there is no file."""
+def read_json(path: Path, missing: Any = None, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """The value of a JSON file of an earlier stage; `missing`, if given, where there is no file. object_hook: what becomes of each
+    object. Raises DataError for a file that is not JSON."""
     if missing is not None and not path.exists():
         return missing
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_hook=object_hook)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text; put back the file that was written, or make it again") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path}: {json_trouble(error)}; put back the file that was written, or make it again") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -197,9 +197,10 @@ def token_ids(configured: Any, name: str) -> list[int]:
     return list(ids)
 
 
-def _not_loaded(name: str, revision: str | None, what: str, error: Exception) -> Exception:
+def _not_loaded(name: str, revision: str | None, what: str, error: Exception) -> DataError:
+    """What to say instead of an error of a library; raises the error itself where memory ran out."""
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return error
+        raise error
     local = Path(resolve(name)).is_dir()
     offline = None if local else hub.trouble()
     model = repr(name) if revision is None else f"{name!r} at revision {revision!r}"
