@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from aftune.common import hub
 from aftune.common.errors import DataError, UsageError
 from aftune.common.wording import counted, cut_short, one_line
-from aftune.models.adapters import has_adapter, load_adapter, recorded_base
+from aftune.models.adapters import CONFIG, has_adapter, load_adapter, recorded_base
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit, exact_on_cpu, four_bit_settings
 from aftune.models.precision import faster_precision, lengthen
@@ -88,8 +88,9 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
     folder = Path(source)
     if has_adapter(folder):
         if Path(resolve(section.name)) == folder:
-            section = section.model_copy(update=recorded_base(folder))
-        base = load_model(section.name, section, float32=float32, four_bit=four_bit)
+            base = _load_recorded(folder, section, float32=float32, four_bit=four_bit)
+        else:
+            base = load_model(section.name, section, float32=float32, four_bit=four_bit)
         return cast(PreTrainedModel, load_adapter(base, folder)).eval()
     device = pick_device(section.device)
     precision = faster_precision(device) if section.precision == "auto" else section.precision
@@ -126,6 +127,17 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
     if float32:
         lengthen(model)
     return model.eval()
+
+
+def _load_recorded(folder: Path, section: ModelSection, **options: bool) -> PreTrainedModel:
+    """The base model that an adapter's folder names."""
+    section = section.model_copy(update=recorded_base(folder))
+    if Path(section.name).expanduser() == folder:
+        raise DataError(f"{folder / CONFIG}: names itself as the base model; correct base_model_name_or_path")
+    try:
+        return load_model(section.name, section, **options)
+    except (DataError, UsageError) as error:
+        raise DataError(f"{folder / CONFIG}: its base model: {error}") from error
 
 
 def load_config(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> Any | None:
