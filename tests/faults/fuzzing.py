@@ -51,6 +51,7 @@ if __name__ == "__main__":
 
 import yaml
 
+from aftune import tasks
 from aftune.common.data_files import scan_rows
 from aftune.common.diagnosis import diagnose
 from aftune.common.errors import DataError
@@ -350,6 +351,50 @@ def data_file(chance: random.Random, folder: Path) -> None:
         tables = [[row for row in csv.reader(io.StringIO(text, newline=""), delimiter=sign) if row] for sign in ",\t;"]
         if (len(names), len(rows) + 1) not in [(len(table[0]), len(table)) for table in tables]:
             raise FaultError(f"{len(rows)} rows with {len(names)} columns")
+    if errors:
+        raise errors[0]
+
+
+TASKS: dict[str, tuple[str, dict[str, str], list[Any]]] = {  # the file of a task, its options and its rows
+    "jsonl": (
+        "train.jsonl",
+        {"question": "q", "answer": "a", "rationale": "why", "id": "id"},
+        [{"q": f"{n}+1?", "a": n + 1, "why": f"{n}+1={n + 1}", "id": f"r{n}"} for n in range(3)],
+    ),
+    "gsm8k": (
+        "train.jsonl",
+        {},
+        [{"question": f"{n}+1?", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1}\n#### {n + 1}"} for n in range(3)],
+    ),
+    "aqua": (
+        "train.json",
+        {},
+        [
+            {"question": f"{n}+1?", "options": ["A)1", "B)2", "C)3"], "rationale": "So it is.\nAnswer: A", "correct": "A"}
+            for n in range(3)
+        ],
+    ),
+}
+
+
+def task(chance: random.Random, folder: Path) -> None:
+    """Every row of a data set is a problem, left out with a reason, or an error that names its place."""
+    name = chance.choice(list(TASKS))
+    file, options, rows = TASKS[name]
+    path = folder / file
+    path.write_bytes(mutated_lines(rows, chance))
+    found = list(tasks.build(name, folder, options=options).survey("train"))
+    given = list(scan_rows(path))
+    if len(found) != max(len(given), 1):  # of an empty file, an error
+        raise FaultError(f"{len(found)} problems, rows left out and errors of {len(given)} rows")
+    problems = [entry for entry in found if isinstance(entry, Problem)]
+    errors = [entry for entry in found if isinstance(entry, DataError)]
+    the_same(len({problem.id for problem in problems}), len(problems), "ids")
+    for error in errors:
+        check_message(error, [path.name])
+    if problems:
+        write_records(folder / "again.jsonl", problems)
+        the_same(read_records(folder / "again.jsonl", Problem), problems, "problems that were written again")
     if errors:
         raise errors[0]
 
@@ -673,9 +718,10 @@ def server_answer(chance: random.Random, folder: Path) -> None:
 KINDS: dict[str, tuple[Case, float]] = {  # with their shares of the cases
     "records": (records, 0.2),
     "growing files": (growing_file, 0.04),
-    "data files": (data_file, 0.25),
+    "data files": (data_file, 0.2),
+    "tasks": (task, 0.1),
     "recipes": (recipe, 0.12),
-    "importers": (importer, 0.25),
+    "importers": (importer, 0.2),
     "voted explanations": (voted_explanations, 0.1),
     "model folders": (model_folder, 0.03),
     "server answers": (server_answer, 0.01),

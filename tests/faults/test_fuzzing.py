@@ -19,6 +19,7 @@ CASES = {
     "records": 150,
     "growing files": 30,
     "data files": 200,
+    "tasks": 100,
     "recipes": 50,
     "importers": 200,
     "voted explanations": 100,

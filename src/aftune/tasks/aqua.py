@@ -102,7 +102,9 @@ def parse_row(row: Any, place: str, problem_id: str) -> tuple[Problem, str]:
         raise DataError(f'{place}: "options" is not a list of two or more texts; correct this line')
     gold = row["correct"].strip()
     if len(gold) != 1 or gold not in LETTERS[: len(options)]:
-        raise DataError(f'{place}: "correct" is {row["correct"]!r}, expected a letter A to {LETTERS[len(options) - 1]}; correct it')
+        raise DataError(
+            f'{place}: "correct" is {row["correct"]!r:.80}, expected a letter A to {LETTERS[len(options) - 1]}; correct it'
+        )
     if not row["question"].strip():
         raise DataError(f'{place}: "question" is empty; correct or remove this line')
     texts = [without_label(option, index) for index, option in enumerate(options)]
