@@ -37,6 +37,7 @@ import time
 import traceback
 import unicodedata
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -332,9 +333,12 @@ def data_file(chance: random.Random, folder: Path) -> None:
     for error in errors:
         check_message(error, [path.name])
     if data.startswith(b"\x1f\x8b"):
-        if any("continues on the next line" in str(error) for error in errors):  # the rest is not read
-            raise errors[0]
-        data = gzip.decompress(data)
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            if not rows or not isinstance(rows[-1][1], DataError):  # one after which the rest is not read
+                raise FaultError(f"a damaged archive is taken: {error}") from error
+            raise rows[-1][1] from error
     text = data.decode("utf-8-sig", "replace")
     if text.lstrip().startswith("["):
         if not errors:

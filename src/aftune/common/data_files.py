@@ -156,7 +156,8 @@ def scan_table(path: Path, delimiter: str = ",") -> Iterator[tuple[str, Sequence
         except StopIteration:
             return
         except csv.Error as error:
-            yield place, DataError(f"{place}: not valid CSV ({error}); correct this row")
+            what = str(error).partition(" - ")[0]  # what follows is for programmers
+            yield place, DataError(f"{place}: not valid CSV ({what}); correct this row")
             continue
         if fields:
             yield place, fields
