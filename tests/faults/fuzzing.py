@@ -136,6 +136,7 @@ def mutated_bytes(data: bytes, chance: random.Random) -> bytes:
 def mutated_value(value: Any, chance: random.Random) -> Any:
     """A copy of a JSON value with one change in its structure, or some."""
     value = copy.deepcopy(value)
+    deep = False  # once is enough: what copies a value takes two calls for a level
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         places = list(_places(value))
         if not places:
@@ -152,12 +153,13 @@ def mutated_value(value: Any, chance: random.Random) -> Any:
             inside[key] = [inside[key]] if chance.random() < 0.5 else {"value": inside[key]}
         elif what == 3:
             inside[key] = str(inside[key])
-        elif what == 4:
+        elif what == 4 and not deep:
             other, place = chance.choice(places)
             inside[key] = copy.deepcopy(other[place])
         elif what == 5 and isinstance(inside[key], dict | list):
             inside[key] = type(inside[key])()
-        elif what == 6:
+        elif what == 6 and not deep:
+            deep = True
             for _ in range(chance.choice((3, 100, 150, 250, 300))):
                 inside[key] = [inside[key]]
         else:
