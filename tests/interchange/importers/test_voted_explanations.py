@@ -88,6 +88,7 @@ def test_empty_and_repeated_explanations_are_listed(tmp_path: Path) -> None:
         (row(Input__question=" "), r"f\.csv:3: Input\.question is empty"),
         (row(Input__gold_label="library"), r"f\.csv:3: Input\.gold_label 'library' is not one of 'bookshelf, "),
         (row(Input__nll_4="nan"), r"f\.csv:3: Input\.nll_4 is not a finite number"),
+        (row(Input__answer_choices="x, " * 26 + "or book store"), r"f\.csv:3: Input\.answer_choices are more than 26"),
         (row("9" * 5000), r"f\.csv:3: Answer\.acceptable is '9{79}, expected numbers"),
         (
             row(Input__answer_choices="x" * 5000),

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from aftune.common.data_files import scan_table
 from aftune.common.errors import DataError
 from aftune.records import Candidate, Feedback, Group, Problem
+from aftune.records.questions import LETTERS
 
 NUM_EXPLANATIONS = 5
 NUM_VOTES = 3
@@ -140,6 +141,10 @@ def _check(place: str, row: dict[str, str]) -> None:
         raise DataError(
             f"{place}: Input.gold_label {row['Input.gold_label']!r:.80} is not one of {row['Input.answer_choices']!r:.300}; "
             "correct this row"
+        )
+    if len(_options(row["Input.answer_choices"])) > len(LETTERS):
+        raise DataError(
+            f"{place}: Input.answer_choices are more than {len(LETTERS)}, which is as many as have letters; correct this row"
         )
     for number in _NUMBERS:
         if not _is_finite(row[f"Input.nll_{number}"]):
