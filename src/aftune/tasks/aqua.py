@@ -98,8 +98,8 @@ def parse_row(row: Any, place: str, problem_id: str) -> tuple[Problem, str]:
     if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in names):
         raise DataError(f'{place}: expected an object with the texts "question", "rationale" and "correct"; correct this line')
     options = row.get("options")
-    texts = isinstance(options, list) and 2 <= len(options) <= len(LETTERS)
-    if not texts or not all(isinstance(option, str) for option in options or ()):
+    several = isinstance(options, list) and 2 <= len(options) <= len(LETTERS)
+    if not isinstance(options, list) or not several or not all(isinstance(option, str) for option in options):
         raise DataError(f'{place}: "options" is not a list of 2 to {len(LETTERS)} texts; correct this line')
     gold = row["correct"].strip()
     if len(gold) != 1 or gold not in LETTERS[: len(options)]:
