@@ -17,7 +17,8 @@ Body = dict[str, Any]
 class FaultyServer(ThreadingHTTPServer):
     """answer: the text for a request's body. share: of requests that have each of `faults`. tokens: how it counts a prompt's.
 
-    asked: bodies of all requests for a completion; given: how often each prompt and seed got an answer that was sent whole.
+    change: what becomes of the text of each answer. asked: bodies of all requests for a completion; given: how often each prompt
+    and seed got an answer that was sent whole.
     """
 
     daemon_threads = True
@@ -32,6 +33,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.share = 0.0
         self.takes_ids = True
         self.usage = True
+        self.change: Callable[[bytes], bytes] = lambda text: text
         self.logprobs: Callable[[str], list[float]] | None = None
         self.key: str | None = None
         self.asked: list[Body] = []
@@ -139,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
                 server.given[json.dumps(prompt), body["seed"]] += 1
 
     def _send(self, status: int, body: Body, headers: dict[str, str] | None = None, half: bool = False) -> None:
-        text = json.dumps(body).encode()
+        text = self.server.change(json.dumps(body).encode())
         text = text[: len(text) // 2] if half else text
         try:
             self.send_response(status)

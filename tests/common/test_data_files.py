@@ -76,6 +76,8 @@ def test_a_table_of_one_column_is_one_by_its_name(tmp_path: Path) -> None:
         (b'[{"a": ' + b"9" * 5000 + b"}]", r"f\.jsonl: JSON with an integer of more than 4,300 digits, in record 1"),
         (b'{"a": ' + b"9" * 5000 + b"}", r"f\.jsonl:1: JSON with an integer of more than 4,300 digits; correct"),
         (b'{"a": ' + b"[" * 100_000, r"f\.jsonl:1: JSON that is nested too deeply; correct"),
+        (b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}", r"f\.jsonl:1: JSON that is nested more than 100 levels deep; correct"),
+        (b'[{"a": ' + b"[" * 100 + b"]" * 100 + b"}]", r"f\.jsonl:1: record 1: JSON that is nested more than 100 levels deep"),
         (b'{"a": "\\uDC00"}', r"f\.jsonl:1: \\udc00 is half of a surrogate pair"),
         (b'{"a": {"\\ud800": 1}}', r"f\.jsonl:1: \\ud800 is half of a surrogate pair"),
         (b'["\\uDC00"]', r"f\.jsonl:1: record 1: \\udc00 is half of a surrogate pair"),
@@ -89,6 +91,29 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, content: bytes, message: st
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         list(read_rows(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b, a\n1,2,3\n", r"f\.csv:1: 2 columns are called 'a'; give each a name of its own, or remove it"),
+        ("a,,\n1,2,3\n", r"f\.csv:1: 2 columns have no name"),
+        (f"{'a' * 2000},b\n1\n", r"f\.csv:2: 1 field, expected 2 as in the first line \(a{300}\.\.\.\)"),
+    ],
+)
+def test_columns_that_a_row_cannot_have(tmp_path: Path, content: str, message: str) -> None:
+    """Of two columns with one name, only the second would be left."""
+    path = tmp_path / "f.csv"
+    path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        list(read_rows(path))
+
+
+def test_json_that_is_wide_and_not_deep(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"a": [' + "[], " * 500 + '[]], "b": ' + "[" * 99 + "]" * 99 + "}\n")
+    [(_, row)] = rows(path)
+    assert len(row["a"]) == 501
 
 
 def test_rows_after_a_bad_one_are_read(tmp_path: Path) -> None:

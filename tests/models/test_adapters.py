@@ -1,5 +1,6 @@
 """Adapters: what is trained, what is computed with them, and what is refused."""
 
+import json
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from aftune.common.errors import UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.models.abilities import abilities
 from aftune.models.adapters import add_adapter, base_of, check_adapter, has_adapter, merged
 from aftune.models.loading import load_model
@@ -93,3 +95,49 @@ def test_what_cannot_be_trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"pip install 'aftune\[peft\]'"):
         check_adapter(AdapterSection(kind="lora"))
     check_adapter(AdapterSection())
+
+
+@pytest.fixture
+def folders(llama: Any, tmp_path: Path) -> tuple[Path, Path]:
+    """A base model, and an adapter that names it."""
+    base, folder = tmp_path / "base", tmp_path / "adapter"
+    llama.save_pretrained(base)
+    adapted(load_model(str(base), CPU)).save_pretrained(folder)
+    assert load_model(str(folder), ModelSection(name=str(folder), device="cpu", precision="float32"))
+    return base, folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base_model_name_or_path": 7}, r"names no base model; set base_model_name_or_path"),
+        ({"base_model_name_or_path": "./nowhere"}, r"its base model: model\.name: nowhere holds no model"),
+        ({"base_model_name_or_path": "FOLDER"}, r"names itself as the base model; correct base_model_name_or_path"),
+        ({"revision": "v1"}, r"its base model: model\.revision: is 'v1', but model\.name .* is on this machine"),
+    ],
+)
+def test_an_adapter_without_its_base(folders: tuple[Path, Path], changes: dict[str, Any], message: str) -> None:
+    _, folder = folders
+    config = folder / "adapter_config.json"
+    changes = {key: str(folder) if value == "FOLDER" else value for key, value in changes.items()}
+    config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    with pytest.raises(DataError, match=rf"adapter_config\.json: {message}"):
+        load_model(str(folder), ModelSection(name=str(folder), device="cpu", precision="float32"))
+
+
+@pytest.mark.parametrize("damage", ["cut off", "no JSON", "another rank", "missing weights"])
+def test_a_damaged_adapter(folders: tuple[Path, Path], damage: str) -> None:
+    """Missing weights would be made anew, as such that change nothing."""
+    base, folder = folders
+    weights, config = folder / "adapter_model.safetensors", folder / "adapter_config.json"
+    if damage == "cut off":
+        weights.write_bytes(weights.read_bytes()[:-10])
+    elif damage == "no JSON":
+        config.write_text("{")
+    elif damage == "another rank":
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"r": 3}))
+    else:
+        held = load_file(weights)
+        save_file({name: weight for name, weight in held.items() if "layers.1." not in name}, weights)
+    with pytest.raises(DataError, match=r"adapter: the adapter could not be loaded \(.*\); correct its files or get them again"):
+        load_model(str(folder), ModelSection(name=str(base), device="cpu", precision="float32"))

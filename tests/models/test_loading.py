@@ -16,6 +16,7 @@ from aftune.models.loading import (
     BUNDLED,
     configured_stop_ids,
     context_length,
+    empty_model,
     load_config,
     load_model,
     load_tokenizer,
@@ -170,3 +171,62 @@ def test_stop_ids_before_a_model_is_loaded(saved: Path) -> None:
         assert configured_stop_ids(str(saved)) == expected
     (saved / "generation_config.json").unlink()
     assert configured_stop_ids(str(saved)) == [2]
+
+
+def change(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_weights_that_are_missing_are_not_made_up(saved: Path) -> None:
+    """transformers gives random ones, and a warning."""
+    change(saved / "config.json", num_hidden_layers=3)
+    with pytest.raises(
+        DataError, match=r"the files of '.*model' lack 9 weights of the model \(model\.layers\.2\..*, \.\.\.\); get"
+    ):
+        load_model(str(saved), CPU)
+
+
+@pytest.mark.parametrize("changes", [{"vocab_size": True}, {"head_dim": [[8]]}, {"rope_parameters": 1}, {"hidden_act": []}])
+def test_values_of_other_types_in_a_configuration(saved: Path, changes: dict[str, Any]) -> None:
+    change(saved / "config.json", **changes)
+    for load in (load_config, load_tokenizer, lambda name: load_model(name, CPU)):
+        with pytest.raises(
+            DataError, match=r"of '.*model' could not be loaded \(.*\); correct its files or get them again"
+        ) as caught:
+            load(str(saved))
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_configuration_of_no_model(saved: Path) -> None:
+    change(saved / "config.json", rope_parameters={"rope_type": [], "rope_theta": 1.0})
+    with pytest.raises(DataError, match=r"model' could not be loaded"):
+        empty_model(load_config(str(saved)))
+
+
+def test_a_broken_configuration_is_not_a_missing_one(saved: Path) -> None:
+    (saved / "config.json").write_text("{")
+    with pytest.raises(DataError, match=r"the configuration of '.*model' could not be loaded"):
+        load_config(str(saved))
+
+
+@pytest.mark.parametrize("changes", [{"model_max_length": "long"}, {"tokenizer_class": [1]}])
+def test_a_tokenizer_that_cannot_encode(saved: Path, changes: dict[str, Any]) -> None:
+    change(saved / "tokenizer_config.json", **changes)
+    with pytest.raises(DataError, match=r"the tokenizer of '.*model' could not be loaded"):
+        load_tokenizer(str(saved))
+
+
+@pytest.mark.parametrize("value", [[[2]], "2", {}, [True], 1.5])
+def test_a_stop_id_is_a_number(saved: Path, value: Any) -> None:
+    change(saved / "generation_config.json", eos_token_id=value)
+    with pytest.raises(DataError, match=r"a token id in .* of '.*model' is .*, expected a whole number or a list of them"):
+        configured_stop_ids(str(saved))
+
+
+def test_memory_that_runs_out_is_no_damage(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr("aftune.models.loading.AutoModelForCausalLM.from_pretrained", full)
+    with pytest.raises(RuntimeError, match="CUDA out of memory"):
+        load_model(str(saved), CPU)

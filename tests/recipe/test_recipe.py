@@ -289,3 +289,30 @@ def test_settings_that_do_not_fit(load: Callable[..., Any], settings: dict[str, 
         with_settings(load("run_dir: x\n"), settings, "here")
     assert str(caught.value).startswith(message)
     assert str(caught.value).count("here: ") == message.count("here: ")
+
+
+@pytest.mark.parametrize("text", ['run_dir: "a\\0b"\n', 'run_dir: x\nmodel: {name: "\\0"}\n', '"\\0": 1\n'])
+def test_zero_characters_are_refused(complaint: Callable[..., str], text: str) -> None:
+    """No path holds one."""
+    assert "not valid YAML (a zero character); correct this line" in complaint(text)
+
+
+def test_surrogates_are_characters_in_pairs_only(complaint: Callable[..., str], tmp_path: Path) -> None:
+    """As in JSON, which is YAML too."""
+    said = complaint('run_dir: x\nprompt: {system: "\\ud83d"}\n')
+    assert said == "r.yaml:2: not valid YAML (half of a surrogate pair, which is not a character); correct this line"
+    path = tmp_path / "pair.yaml"
+    path.write_text('run_dir: x\nprompt: {system: "\\ud83c\\udfb2"}\n')
+    assert load_recipe(path).prompt.system == "🎲"
+
+
+def test_long_values_are_cut_short(complaint: Callable[..., str]) -> None:
+    override = "task.options=" + "a" * 5000
+    for text, overrides in (
+        ("run_dir: x\n" + "y" * 5000 + ": 1\n", []),
+        ("run_dir: x\n", [override]),
+        ("run_dir: x\n", [override + ": ["]),
+        ("run_dir: x\n", ["z" * 5000]),
+        ("run_dir: x\n" + ("y" * 5000 + ": 1\n") * 2, []),
+    ):
+        assert len(complaint(text, *overrides)) < 1000

@@ -80,5 +80,39 @@ def test_a_file_without_checksums_is_taken_as_it_is(grown: Path) -> None:
 
 def test_checksums_that_are_none(grown: Path) -> None:
     grown.with_name("c.jsonl.checksums").write_text("12 zz\n")
-    with pytest.raises(DataError, match=r"c\.jsonl\.checksums: b'12 zz' is not a line of checksums"):
+    with pytest.raises(DataError, match=r"c\.jsonl\.checksums: b'12 zz' is not a line of checksums, .*; restore it; or "):
         check_appended(grown)
+
+
+@pytest.mark.parametrize("damage", ["emptied", "last line gone", "swapped", "repeated", "end", "checksum", "long"])
+def test_damaged_checksums_take_no_batches_with_them(grown: Path, damage: str) -> None:
+    """All of them are on disk before their batches are: what they do not tell of was not half written, they were changed."""
+    checksums, content = grown.with_name("c.jsonl.checksums"), grown.read_bytes()
+    lines = checksums.read_bytes().splitlines(keepends=True)
+    damaged = {
+        "emptied": [],
+        "last line gone": lines[:-1],
+        "swapped": [lines[1], lines[0], lines[2]],
+        "repeated": [*lines, lines[-1]],
+        "end": [b"9" + lines[0]],
+        "checksum": [*lines[:2], lines[2].replace(b" ", b" f")],
+        "long": [b"x" * 5000 + lines[0], *lines[1:]],
+    }[damage]
+    checksums.write_bytes(b"".join(damaged))
+    with pytest.raises(DataError, match=r"c\.jsonl\.checksums: .*so the disk or another program has changed one of them") as caught:
+        check_appended(grown)
+    assert grown.read_bytes() == content
+    assert len(str(caught.value)) < 500
+    checksums.unlink()
+    check_appended(grown)
+    assert read_records(grown, Candidate) == CANDIDATES
+
+
+def test_checksums_of_an_earlier_aftune(grown: Path) -> None:
+    """Their lines had two parts."""
+    checksums = grown.with_name("c.jsonl.checksums")
+    lines = [line.rpartition(b" ")[0] for line in checksums.read_bytes().splitlines()]
+    checksums.write_bytes(b"".join(line + b"\n" for line in lines))
+    check_appended(grown)
+    assert read_records(grown, Candidate) == CANDIDATES
+    assert all(len(line.split()) == 3 for line in checksums.read_bytes().splitlines())

@@ -1,5 +1,6 @@
 """Records and their files."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,37 @@ def test_ranks_of_a_group() -> None:
     feedback[1] = Feedback(quality=0, reason="")
     with pytest.raises(DataError, match=r"a: candidate 6 has no rank; label the candidates again .* or use binary feedback"):
         _ = Group(problem=Problem(**problem()), candidates=candidates, feedback=feedback).ranks
+
+
+def test_free_fields_may_hold_nan_and_infinity(tmp_path: Path) -> None:
+    """pydantic writes null for them unless told otherwise, and null is another value."""
+    path = tmp_path / "c.jsonl"
+    settings = {"nll": math.nan, "most": math.inf, "inner": [-math.inf, None]}
+    write_records(path, [Candidate(problem_id="a", index=0, text="t", settings=settings)])
+    [read] = read_records(path, Candidate)
+    assert repr(read.settings) == repr(settings)
+
+
+def test_messages_have_a_bounded_length() -> None:
+    unknown = {"x" * 3000: 1} | {f"key{n}": n for n in range(50)}
+    with pytest.raises(DataError, match=r"unknown key 'Problem\.x{92}\.\.\.'; .*; wrong too: 'Problem\.key") as caught:
+        parse_record(problem(**unknown), Problem, "x:1")
+    assert len(str(caught.value)) < 1000
+
+
+def test_nesting_that_could_not_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    for depth in (50, 150, 190, 250):
+        path.write_text(json.dumps(problem(metadata={"a": nested(depth)})) + "\n")
+        if depth < 200:
+            write_records(tmp_path / "again.jsonl", read_records(path, Problem))
+        else:
+            with pytest.raises(DataError, match=r"p\.jsonl:1: JSON that is nested more than 100 levels deep"):
+                read_records(path, Problem)
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value

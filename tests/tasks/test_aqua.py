@@ -99,7 +99,8 @@ def test_table_of_flan(tmp_path: Path) -> None:
     ("bad", "message"),
     [
         ({"question": "q"}, 'expected an object with the texts "question", "rationale" and "correct"'),
-        (row(options=["A)1"]), '"options" is not a list of two or more texts'),
+        (row(options=["A)1"]), '"options" is not a list of 2 to 26 texts'),
+        (row(options=[str(n) for n in range(27)]), '"options" is not a list of 2 to 26 texts'),
         (row(correct="F"), "\"correct\" is 'F', expected a letter A to E"),
         (row(question=" "), '"question" is empty'),
     ],

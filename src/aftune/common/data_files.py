@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from aftune.common.errors import DataError
-from aftune.common.json_text import check_text, json_trouble, parse_json
+from aftune.common.json_text import check_value, json_trouble, parse_json
 from aftune.common.text_files import text_lines
-from aftune.common.wording import counted
+from aftune.common.wording import counted, cut_short
 
 # The endings that a file of rows may have, the preferred one first.
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv")
@@ -77,7 +77,7 @@ def _array(path: Path) -> Iterator[tuple[str, Any]]:
         place = f"{path}:{line}: record {number}"
         try:
             value, end = decoder.raw_decode(text, position)
-            check_text(text[position:end], value, place)
+            check_value(text[position:end], value, place)
         except DataError as error:
             value = error
         except (RecursionError, ValueError) as error:
@@ -127,11 +127,17 @@ def _table(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
         yield place, names
         return
     names = [name.strip() for name in names]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        what = f"are called {cut_short(repeated)!r}" if repeated else "have no name"
+        yield place, DataError(f"{place}: {names.count(repeated)} columns {what}; give each a name of its own, or remove it")
+        return
     for place, fields in rows:
         if isinstance(fields, DataError):
             yield place, fields
         elif len(fields) != len(names):
-            count = f"{counted(len(fields), 'field')}, expected {len(names)} as in the first line ({', '.join(names)})"
+            expected = f"expected {len(names)} as in the first line ({cut_short(', '.join(names), 300)})"
+            count = f"{counted(len(fields), 'field')}, {expected}"
             yield place, DataError(f"{place}: {count}; correct this row, or quote fields that hold a separator")
         else:
             yield place, {name: field if field.strip() else None for name, field in zip(names, fields, strict=True)}
@@ -150,7 +156,8 @@ def scan_table(path: Path, delimiter: str = ",") -> Iterator[tuple[str, Sequence
         except StopIteration:
             return
         except csv.Error as error:
-            yield place, DataError(f"{place}: not valid CSV ({error}); correct this row")
+            what = str(error).partition(" - ")[0]  # what follows is for programmers
+            yield place, DataError(f"{place}: not valid CSV ({what}); correct this row")
             continue
         if fields:
             yield place, fields

@@ -1,10 +1,15 @@
 """The errors that a user can fix. Each message is one line: the place, what is wrong there, and what to do."""
 
+from aftune.common.wording import one_line
+
 
 class AftuneError(Exception):
     """Something failed: data, a model folder, the disk. The command line exits with status 1."""
 
     exit_status = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))  # whatever it quotes
 
 
 class UsageError(AftuneError):

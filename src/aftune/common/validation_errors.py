@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-_MOST = 100  # characters of a wrong value that are shown
+from aftune.common.wording import cut_short
+
+_LONGEST = 600  # characters of a message, unless the first sentence has more
 
 
 def explain(
@@ -15,12 +17,19 @@ def explain(
     """One sentence for each wrong key of `model`; a key that may be of several types has an error for each of them.
 
     Each starts with `place`, or with the text in `sources` (by key) that says where the value came from. prefix: what goes before
-    the keys of the model, with its dot.
+    the keys of the model, with its dot. Where that would become very long, the last keys are named and no more.
     """
     by_key: dict[str, list[Any]] = {}
     for item in error.errors():
         by_key.setdefault(".".join(_location(item, model)), []).append(item)
-    return "; ".join(_explain(items, model, place, prefix, sources or {}) for items in by_key.values())
+    told = ""
+    for number, items in enumerate(by_key.values()):
+        sentence = _explain(items, model, place, prefix, sources or {})
+        if told and len(told) + len(sentence) > _LONGEST:
+            left = ", ".join(repr(prefix + key) for key in list(by_key)[number:])
+            return f"{told}; wrong too: {cut_short(left, 200)}"
+        told += f"; {sentence}" if told else sentence
+    return told
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
@@ -48,16 +57,14 @@ def _explain(errors: list[Any], model: type[BaseModel], place: str, prefix: str,
         allowed = sorted(_keys_at(model, location[:-1]))
         near = difflib.get_close_matches(location[-1], allowed, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{place}: unknown key {key!r}; {hint}allowed here: {', '.join(allowed) or 'none, remove it'}"
+        return f"{place}: unknown key {cut_short(key)!r}; {hint}allowed here: {', '.join(allowed) or 'none, remove it'}"
     if error["type"] == "missing":
         return f"{place}: key {key!r} is missing; add it"
     if error["type"] == "value_error":  # of a section, whose message names the key, or of the whole model
-        return f"{place}: {f'{key}.' if location else prefix.replace('.', ': ')}{error['ctx']['error']}"
+        return f"{place}: {f'{key}.' if location else prefix.replace('.', ': ')}{cut_short(str(error['ctx']['error']), 400)}"
     hint = " (put it in quotes)" if error["type"] == "string_type" and isinstance(error["input"], int | float) else ""
     wanted = ", or ".join(f"{item['msg'][0].lower()}{item['msg'][1:]}" for item in errors)
-    given = repr(error["input"])
-    shown = given if len(given) <= _MOST else f"{given[:_MOST]}..."
-    return f"{place}: {key} is {shown}: {wanted}{hint}"
+    return f"{place}: {cut_short(key)} is {cut_short(repr(error['input']))}: {wanted}{hint}"
 
 
 def _keys_at(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ import yaml
 
 _EXPONENT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+$")
 _FLOAT = "tag:yaml.org,2002:float"
+_TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 _STARTS = list("-+.0123456789")
 _MOST = 100_000  # values in a recipe
@@ -24,11 +25,24 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
         return super().construct_mapping(node, deep)
 
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        """A text that files can hold: in YAML, any number can be written as an escaped character."""
+        text = self.construct_scalar(node)
+        try:
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16")  # both halves of a pair, as JSON escapes them
+        except UnicodeDecodeError as error:
+            problem = "half of a surrogate pair, which is not a character"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+        if "\0" in text:
+            raise yaml.constructor.ConstructorError(None, None, "a zero character", node.start_mark)
+        return text
+
 
 class _Dumper(yaml.SafeDumper):
     pass
 
 
+_Loader.add_constructor(_TEXT, _Loader.construct_text)
 for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver(_FLOAT, _EXPONENT, _STARTS)
 

@@ -1,13 +1,15 @@
 """Adapters (PEFT): a few weights that are trained while the model's own stay as they are."""
 
 import difflib
-import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from aftune.common.errors import DataError, UsageError
+from aftune.common.json_text import read_json
+from aftune.common.wording import one_line
 from aftune.models.four_bit import is_four_bit
 from aftune.recipe import AdapterSection
 
@@ -32,7 +34,7 @@ def add_adapter(model: Any, section: AdapterSection, folder: Path | None = None,
     """
     peft = _peft()
     if folder is not None:
-        return peft.PeftModel.from_pretrained(model, folder, is_trainable=True)
+        return _in_place(model, folder, is_trainable=True)
     targets: Any = None if section.targets == "auto" else section.targets
     config = peft.LoraConfig(
         task_type="CAUSAL_LM",
@@ -88,15 +90,30 @@ def has_adapter(folder: Path) -> bool:
 
 def recorded_base(folder: Path) -> dict[str, str | None]:
     """Name and revision of the base model that an adapter folder names; raises DataError where it names none."""
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    if not config.get("base_model_name_or_path"):
+    config = read_json(folder / CONFIG)
+    name, revision = (config.get(key) if isinstance(config, dict) else None for key in ("base_model_name_or_path", "revision"))
+    if not name or not isinstance(name, str) or not isinstance(revision, str | None):
         raise DataError(f"{folder / CONFIG}: names no base model; set base_model_name_or_path")
-    return {"name": config["base_model_name_or_path"], "revision": config.get("revision")}
+    return {"name": name, "revision": revision}
 
 
 def load_adapter(model: Any, folder: Path) -> Any:
-    """A base model with the adapter of a folder in place, for sampling and scoring: still a transformers model."""
-    return _peft().PeftModel.from_pretrained(model, folder).get_base_model()
+    """A base model with the adapter of a folder in place, for sampling and scoring: still a transformers model. Raises DataError
+    for files that are damaged or lack weights."""
+    return _in_place(model, folder).get_base_model()
+
+
+def _in_place(model: Any, folder: Path, **options: Any) -> Any:
+    peft = _peft()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*missing adapter keys", UserWarning)  # it makes new ones, which change nothing
+            return peft.PeftModel.from_pretrained(model, folder, **options)
+    except Exception as error:  # whatever the libraries do with a damaged file
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+            raise
+        reason = one_line(str(error))[:200] or type(error).__name__
+        raise DataError(f"{folder}: the adapter could not be loaded ({reason}); correct its files or get them again") from error
 
 
 def merged(model: Any) -> Any:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.common import hub
 from aftune.common.errors import DataError, UsageError
-from aftune.models.adapters import has_adapter, load_adapter, recorded_base
+from aftune.common.wording import counted, cut_short, one_line
+from aftune.models.adapters import CONFIG, has_adapter, load_adapter, recorded_base
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit, exact_on_cpu, four_bit_settings
 from aftune.models.precision import faster_precision, lengthen
@@ -65,8 +65,9 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False, revision: str 
     try:
         with hub.loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
-    except (OSError, ValueError) as error:
-        raise DataError(_not_loaded(name, revision, "tokenizer", error)) from error
+        tokenizer("1 + 2 = 3")  # what is wrong in its files may only show now
+    except Exception as error:  # whatever the libraries do with a damaged file
+        raise _not_loaded(name, revision, "tokenizer", error) from error
     if tokenizer.eos_token_id is None:
         raise DataError(
             f"model.name: the tokenizer of {name} has no end-of-sequence token; set eos_token in its tokenizer_config.json"
@@ -87,8 +88,9 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
     folder = Path(source)
     if has_adapter(folder):
         if Path(resolve(section.name)) == folder:
-            section = section.model_copy(update=recorded_base(folder))
-        base = load_model(section.name, section, float32=float32, four_bit=four_bit)
+            base = _load_recorded(folder, section, float32=float32, four_bit=four_bit)
+        else:
+            base = load_model(section.name, section, float32=float32, four_bit=four_bit)
         return cast(PreTrainedModel, load_adapter(base, folder)).eval()
     device = pick_device(section.device)
     precision = faster_precision(device) if section.precision == "auto" else section.precision
@@ -100,8 +102,9 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
     attention = None if section.attention == "auto" else section.attention
     try:
         with hub.loading(source):
-            model = AutoModelForCausalLM.from_pretrained(
+            model, loaded = AutoModelForCausalLM.from_pretrained(
                 source,
+                output_loading_info=True,
                 dtype=short if four_bit else dtype,
                 attn_implementation=attention,
                 trust_remote_code=section.trust_remote_code,
@@ -109,8 +112,14 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
                 use_safetensors=True,
                 **quantised,
             )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise DataError(_not_loaded(name, revision, "model", error)) from error
+    except Exception as error:  # whatever the libraries do with a damaged file
+        raise _not_loaded(name, revision, "model", error) from error
+    if missing := sorted(loaded["missing_keys"]):  # transformers makes random ones
+        shown = ", ".join([*missing[:3], *(["..."] * (len(missing) > 3))])
+        raise DataError(
+            f"model.name: the files of {name!r} lack {counted(len(missing), 'weight')} of the model ({cut_short(shown, 300)}); "
+            "get them again, or correct config.json"
+        )
     if not four_bit:
         return model.to(device).eval()
     check_four_bit(device, model)
@@ -120,19 +129,36 @@ def load_model(name: str, section: ModelSection, *, float32: bool = False, four_
     return model.eval()
 
 
+def _load_recorded(folder: Path, section: ModelSection, **options: bool) -> PreTrainedModel:
+    """The base model that an adapter's folder names."""
+    section = section.model_copy(update=recorded_base(folder))
+    if Path(section.name).expanduser() == folder:
+        raise DataError(f"{folder / CONFIG}: names itself as the base model; correct base_model_name_or_path")
+    try:
+        return load_model(section.name, section, **options)
+    except (DataError, UsageError) as error:
+        raise DataError(f"{folder / CONFIG}: its base model: {error}") from error
+
+
 def load_config(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> Any | None:
-    """A model's configuration, or None where it is not on this machine (nothing is downloaded)."""
+    """A model's configuration, or None where it is not on this machine (nothing is downloaded). Raises DataError for one of a local
+    folder that cannot be loaded."""
     source, options = resolve(name, revision), {"trust_remote_code": trust_remote_code, "revision": revision}
     try:
         return AutoConfig.from_pretrained(source, local_files_only=True, **options)
-    except (OSError, ValueError):
+    except Exception as error:
+        if (Path(source) / "config.json").is_file():
+            raise _not_loaded(name, revision, "configuration", error) from error
         return None
 
 
 def empty_model(config: Any, dtype: torch.dtype = torch.float32) -> Any:
-    """The model that a configuration describes, without memory for its weights."""
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    """The model that a configuration describes, without memory for its weights; raises DataError where there is no such model."""
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    except Exception as error:
+        raise _not_loaded(config.name_or_path, None, "configuration", error) from error
 
 
 def first_layers(config: Any, number: int) -> Any:
@@ -156,8 +182,9 @@ def context_length(config: Any) -> int:
 
 
 def stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """All ids that end a response: the tokenizer's and those of the model's generation configuration."""
-    return sorted({tokenizer.eos_token_id, *token_ids(model.generation_config.eos_token_id)})
+    """All ids that end a response: the tokenizer's and those of the model's generation configuration. Raises DataError for what is
+    not an id there."""
+    return sorted({tokenizer.eos_token_id, *token_ids(model.generation_config.eos_token_id, model.name_or_path)})
 
 
 def configured_stop_ids(name: str, *, trust_remote_code: bool = False, revision: str | None = None) -> list[int]:
@@ -165,21 +192,34 @@ def configured_stop_ids(name: str, *, trust_remote_code: bool = False, revision:
     source = resolve(name, revision)
     try:
         with hub.loading(source):
-            return token_ids(GenerationConfig.from_pretrained(source, revision=revision).eos_token_id)
+            return token_ids(GenerationConfig.from_pretrained(source, revision=revision).eos_token_id, name)
     except OSError:
         config = load_config(name, trust_remote_code=trust_remote_code, revision=revision)
-        return token_ids(getattr(config, "eos_token_id", None))
+        return token_ids(getattr(config, "eos_token_id", None), name)
 
 
-def token_ids(configured: Any) -> list[int]:
-    """The ids of a setting that holds one, several or none."""
-    return list(configured) if isinstance(configured, list) else [] if configured is None else [configured]
+def token_ids(configured: Any, name: str) -> list[int]:
+    """The ids of a setting that holds one, several or none; raises DataError for anything else. name: of the model."""
+    ids = configured if isinstance(configured, list) else [] if configured is None else [configured]
+    if any(not isinstance(number, int) or isinstance(number, bool) for number in ids):
+        raise DataError(
+            f"model.name: a token id in config.json or generation_config.json of {name!r} is {configured!r:.80}, expected a whole "
+            "number or a list of them; correct it there"
+        )
+    return list(ids)
 
 
-def _not_loaded(name: str, revision: str | None, what: str, error: Exception) -> str:
-    offline = None if Path(resolve(name)).is_dir() else hub.trouble()
+def _not_loaded(name: str, revision: str | None, what: str, error: Exception) -> DataError:
+    """What to say instead of an error of a library; raises the error itself where memory ran out."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        raise error
+    local = Path(resolve(name)).is_dir()
+    offline = None if local else hub.trouble()
     model = repr(name) if revision is None else f"{name!r} at revision {revision!r}"
     if offline is not None:
-        return f"model.name: the {what} of {model} is not on this machine, and {offline}; give a local folder or check the network"
-    reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    return f"model.name: the {what} of {model} could not be loaded ({reason}); give a local folder or check the network"
+        return DataError(
+            f"model.name: the {what} of {model} is not on this machine, and {offline}; give a local folder or check the network"
+        )
+    reason = one_line(str(error))[:200] or type(error).__name__
+    remedy = "correct its files or get them again" if local else "give a local folder or check the network"
+    return DataError(f"model.name: the {what} of {model} could not be loaded ({reason}); {remedy}")

@@ -30,7 +30,7 @@ def ordinary_probe(config: Any) -> Probe:
     are larger than all others, as are their rounding errors.
     """
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    special = {i for key in ("bos", "eos", "pad") for i in token_ids(getattr(text, f"{key}_token_id", None))}
+    special = {i for key in ("bos", "eos", "pad") for i in token_ids(getattr(text, f"{key}_token_id", None), text.name_or_path)}
     number, size = _PROMPT + sum(_RESPONSES), int(text.vocab_size)
     middle = [i for i in range(size // 4, size - size // 4) if i not in special] or [0]
     ids = [middle[i * len(middle) // number] for i in range(number)]

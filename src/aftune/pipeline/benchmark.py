@@ -8,7 +8,7 @@ from typing import Any
 
 from aftune import tasks
 from aftune.common.errors import AftuneError, DataError, UsageError
-from aftune.common.json_text import write_json
+from aftune.common.json_text import read_json, write_json
 from aftune.common.text_files import write_lines
 from aftune.evaluation.accuracy import accuracy_metrics
 from aftune.evaluation.letters import letter_accuracy, letter_prompter
@@ -97,7 +97,7 @@ def _settled(recipe: Recipe, out: Path) -> Recipe:
     """The recipe with the precision of an interrupted benchmark in this folder, else settled for this machine."""
     path = out / "benchmark.json"
     if recipe.model.precision == "auto" and path.exists():
-        begun = json.loads(path.read_text(encoding="utf-8"))["recipe"]["model"]["precision"]
+        begun = read_json(path)["recipe"]["model"]["precision"]
         return recipe.model_copy(update={"model": recipe.model.model_copy(update={"precision": begun})})
     return recipe if recipe.evaluate.engine.kind == "openai" else settle(recipe, []).recipe
 
@@ -108,7 +108,7 @@ def _claim(recipe: Recipe, out: Path, *, letters: bool) -> None:
     version, settings = tasks.TASKS[recipe.task.name].version, recipe.model_dump(mode="json", exclude={"run_dir"})
     wanted: dict[str, Any] = {"letters": letters, "version": version, "recipe": settings, "inputs": problem_inputs(recipe)}
     if path.exists():
-        begun = json.loads(path.read_text(encoding="utf-8"))
+        begun = read_json(path)
         changes = [f"{name}: {begun[name]} -> {wanted[name]}" for name in ("letters", "version") if begun[name] != wanted[name]]
         changes += setting_changes(what_matters(begun["recipe"]), what_matters(settings))
         changes += input_changes(begun["inputs"], wanted["inputs"])

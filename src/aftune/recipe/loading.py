@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from aftune.common.errors import UsageError
 from aftune.common.validation_errors import explain
+from aftune.common.wording import cut_short
 from aftune.common.yaml_text import parse_yaml
 from aftune.recipe.sections import Recipe
 
@@ -34,7 +35,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise UsageError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}); correct this line") from error
+        raise UsageError(f"{path}{line}: not valid YAML ({_why(error)}); correct this line") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected keys and values, found {type(values).__name__}; see recipes/quickstart.yaml")
     return recipe_from(values, overrides, str(path))
@@ -43,7 +44,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) -> Recipe:
     """A recipe from these values (changed in place) with `section.key=value` overrides applied; raises UsageError, its message
     starting with `place` or the override."""
-    sources = {override.partition("=")[0]: f"override {override!r}" for override in overrides}
+    sources = {override.partition("=")[0]: f"override {cut_short(override)!r}" for override in overrides}
     for override in overrides:
         _apply(values, override)
     try:
@@ -67,18 +68,21 @@ def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.split(".")
     if not equals or not all(parts):
-        raise UsageError(f"{override!r} is not an override; write section.key=value, for example align.beta=0.2")
+        raise UsageError(f"{cut_short(override)!r} is not an override; write section.key=value, for example align.beta=0.2")
     try:
         value = parse_yaml(text)
     except yaml.YAMLError as error:
-        why = getattr(error, "problem", None) or error
-        raise UsageError(f"{override!r}: the value is not valid YAML ({why}); put it in quotes") from error
+        raise UsageError(f"{cut_short(override)!r}: the value is not valid YAML ({_why(error)}); put it in quotes") from error
     _set(values, parts, value, override)
 
 
 def _set(values: dict[str, Any], parts: Sequence[str], value: Any, override: str) -> None:
     for part in parts[:-1]:
         if not isinstance(values.setdefault(part, {}), dict):
-            raise UsageError(f"{override!r}: {part} is a single value and has no keys below it")
+            raise UsageError(f"{cut_short(override)!r}: {cut_short(part)} is a single value and has no keys below it")
         values = values[part]
     values[parts[-1]] = value
+
+
+def _why(error: yaml.YAMLError) -> str:
+    return cut_short(str(getattr(error, "problem", None) or error), 300)

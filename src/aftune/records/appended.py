@@ -1,9 +1,11 @@
 """Files that grow by batches of records. Beside each lies a file of checksums while it grows, by which damage is found.
 
-A line of the checksums is written before the batch that it stands for: where the batch ends (in bytes), and its CRC-32.
+A line of the checksums is written before the batch that it stands for: where the batch ends (in bytes), its CRC-32, and the CRC-32
+of these two, which lines of an earlier aftune lack.
 """
 
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from aftune.common.text_files import drop_partial_line, write_lines
 from aftune.records.types import Record
 
 _ENDING = ".checksums"
+_LINE = re.compile(rb"(([0-9]{1,18}) ([0-9a-f]{8}))(?: ([0-9a-f]{8}))?")
 
 
 def append_records(path: Path, records: Iterable[Record]) -> None:
@@ -22,7 +25,7 @@ def append_records(path: Path, records: Iterable[Record]) -> None:
     if not batch:
         return
     with open(path, "ab") as file, open(_checksums(path), "ab") as checksums:
-        _append(checksums, f"{file.tell() + len(batch)} {zlib.crc32(batch):08x}\n".encode())
+        _append(checksums, _line(file.tell() + len(batch), zlib.crc32(batch)).encode() + b"\n")
         _append(file, batch)
 
 
@@ -39,8 +42,11 @@ def check_appended(path: Path) -> None:
     if not _checksums(path).exists():
         return
     size, whole, lines = path.stat().st_size, 0, []
+    batches = list(_batches(path))
+    if size > (batches[-1][0] if batches else 0):
+        raise _damaged(path, f"tells of {batches[-1][0] if batches else 0:,} bytes, but {path.name} has {size:,}")
     with open(path, "rb") as file:
-        for end, checksum in _batches(path):
+        for end, checksum in batches:
             if end > size:
                 break
             if zlib.crc32(file.read(end - whole)) != checksum:
@@ -49,21 +55,33 @@ def check_appended(path: Path) -> None:
                     "restore the file, or remove it to make it again"
                 )
             whole = end
-            lines.append(f"{end} {checksum:08x}")
+            lines.append(_line(end, checksum))
     cut(path, whole)
     write_lines(_checksums(path), lines)
 
 
 def _batches(path: Path) -> Iterator[tuple[int, int]]:
     """End and checksum of each batch; the last line may be half written."""
+    before = 0
     for line in _checksums(path).read_bytes().split(b"\n")[:-1]:
-        try:
-            end, checksum = line.split()
-            yield int(end), int(checksum, 16)
-        except ValueError as error:
-            raise DataError(
-                f"{_checksums(path)}: {line!r} is not a line of checksums; remove it and {path} to make both again"
-            ) from error
+        found = _LINE.fullmatch(line)
+        if found is None or (found[4] is not None and int(found[4], 16) != zlib.crc32(found[1])):
+            raise _damaged(path, f"{line!r:.60} is not a line of checksums")
+        if int(found[2]) <= before:
+            raise _damaged(path, f"{line!r:.60} is out of order")
+        before = int(found[2])
+        yield before, int(found[3], 16)
+
+
+def _line(end: int, checksum: int) -> str:
+    line = f"{end} {checksum:08x}"
+    return f"{line} {zlib.crc32(line.encode()):08x}"
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    """The checksums are not those that were written, all of which are on disk before what they stand for."""
+    remedy = f"restore it; or remove it alone to keep {path.name} unchecked, or both to make them again"
+    return DataError(f"{_checksums(path)}: {what}, so the disk or another program has changed one of them; {remedy}")
 
 
 def cut(path: Path, size: int) -> None:
@@ -76,7 +94,7 @@ def cut(path: Path, size: int) -> None:
 def take_as_it_is(path: Path) -> None:
     """Begins the checksums again with what is in the file."""
     content = path.read_bytes()
-    write_lines(_checksums(path), [f"{len(content)} {zlib.crc32(content):08x}"] if content else [])
+    write_lines(_checksums(path), [_line(len(content), zlib.crc32(content))] if content else [])
 
 
 def forget_checksums(path: Path) -> None:

@@ -11,9 +11,10 @@ from aftune.common.wording import counted
 
 
 class Record(BaseModel):
-    """Base of all records: unknown fields are errors, and the schema version travels with each line."""
+    """Base of all records: unknown fields are errors, and the schema version travels with each line. NaN and infinity, which free
+    fields may hold, are written as such: pydantic would write null."""
 
-    model_config = ConfigDict(extra="forbid", cache_strings="keys")
+    model_config = ConfigDict(extra="forbid", cache_strings="keys", ser_json_inf_nan="constants")
     schema_version: Literal[1] = 1
 
 

@@ -98,15 +98,18 @@ def parse_row(row: Any, place: str, problem_id: str) -> tuple[Problem, str]:
     if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in names):
         raise DataError(f'{place}: expected an object with the texts "question", "rationale" and "correct"; correct this line')
     options = row.get("options")
-    if not isinstance(options, list) or len(options) < 2 or not all(isinstance(option, str) for option in options):
-        raise DataError(f'{place}: "options" is not a list of two or more texts; correct this line')
+    several = isinstance(options, list) and 2 <= len(options) <= len(LETTERS)
+    if not isinstance(options, list) or not several or not all(isinstance(option, str) for option in options):
+        raise DataError(f'{place}: "options" is not a list of 2 to {len(LETTERS)} texts; correct this line')
     gold = row["correct"].strip()
     if len(gold) != 1 or gold not in LETTERS[: len(options)]:
-        raise DataError(f'{place}: "correct" is {row["correct"]!r}, expected a letter A to {LETTERS[len(options) - 1]}; correct it')
+        raise DataError(
+            f'{place}: "correct" is {row["correct"]!r:.80}, expected a letter A to {LETTERS[len(options) - 1]}; correct it'
+        )
     if not row["question"].strip():
         raise DataError(f'{place}: "question" is empty; correct or remove this line')
-    texts = [without_label(option, index) for index, option in enumerate(options)]
-    problem = Problem(id=problem_id, task="aqua", question=row["question"].strip(), gold_answer=gold, options=texts)
+    options = [without_label(option, index) for index, option in enumerate(options)]
+    problem = Problem(id=problem_id, task="aqua", question=row["question"].strip(), gold_answer=gold, options=options)
     return problem, row["rationale"].strip()
 
 

@@ -176,7 +176,7 @@ def parse_row(row: Any, place: str) -> Problem:
         raise DataError(f"{place}: expected a question and choices labelled A, B, C and so on; correct this line")
     gold = row.get("answerKey")
     if not isinstance(gold, str) or gold not in labels:
-        raise DataError(f'{place}: "answerKey" is {gold!r}, expected one of {", ".join(labels)}; correct or remove this line')
+        raise DataError(f'{place}: "answerKey" is {gold!r:.80}, expected one of {", ".join(labels)}; correct or remove this line')
     options = [option.strip() for option in options]
     return Problem(id=row["id"], task="ecqa", question=stem.strip(), gold_answer=gold, options=options)
 

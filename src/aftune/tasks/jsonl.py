@@ -19,6 +19,7 @@ from pydantic import Field
 from aftune.answers import ChoiceKind, Format, MathKind, NumberKind, Reading, TextKind, Verdict
 from aftune.common.errors import DataError, UsageError
 from aftune.common.time_limit import OutOfTimeError, time_limit
+from aftune.common.wording import cut_short
 from aftune.records import Feedback, Problem
 from aftune.records.questions import LETTERS
 from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
@@ -146,7 +147,8 @@ class Jsonl(FileTask):
 def _text(row: dict[str, Any], name: str, place: str) -> str:
     """A column's text or number, as text."""
     if name not in row:
-        raise DataError(f'{place}: there is no column "{name}", only {", ".join(map(str, row))}; set task.options')
+        columns = cut_short(", ".join(map(str, row)), 300)
+        raise DataError(f'{place}: there is no column "{name}", only {columns}; set task.options')
     value = row[name]
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)

@@ -156,5 +156,5 @@ def _row(place: str, subject: str, index: int, question: Any, options: Sequence[
     if not question.strip():
         return DataError(f"{place}: the question is empty; correct or remove this row")
     if gold not in ("A", "B", "C", "D"):
-        return DataError(f"{place}: the answer is {gold!r}, expected a letter A to D; correct this row")
+        return DataError(f"{place}: the answer is {gold!r:.80}, expected a letter A to D; correct this row")
     return _Row(subject, index, question.strip(), [option.strip() for option in options], gold)

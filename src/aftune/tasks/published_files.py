@@ -53,7 +53,7 @@ class FileTask(Task):
         for entry in found:
             if isinstance(entry, Problem) and places.setdefault(entry.id, place) != place:
                 yield RepeatedIdError(
-                    f"{place}: the id {entry.id!r} is that of {places[entry.id]} too; give each question an id of its own, "
+                    f"{place}: the id {entry.id!r:.80} is that of {places[entry.id]} too; give each question an id of its own, "
                     "or name no column of ids"
                 )
             else:

@@ -185,6 +185,8 @@ def test_lm_eval_samples(read: Callable[..., Imported]) -> None:
     assert [row["reason"] for row in imported.left_out] == ["fits no problem", "log-likelihoods, no text"]
     with pytest.raises(DataError, match=r"file\.jsonl:1: expected doc and resps; write the file with lm_eval --log_samples"):
         read("lm_eval", {"doc": {}})
+    with pytest.raises(DataError, match=r"file\.jsonl:2: doc_id 0 has another doc or other resps in a line above"):
+        read("lm_eval", *(sample(0, "How many cats?", [[text]], filter=name) for text, name in (("a", "x"), ("b", "y"))))
     with pytest.raises(DataError, match=r"file\.jsonl:1: doc_id is \[1\], expected a number; correct this line"):
         read("lm_eval", sample([1], "How many cats?", [["a"]]))
 
@@ -269,3 +271,23 @@ def test_a_question_that_several_problems_ask_is_no_name_for_one_of_them() -> No
     imported = match(rows, problems)
     assert [(candidate.problem_id, candidate.text) for candidate in imported.candidates] == [("1", "y"), ("2", "z")]
     assert imported.left_out == [{"place": "f:1", "reason": "fits several problems: name it by id", "question": "Which?"}]
+
+
+def test_rows_without_responses_are_listed(read: Callable[..., Imported]) -> None:
+    rows = {
+        "lm_eval": (sample(0, "How many cats?", []), sample(1, "How many dogs?", [["a"]])),
+        "zeroeval": (zeroeval("How many cats?"), zeroeval("How many dogs?", "a")),
+        "openai_batch": (batch("p/0"), batch("p/1", ("a", "stop"))),
+    }
+    for form, given in rows.items():
+        imported = read(form, *given)
+        assert brief(imported) == [("p/1", 0, "a", "stop")]
+        assert left_out(imported) == [{"place": "file.jsonl:1", "reason": "no responses", "problem_id": "p/0"}]
+
+
+def test_long_values_are_cut_short(read: Callable[..., Imported]) -> None:
+    with pytest.raises(DataError, match=r"file\.jsonl:1: finish_reason is 'x{79}, expected stop or length"):
+        read("json_lines", {"problem_id": "p/0", "text": "a", "finish_reason": "x" * 5000})
+    failed = batch("p/0", response=None, error={"message": "y\n" * 5000})
+    imported = read("openai_batch", failed, batch("p/1", ("a", "stop"), ("b", "z" * 5000)))
+    assert all(len(row["reason"]) < 400 and len(row["reason"].splitlines()) == 1 for row in imported.left_out)

@@ -54,6 +54,14 @@ def test_bad_records_are_named(tmp_path: Path, bad: Any) -> None:
         read(path, PROBLEMS)
 
 
+@pytest.mark.parametrize("verdict", ["false", 0, None, []])
+def test_a_verdict_is_true_or_false(tmp_path: Path, verdict: Any) -> None:
+    """The text "false" is true in Python."""
+    path = write(tmp_path / "f.jsonl", row(), row(**{KINDS[1]: {"solution": "x", "is_correct": verdict}}))
+    with pytest.raises(DataError, match=rf"f\.jsonl:2: is_correct of {KINDS[1]} is .*, expected true or false; correct this line"):
+        read(path, PROBLEMS)
+
+
 def test_path_is_looked_for_in_the_data_folder(tmp_path: Path) -> None:
     write(tmp_path / "f.jsonl", row())
     section = ImportSection(format="gsm8k_solutions", path=Path("f.jsonl"))

@@ -88,6 +88,12 @@ def test_empty_and_repeated_explanations_are_listed(tmp_path: Path) -> None:
         (row(Input__question=" "), r"f\.csv:3: Input\.question is empty"),
         (row(Input__gold_label="library"), r"f\.csv:3: Input\.gold_label 'library' is not one of 'bookshelf, "),
         (row(Input__nll_4="nan"), r"f\.csv:3: Input\.nll_4 is not a finite number"),
+        (row(Input__answer_choices="x, " * 26 + "or book store"), r"f\.csv:3: Input\.answer_choices are more than 26"),
+        (row("9" * 5000), r"f\.csv:3: Answer\.acceptable is '9{79}, expected numbers"),
+        (
+            row(Input__answer_choices="x" * 5000),
+            r"f\.csv:3: Input\.gold_label 'book store' is not one of 'x{299}; correct this row",
+        ),
         (row(Input__nll_4=""), r"f\.csv:3: Input\.nll_4 is not a finite number"),
     ],
 )
@@ -113,6 +119,9 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         read_groups(path)
     path.write_text(whole.replace("Input.nll_3", "nll_3"))
     with pytest.raises(DataError, match=r"f\.csv:1: there is no column Input\.nll_3"):
+        read_groups(path)
+    path.write_text(whole.replace("Input.source_sample_3", "Input.id"))
+    with pytest.raises(DataError, match=r"f\.csv:1: two columns are called 'Input\.id'; get the file again"):
         read_groups(path)
     path.write_text("")
     with pytest.raises(DataError, match=r"f\.csv:1: there is no column Input\.id"):

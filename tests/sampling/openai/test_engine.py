@@ -1,6 +1,7 @@
 """Asking a server: every candidate once, whatever the server does; and what is wrong with it in words."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -231,3 +232,60 @@ def test_ids_of_the_server_are_kept_without_the_stop_token() -> None:
     assert completion_of(answered, SamplingSettings(9), [0]).token_ids == [5, 6, 7]
     assert completion_of(answered, SETTINGS, [0]).token_ids is None  # they are those of the uncut text
     assert json.dumps(completion_of(answered, SETTINGS, [0]).text) == '"ab"'
+
+
+def changed(server: FaultyServer, **changes: Any) -> None:
+    """The server's answers have other values in their first choice."""
+
+    def change(text: bytes) -> bytes:
+        answer = json.loads(text)
+        if "choices" in answer:
+            answer["choices"][0] |= changes
+        return json.dumps(answer).encode()
+
+    server.change = change
+
+
+def test_values_that_are_not_what_the_protocol_says(server: FaultyServer) -> None:
+    """What else is known of a response is left out; the text counts."""
+    for changes in (
+        {"logprobs": {"token_logprobs": 7}},
+        {"logprobs": {"token_logprobs": [-0.5, math.nan]}},
+        {"logprobs": {"content": True}},
+        {"logprobs": {"content": [1, {"logprob": None}]}},
+        {"token_ids": [1, -2]},
+        {"token_ids": [2**40]},
+        {"token_ids": [True]},
+        {"finish_reason": []},
+    ):
+        changed(server, **changes)
+        completion = one(engine_for(server, logprobs=True))
+        assert (completion.text[:7], completion.token_ids) == (" answer", None)
+        assert completion.told == {"prompt_tokens": 3, "completion_tokens": 3}
+
+
+def test_a_text_that_cannot_be_written_is_no_answer(server: FaultyServer) -> None:
+    engine = engine_for(server, attempts=2)
+    assert one(engine)
+    changed(server, text="a\ud800")
+    with pytest.raises(UnansweredError, match=r"p: the answer's text holds half of a surrogate pair"):
+        one(engine)
+
+
+@pytest.mark.parametrize("choices", [1.5, True, {}, [], ["a"]])
+def test_choices_that_are_none(server: FaultyServer, choices: Any) -> None:
+    engine = engine_for(server, attempts=2)
+    assert one(engine)
+    server.change = lambda text: json.dumps(json.loads(text) | {"choices": choices}).encode()
+    with pytest.raises(UnansweredError, match="p: the answer has no text"):
+        one(engine)
+
+
+@pytest.mark.parametrize("row", [{"id": [1]}, {"id": 5}, {"id": None}])
+def test_models_without_a_name_are_not_listed(server: FaultyServer, row: Any) -> None:
+    server.change = lambda text: json.dumps({"object": "list", "data": [row]}).encode() if b'"list"' in text else text
+    with pytest.raises(UsageError, match=r"the server lists 0 models \(none\); name one in engine\.model"):
+        one(engine_for(server))
+    server.models = ["small"]
+    server.change = lambda text: text.replace(b'"owned_by": "test"', b'"owned_by": [1]')
+    assert one(engine_for(server))

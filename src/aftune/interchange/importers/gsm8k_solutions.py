@@ -20,9 +20,14 @@ def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
     for place, row in read_rows(path):
         try:
             question = row["question"].strip()
-            solutions = [(kind, row[kind]["solution"].strip(), bool(row[kind]["is_correct"])) for kind in KINDS]
+            solutions = [(kind, row[kind]["solution"].strip(), row[kind]["is_correct"]) for kind in KINDS]
         except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{place}: expected question and {', '.join(KINDS)}, each with solution and is_correct") from error
+            raise DataError(
+                f"{place}: expected question and {', '.join(KINDS)}, each with solution and is_correct; correct this line"
+            ) from error
+        for kind, _, is_correct in solutions:
+            if not isinstance(is_correct, bool):
+                raise DataError(f"{place}: is_correct of {kind} is {is_correct!r:.80}, expected true or false; correct this line")
         responses = [
             Response(
                 text,

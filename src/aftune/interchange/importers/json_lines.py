@@ -25,6 +25,6 @@ def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
         index = index_of(place, row.get(columns.index), columns.index)
         finish = row.get(columns.finish_reason) or "stop"
         if finish not in ("stop", "length"):
-            raise DataError(f"{place}: {columns.finish_reason} is {finish!r}, expected stop or length; correct this line")
+            raise DataError(f"{place}: {columns.finish_reason} is {finish!r:.80}, expected stop or length; correct this line")
         response = Response(row[columns.text], "stop" if finish == "stop" else "length", index)
         yield Row(place, [response], None if problem_id is None else str(problem_id), None if question is None else str(question))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from aftune.common.data_files import read_rows
 from aftune.common.errors import DataError
+from aftune.common.wording import cut_short
 from aftune.interchange.importers.responses import Response, Row, index_of
 from aftune.recipe import ColumnsSection
 
@@ -32,7 +33,7 @@ def rows(path: Path, columns: ColumnsSection) -> Iterator[Row]:
 def _responses(place: str, row: dict[str, Any]) -> Iterator[Response]:
     answer = row.get("response") or {}
     if row.get("error") or answer.get("status_code", 200) != 200:
-        yield Response("", unusable=f"the request failed: {row.get('error') or answer.get('status_code')}")
+        yield Response("", unusable=cut_short(f"the request failed: {row.get('error') or answer.get('status_code')}", 300))
         return
     body = answer["body"]
     settings = {"model": body["model"]} if "model" in body else {}
@@ -40,6 +41,6 @@ def _responses(place: str, row: dict[str, Any]) -> Iterator[Response]:
         text = choice["message"]["content"] if "message" in choice else choice["text"]
         finish = choice.get("finish_reason") or "stop"
         if not isinstance(text, str) or finish not in _FINISHED:
-            yield Response(text if isinstance(text, str) else "", unusable=f"finish_reason {finish}, no usable text")
+            yield Response(text if isinstance(text, str) else "", unusable=f"finish_reason {finish!s:.80}, no usable text")
             continue
         yield Response(text, _FINISHED[finish], settings=settings)

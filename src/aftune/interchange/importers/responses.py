@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aftune.common.errors import DataError
+from aftune.common.wording import one_line
 from aftune.records import Candidate, Problem, with_unique_ids
 from aftune.records.questions import normalised
 
@@ -40,8 +41,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Imported:
-    """candidates: in the order of the file. left_out: every row that fits no problem and every unusable response, with the
-    reason."""
+    """candidates: in the order of the file. left_out: every row that fits no problem or has no response, and every unusable
+    response, with the reason."""
 
     candidates: list[Candidate]
     left_out: list[dict[str, Any]]
@@ -71,6 +72,8 @@ def match(rows: Iterable[Row], problems: Sequence[Problem]) -> Imported:
             reason = "fits several problems: name it by id" if question in by_question else "fits no problem"
             imported.left_out.append(_left_out(row, reason, problem_id=row.problem_id, question=row.question))
             continue
+        if not row.responses:
+            imported.left_out.append(_left_out(row, "no responses", problem_id=problem_id))
         for response in row.responses:
             if response.unusable is not None:
                 imported.left_out.append(_left_out(row, response.unusable, problem_id=problem_id, text=response.text))
@@ -90,7 +93,7 @@ def _candidate(row: Row, problem_id: str, response: Response, used: set[int]) ->
 
 
 def _left_out(row: Row, reason: str, **details: str | None) -> dict[str, Any]:
-    return {"place": row.place, "reason": reason} | {key: text[:200] for key, text in details.items() if text}
+    return {"place": row.place, "reason": one_line(reason)} | {key: text[:200] for key, text in details.items() if text}
 
 
 def index_of(place: str, value: Any, name: str) -> int | None:

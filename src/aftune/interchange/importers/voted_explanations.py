@@ -14,6 +14,7 @@ from typing import NamedTuple
 from aftune.common.data_files import scan_table
 from aftune.common.errors import DataError
 from aftune.records import Candidate, Feedback, Group, Problem
+from aftune.records.questions import LETTERS
 
 NUM_EXPLANATIONS = 5
 NUM_VOTES = 3
@@ -58,7 +59,7 @@ def read_groups(path: Path) -> VotedExplanations:
         first, votes = questions.setdefault(row["Input.id"], (row, []))
         differs = next((name for name in _COLUMNS if name != _VOTE and row[name] != first[name]), None)
         if differs is not None:
-            raise DataError(f"{place}: {differs} is not the same as in an earlier row of {row['Input.id']}; get the file again")
+            raise DataError(f"{place}: {differs} is not the same as in an earlier row of {row['Input.id']:.80}; get the file again")
         votes.append(accepted)
         counts["votes"] += 1
         counts["votes_for_none"] += not accepted
@@ -116,6 +117,9 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     _, names = next(table, ("", ()))
     if isinstance(names, DataError):
         raise names
+    repeated = next((name for name in names if list(names).count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(f"{path}:1: two columns are called {repeated!r:.80}; get the file again")
     missing = [name for name in _COLUMNS if name not in names]
     if missing:
         raise DataError(f"{path}:1: there is no column {missing[0]}; expected a commonsenseqa_*.csv with one vote per row")
@@ -135,7 +139,12 @@ def _check(place: str, row: dict[str, str]) -> None:
         raise DataError(f"{place}: {empty} is empty; correct or remove this row")
     if row["Input.gold_label"] not in _options(row["Input.answer_choices"]):
         raise DataError(
-            f"{place}: Input.gold_label {row['Input.gold_label']!r} is not one of {row['Input.answer_choices']!r}; correct this row"
+            f"{place}: Input.gold_label {row['Input.gold_label']!r:.80} is not one of {row['Input.answer_choices']!r:.300}; "
+            "correct this row"
+        )
+    if len(_options(row["Input.answer_choices"])) > len(LETTERS):
+        raise DataError(
+            f"{place}: Input.answer_choices are more than {len(LETTERS)}, which is as many as have letters; correct this row"
         )
     for number in _NUMBERS:
         if not _is_finite(row[f"Input.nll_{number}"]):
@@ -158,5 +167,5 @@ def _options(text: str) -> list[str]:
 def _accepted(place: str, vote: str) -> frozenset[int]:
     numbers = [number for number in vote.split("|") if number]
     if not all(number in map(str, _NUMBERS) for number in numbers):
-        raise DataError(f"{place}: {_VOTE} is {vote!r}, expected numbers from 1 to {NUM_EXPLANATIONS} joined by |; correct it")
+        raise DataError(f"{place}: {_VOTE} is {vote!r:.80}, expected numbers from 1 to {NUM_EXPLANATIONS} joined by |; correct it")
     return frozenset(map(int, numbers))

@@ -1,16 +1,17 @@
 """Reads files of metrics, also those that an older aftune wrote."""
 
-import json
 from pathlib import Path
 from typing import Any
+
+from aftune.common.json_text import read_json
 
 # Names up to version 0.1.0, and today's.
 _RENAMED = {"score_positive": "score_right", "score_negative": "score_wrong"}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """The metrics in a file, under today's names."""
-    metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), object_hook=_renamed)
+    """The metrics in a file, under today's names; raises DataError for a file that is not JSON."""
+    metrics: dict[str, Any] = read_json(path, object_hook=_renamed)
     return metrics
 
 

@@ -47,7 +47,8 @@ def arguments_of(
 
 def text_of(answer: Any) -> str | None:
     """The text of an answer's first choice; None where there is none."""
-    choice = next(iter(getattr(answer, "choices", None) or ()), None)
+    choices = getattr(answer, "choices", None)
+    choice = choices[0] if isinstance(choices, list) and choices else None
     message = getattr(choice, "message", None)
     text = getattr(choice, "text", None) if message is None else getattr(message, "content", None)
     return text if isinstance(text, str) else None
@@ -56,10 +57,10 @@ def text_of(answer: Any) -> str | None:
 def completion_of(answer: Any, settings: SamplingSettings, stop_ids: frozenset[int]) -> Completion:
     """The completion in an answer that has a text. What did not end by itself counts as cut."""
     choice, text = answer.choices[0], text_of(answer) or ""
-    reason = choice.finish_reason
+    reason = getattr(choice, "finish_reason", None)
     cut = min((place for place in map(text.find, settings.stop) if place >= 0), default=None)
     ids = getattr(choice, "token_ids", None)
-    known = list(ids) if cut is None and isinstance(ids, list) and all(isinstance(token, int) for token in ids) else None
+    known = list(ids) if cut is None and isinstance(ids, list) and all(map(_is_id, ids)) else None
     while known and known[-1] in stop_ids:
         known.pop()
     usage = getattr(answer, "usage", None)
@@ -74,8 +75,15 @@ def completion_of(answer: Any, settings: SamplingSettings, stop_ids: frozenset[i
     )
 
 
+def _is_id(token: Any) -> bool:
+    return type(token) is int and 0 <= token < 2**31
+
+
 def _logprobs(choice: Any) -> list[float]:
     """Those of the tokens of a choice; empty where it has none, or not of all."""
     given = getattr(choice, "logprobs", None)
-    found = getattr(given, "token_logprobs", None) or [token.logprob for token in getattr(given, "content", None) or ()]
-    return list(found) if all(isinstance(value, float) for value in found) else []
+    found, tokens = getattr(given, "token_logprobs", None), getattr(given, "content", None)
+    if not found:
+        found = [getattr(token, "logprob", None) for token in tokens] if isinstance(tokens, list) else []
+    known = isinstance(found, list) and all(isinstance(value, float) and math.isfinite(value) for value in found)
+    return list(found) if known else []

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aftune.common.errors import DataError
+from aftune.common.wording import cut_short
 from aftune.sampling.interface import Completion, Request, SamplingSettings
 from aftune.sampling.openai.asking import Api, Form, arguments_of, completion_of
 from aftune.sampling.openai.server import PassingError, RefusedError, Server
@@ -44,7 +45,7 @@ async def get_to_know(server: Server, api: Api, own: Own | None, request: Reques
     model, listed = server.settings.model, await server.models()
     if model is None:
         if len(listed) != 1:
-            found = ", ".join(list(listed)[:5]) or "none"
+            found = cut_short(", ".join(list(listed)[:5]), 300) or "none"
             raise server.error(f"the server lists {len(listed)} models ({found}); name one in engine.model")
         model = next(iter(listed))
     manner = Manner(api, model, listed.get(model, ""), "messages" if api == "chat" else "text")

@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from aftune.common.errors import UsageError
 from aftune.sampling.openai.asking import text_of
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 LONGEST_WAIT = 60.0  # seconds between two attempts, unless the server asks for more
 
 
@@ -67,13 +68,14 @@ class Server:
     async def models(self) -> dict[str, str]:
         """The models that it lists and who owns each, which tells what serves them; empty where it does not list them."""
         try:
-            return {model.id: model.owned_by or "" for model in (await self.client.models.list()).data}
+            listed = [(model.id, model.owned_by) for model in (await self.client.models.list()).data]
         except openai.APIConnectionError as error:
             raise self.error(f"no server answers there ({_cause(error)}); start it, or correct the address") from error
         except openai.AuthenticationError as error:
             raise self._no_key(error) from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError):
             return {}
+        return {name: owner if isinstance(owner, str) else "" for name, owner in listed if isinstance(name, str)}
 
     async def ask(self, api: str, arguments: dict[str, Any]) -> Any:
         """The answer of `completions` or `chat`, with a text. Raises RefusedError, or PassingError after the last attempt."""
@@ -110,11 +112,14 @@ class Server:
         return answer
 
     def _check(self, answer: Any, model: str) -> None:
-        if text_of(answer) is None:
+        text = text_of(answer)
+        if text is None:
             raise PassingError("the answer has no text")
+        if _SURROGATE.search(text):
+            raise PassingError("the answer's text holds half of a surrogate pair, which is not a character")
         said = getattr(answer, "model", None)
         if isinstance(said, str) and said and _last(said) not in _last(model) and _last(model) not in _last(said):
-            raise PassingError(f"model {said!r} answered instead of {model!r}")
+            raise PassingError(f"model {said!r:.80} answered instead of {model!r}")
 
     def _explained(self, error: openai.APIStatusError) -> Exception:
         status, text = error.status_code, self._without_key(_message(error))
