@@ -44,7 +44,7 @@ def test_a_target_that_the_model_lacks_is_refused_before_anything_is_done(tmp_pa
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_leaves(runs: dict[bool, Path], stage: str) -> None:
     merged, alone = (runs[merge] / stage for merge in (True, False))
-    assert {path.name for path in merged.iterdir()} == {"adapter", "model", "log.json"}
+    assert {path.name for path in merged.iterdir()} == {"adapter", "model", "log.json", "SHA256SUMS"}
     assert (merged / "model" / "config.json").exists()
     assert not (merged / "model" / "adapter_config.json").exists()
     assert (alone / "model" / "adapter_config.json").exists()

@@ -89,9 +89,9 @@ def collect_candidates(
         raise UnansweredError("; ".join(dict.fromkeys(map(str, unanswered))))
     order = {problem.id: position for position, problem in enumerate(problems)}
     candidates = sorted(read_records(path, Candidate), key=lambda candidate: (order[candidate.problem_id], candidate.index))
+    forget_checksums(path)
     if engine.separate and left:
         write_records(path, candidates)  # they came in any order
-    forget_checksums(path)
     return candidates
 
 
