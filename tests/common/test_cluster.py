@@ -1,13 +1,14 @@
 """Batches of work on a real Ray cluster of two nodes on the loopback, and what is said where it cannot be done."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
-from aftune.common.cluster import Places, Workers
+from aftune.common.cluster import Places, Workers, _connect
 from aftune.common.errors import DataError, StageError
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'aftune[ray]'")
@@ -62,3 +63,16 @@ def test_errors_of_a_worker(ray_cluster: Any) -> None:
         Workers(without_a_model, Places(1))
     with Workers(of_bad_data, Places(1)) as workers, pytest.raises(DataError, match=r"^file:3: no number$"):
         list(workers.of_each([1], 1))
+
+
+def test_sigterm_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray takes it for itself when it connects."""
+    import ray
+
+    def init(**settings: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "init", init)
+    _connect()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -10,7 +10,7 @@ import pytest
 from aftune.common.data_files import read_rows
 from aftune.common.errors import DataError
 from aftune.common.json_text import write_json
-from aftune.common.text_files import drop_partial_line, write_lines
+from aftune.common.text_files import drop_partial_line, text_lines, write_lines
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,14 @@ def test_partial_line_of_any_length_is_dropped(tmp_path: Path, length: int) -> N
     path.write_bytes(b"x" * length)
     drop_partial_line(path)
     assert path.read_bytes() == b""
+
+
+def test_a_line_without_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ten bytes at most, here; the newline counts."""
+    monkeypatch.setattr("aftune.common.text_files._LONGEST", 10)
+    path = tmp_path / "f.txt"
+    path.write_text("123456789\n123456789\n")
+    assert len(list(text_lines(path))) == 2
+    path.write_text("123456789\n" + 1000 * "x")
+    with pytest.raises(DataError, match=r"f\.txt:2: a line of more than 10 bytes; is this the right file\?"):
+        list(text_lines(path))

@@ -13,6 +13,7 @@ from aftune.common import durable
 from aftune.common.errors import DataError
 
 _BLOCK = 2**16  # bytes
+_LONGEST = 2**30  # bytes of a line
 _GZIP = b"\x1f\x8b"
 
 # The first bytes of files that are often given in place of a text, and what to do with those that need more than unpacking.
@@ -38,7 +39,9 @@ def text_lines(path: Path, *, blank: bool = False, packed: bool = False) -> Iter
     try:
         # Lines are decoded one by one: Python decodes a text file in blocks, and an error would name the wrong line.
         with gzip.open(path) if packed and _is_gzip(path) else open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST + 1), b""), 1):
+                if len(line) > _LONGEST:
+                    raise DataError(f"{path}:{number}: a line of more than {_LONGEST:,} bytes; is this the right file?")
                 if number == 1:
                     _check_kind(path, line)
                     if line.startswith(codecs.BOM_UTF8):
