@@ -112,7 +112,7 @@ def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list
     unread = {
         labels[key]: result.get("reasons", {}).get("no answer", 0) / result["num_problems"] for key, result in results.items()
     }
-    if unread := {label: share for label, share in unread.items() if share >= _MANY}:
+    if unread := {label: share for label, share in unread.items() if share >= _MANY and label not in cut_off}:
         shares = ", ".join(f"{label} {percent(share)}" for label, share in unread.items())
         found.append(
             f"No answer is found in many greedy responses: {shares}. Read evaluate/*/verdicts.jsonl: ask for the format "
