@@ -64,7 +64,7 @@ def test_all_stages(base: Path, tmp_path: Path) -> None:
     assert results["vft"]["reference_perplexity"] < results["base"]["reference_perplexity"]
     context = Context(settings, RunDirectory(folder))
     for stage in STAGES:
-        assert {path.name for path in (folder / stage).iterdir()} == {"model", "log.json"}
+        assert {path.name for path in (folder / stage).iterdir()} == {"model", "log.json", "SHA256SUMS"}
         assert has_adapter(folder / stage / "model")
         assert is_four_bit(context.load_policy(stage).model.layers[0].mlp.up_proj)
     assert is_four_bit(context.load_policy("base").model.layers[0].self_attn.q_proj)
