@@ -8,6 +8,7 @@ import pytest
 
 from aftune import tasks
 from aftune.answers import extract_number
+from aftune.common.errors import UsageError
 from aftune.tasks.arithmetic import PLANS, WORDINGS, Arithmetic, Story, make_story, solve, valid_plans
 
 EQUATION = re.compile(r"\d[\d+\-*/]*=-?\d+")
@@ -155,3 +156,20 @@ def test_splits_differ_and_operations_take_turns() -> None:
     assert [p.metadata["num_operations"] for p in train[:6]] == [3, 4, 5, 3, 4, 5]
     one_line = [any(len(re.findall(r"[-+*/]", left)) > 1 for left, _ in equations(p.rationale)) for p in train]
     assert 0.2 < sum(one_line) / len(one_line) < 0.45
+
+
+def test_other_numbers_of_operations() -> None:
+    task = tasks.build("arithmetic", None, 0, {"operations": [1, 2, 3]})
+    problems = list(task.load("train[:300]"))
+    assert [problem.metadata["num_operations"] for problem in problems[:6]] == [1, 2, 3, 1, 2, 3]
+    assert len({problem.question for problem in problems}) == 300
+    for problem in problems:
+        assert task.verdict(problem, problem.rationale or "").quality == 1
+    default = list(Arithmetic().problems("train", 0, 9))
+    assert list(tasks.build("arithmetic", None, 0, {"operations": [3, 4, 5]}).load("train[:9]")) == default
+
+
+@pytest.mark.parametrize("value", [[], [0], [9], ["1"], 3])
+def test_impossible_numbers_of_operations(value: object) -> None:
+    with pytest.raises(UsageError, match=r"task arithmetic: .*task\.options\.operations"):
+        tasks.build("arithmetic", None, 0, {"operations": value})

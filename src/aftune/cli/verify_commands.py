@@ -26,7 +26,7 @@ def _verify(path: Path) -> None:
 
     total = number = 0
     for folder, found in inspections(path):
-        files = "not known which files it left" if found.number is None else counted(found.number, "file")
+        files = "an earlier aftune kept no checksums" if found.number is None else counted(found.number, "file")
         state = (
             "[red]differs[/red]"
             if found.differences

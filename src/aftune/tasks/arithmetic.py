@@ -12,11 +12,16 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from aftune.answers import Reading
 from aftune.records import Problem
 from aftune.tasks.generated import GeneratedTask
 from aftune.tasks.ranking import quality_of_rank
+from aftune.tasks.task_options import TaskOptions
 
 NAMES = ("Mia", "Tom", "Ana", "Ben", "Zoe", "Sam", "Eva", "Max", "Lea", "Dan", "Ida", "Leo", "Nora", "Paul", "Rosa", "Karl")
 FEMALE = frozenset(("Mia", "Ana", "Zoe", "Eva", "Lea", "Ida", "Nora", "Rosa"))
@@ -76,7 +81,12 @@ WORDINGS = (
 )
 PLANS = ("story order", "products first", "gains and losses")
 ONE_LINE_SHARE = 0.34  # GSM8K train: 34 % of the references have an equation with two or more operations
-OPERATIONS = (3, 4, 5)
+
+
+class ArithmeticOptions(TaskOptions):
+    """operations: how many a problem takes, in turn."""
+
+    operations: list[Annotated[int, Field(ge=1, le=8)]] = Field(default=[3, 4, 5], min_length=1)
 
 
 @dataclass(frozen=True)
@@ -112,15 +122,20 @@ class Story:
 
 
 class Arithmetic(GeneratedTask):
-    """Problems with three to five operations; `seed` chooses them."""
+    """Problems with three to five operations, unless the options say other numbers; `seed` chooses them."""
 
     name = "arithmetic"
     version = 2  # 2: answers of kind number; 1 read the first number after the marker
+    options_model = ArithmeticOptions
+
+    def __init__(self, data: Path | None = None, seed: int = 0, options: ArithmeticOptions | None = None) -> None:
+        super().__init__(data, seed)
+        self.operations = (options or ArithmeticOptions()).operations
 
     def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
         for index in range(start, stop):
             rng = random.Random(f"arithmetic/{self.seed}/{split}/{index}")
-            num_operations = OPERATIONS[index % len(OPERATIONS)]
+            num_operations = self.operations[index % len(self.operations)]
             story = make_story(rng, num_operations)
             yield Problem(
                 id=f"arithmetic/{split}/{index}",
