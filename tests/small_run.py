@@ -55,20 +55,26 @@ def finish_all(wanted: Recipe) -> None:
         run.finish(item.stage.name, 1.0, {"summary": {}, "inputs": item.inputs})
 
 
-def _killing(function: Callable[..., Any], stage: str, calls: int | None, run: Callable[[], str]) -> Callable[..., Any]:
-    """The function, except that its `calls`-th call within the stage kills the process after its work is done."""
+def after_calls(
+    function: Callable[..., Any], calls: int | None, act: Callable[[], None], counts: Callable[[], bool] = lambda: True
+) -> Callable[..., Any]:
+    """The function, except that something is done after its call number `calls`, of those that count."""
     count = 0
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal count
         result = function(*args, **kwargs)
-        if run() == stage:
+        if counts():
             count += 1
             if count == calls:
-                os.kill(os.getpid(), signal.SIGKILL)
+                act()
         return result
 
     return wrapper
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def kill_at(place: str, calls: int | None, named: Callable[[run_directory.RunDirectory, str], str]) -> None:
@@ -82,14 +88,13 @@ def kill_at(place: str, calls: int | None, named: Callable[[run_directory.RunDir
 
     def killing_finish(self: Any, name: str, *args: Any) -> None:
         if named(self, name) == place and calls is None:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill()
         finish(self, name, *args)
 
     run_directory.RunDirectory.begin = noting_begin  # type: ignore[method-assign]
     run_directory.RunDirectory.finish = killing_finish  # type: ignore[method-assign]
-    patched = _killing(AlignmentTrainer.training_step, place, calls, lambda: current[0])
-    AlignmentTrainer.training_step = patched  # type: ignore[method-assign]
-    collect.append_records = _killing(collect.append_records, place, calls, lambda: current[0])  # type: ignore[attr-defined]
+    for owner, name in ((AlignmentTrainer, "training_step"), (collect, "append_records")):
+        setattr(owner, name, after_calls(getattr(owner, name), calls, kill, lambda: current[0] == place))
 
 
 def main(run_dir: Path, stage: str, calls: int | None) -> None:

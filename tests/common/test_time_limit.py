@@ -25,6 +25,18 @@ def test_endless_code_ends_and_what_is_in_time_does_not() -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_a_limit_around_another_one_goes_on() -> None:
+    """The inner one is in time; the outer one is not, though the inner one was set after it."""
+
+    def work() -> None:
+        with time_limit(5):
+            time.sleep(0.05)
+        time.sleep(5)
+
+    with pytest.raises(OutOfTimeError), time_limit(0.1):
+        work()
+
+
 def test_another_thread_has_no_limit() -> None:
     done = []
 

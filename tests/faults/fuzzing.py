@@ -30,7 +30,6 @@ import logging
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -56,6 +55,7 @@ from aftune import tasks
 from aftune.common.data_files import scan_rows
 from aftune.common.diagnosis import diagnose
 from aftune.common.errors import DataError
+from aftune.common.time_limit import OutOfTimeError, time_limit
 from aftune.common.yaml_text import parse_yaml
 from aftune.interchange.importers import FORMATS, import_candidates
 from aftune.interchange.importers.voted_explanations import read_groups
@@ -783,16 +783,12 @@ def _overrides(folder: Path) -> list[str]:
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    def stop(*_: object) -> None:
-        raise FaultError(f"no end after {PATIENCE:.0f} s\n{''.join(traceback.format_stack())}")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        with time_limit(PATIENCE):
+            yield
+    except OutOfTimeError as error:
+        place = "".join(traceback.format_tb(error.__traceback__))
+        raise FaultError(f"no end after {PATIENCE:.0f} s\n{place}") from error
 
 
 def run_kind(kind: str, cases: int, seed: int, folder: Path, keep: Path | None = None) -> Outcome:

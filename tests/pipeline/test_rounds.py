@@ -1,7 +1,6 @@
 """Two rounds in an ordinary run: the second samples from the model of the first, and goes on where it was broken off."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from rich.console import Console
 
 import small_comparison
+import small_run
 from aftune.cli import run_views
 from aftune.common.seeds import derive_seed
 from aftune.models.loading import load_model
@@ -34,19 +34,8 @@ def recipe(folder: Path, **sections: Any) -> Recipe:
     return small_comparison.recipe(folder, rounds=2, **{"evaluate": {"num_votes": 0}, **sections})
 
 
-def breaking_off(function: Callable[..., Any], calls: int) -> Callable[..., Any]:
-    """The function, except that its `calls`-th call ends the run after its work is done."""
-    count = 0
-
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        nonlocal count
-        result = function(*args, **kwargs)
-        count += 1
-        if count == calls:
-            raise BrokenOffError
-        return result
-
-    return wrapper
+def break_off() -> None:
+    raise BrokenOffError
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +51,7 @@ def run(comparison: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     ]
     for owner, name, calls, stage in owners:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(owner, name, breaking_off(getattr(owner, name), calls))
+            patch.setattr(owner, name, small_run.after_calls(getattr(owner, name), calls, break_off))
             with pytest.raises(BrokenOffError):
                 runner.run_stages(wanted, report=lambda line: None)
         entries = RunDirectory(folder).manifest()["stages"]

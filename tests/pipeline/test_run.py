@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,24 +125,9 @@ def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished
 
 def asked_to_end(stage: str, calls: int) -> None:
     """In a process of its own: the signal comes within a step of training, or after a block of candidates."""
-
-    def asking(function: Callable[..., Any]) -> Callable[..., Any]:
-        count = 0
-
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            result = function(*args, **kwargs)
-            count += 1
-            if count == calls:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return result
-
-        return wrapper
-
-    if stage == "sample":
-        collect.append_records = asking(collect.append_records)  # type: ignore[attr-defined]
-    else:
-        AlignmentTrainer.training_step = asking(AlignmentTrainer.training_step)  # type: ignore[method-assign]
+    owner, name = (collect, "append_records") if stage == "sample" else (AlignmentTrainer, "training_step")
+    asked = small_run.after_calls(getattr(owner, name), calls, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    setattr(owner, name, asked)
 
 
 @pytest.mark.parametrize("number", [1, 2])
