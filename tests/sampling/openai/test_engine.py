@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,6 +17,7 @@ import pytest
 
 pytest.importorskip("openai", reason="openai is not installed: pip install 'aftune[openai]'")
 
+from aftune.common import interrupts
 from aftune.common.errors import DataError, UsageError
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import Request, SamplingSettings
@@ -135,6 +138,27 @@ def test_killed_with_requests_under_way_nothing_is_asked_twice(server: FaultySer
     assert len(candidates) == len({(c.problem_id, c.index) for c in candidates}) == 400
     if kept is not None:
         assert len(server.asked) == 400 - len(kept) + 1  # and the first question, by which the server is got to know
+
+
+def test_a_signal_ends_requests_under_way_at_once(server: FaultyServer, tmp_path: Path) -> None:
+    """The server keeps eight requests waiting, and they still wait when the run has ended."""
+    waiting, given = threading.Event(), server.answer
+
+    def keep_waiting(body: dict[str, Any]) -> str:
+        if len(server.asked) >= 9:  # the first question is the one by which the server is got to know
+            os.kill(os.getpid(), signal.SIGTERM)
+        if len(server.asked) > 1:
+            waiting.wait(60)
+        return given(body)
+
+    server.answer = keep_waiting
+    engine = engine_for(server, own=None, timeout=120.0)
+    with pytest.raises(interrupts.Interrupted), interrupts.heard():
+        collect_candidates(engine, problems(25), ASKED, Draw(SETTINGS, 4, 1), tmp_path / "candidates.jsonl", "test")
+    assert server.under_way == 8
+    waiting.set()
+    while server.under_way:
+        time.sleep(0.01)
 
 
 def test_a_request_that_the_server_refuses_is_named_and_the_others_are_kept(server: FaultyServer, tmp_path: Path) -> None:
