@@ -97,9 +97,10 @@ def llama(make_llama: Callable[..., Any]):
     return make_llama()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[Any]:
-    """A real Ray cluster of two nodes on the loopback, with two places each, for tests of the group `ray`."""
+    """A real Ray cluster of two nodes on the loopback, with two places each, for tests of the group `ray`. It does not outlive its
+    module: a process that is connected to one cannot be forked, which later tests do."""
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
