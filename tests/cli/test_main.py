@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
 from aftune import __version__
 from aftune.cli.main import app
+from aftune.cli.shared import guard
 from aftune.common import progress
 from aftune.common.errors import UsageError
 from aftune.pipeline.estimate.machines import Machine
@@ -439,3 +441,14 @@ def test_compare_lists_its_methods() -> None:
     result = CliRunner().invoke(app, ["compare", str(bundled_recipe("compare-small.yaml")), "--methods", "help"])
     assert result.exit_code == 0
     assert "aft-bc        AFT-BC" in result.output
+
+
+def test_ctrl_c_that_a_library_has_taken_ends_as_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as ended:
+        guard(interrupted, debug=False)
+    assert ended.value.exit_code == 130
+    said = capsys.readouterr().err
+    assert said == "aftune: error: interrupted by SIGINT; the same command continues where it stopped\n"

@@ -236,6 +236,7 @@ def test_a_benchmark_in_two_processes(tmp_path: Path) -> None:
         settings = ["model.precision=float32", "evaluate.max_new_tokens=60", "evaluate.batch_size=2"]
         aftune("benchmark", "bundled", "arithmetic", "--out", str(out), "--split", "test[:11]", "--processes", number, *settings)
         found.append([(out / name).read_text() for name in ("metrics.json", "verdicts.jsonl")])
+        assert not list(out.glob("*.checksums"))
     assert found[0] == found[1]
 
 

@@ -1,6 +1,7 @@
 """What the commands share: arguments, and how an error ends them."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,12 +33,14 @@ def guard(action: Callable[[], Any], debug: bool) -> None:
     try:
         with interrupts.heard():
             action()
-    except interrupts.Interrupted as error:
+    except KeyboardInterrupt as error:
         from aftune.pipeline import processes
 
+        # A library that has taken Ctrl-C for itself raises Python's own.
+        asked = error if isinstance(error, interrupts.Interrupted) else interrupts.Interrupted(signal.SIGINT)
         if processes.number() > 1 and (not processes.is_first() or processes.LAUNCHER in os.environ):
-            raise typer.Exit(error.exit_status) from error
-        _fail(f"interrupted by {error.name}; the same command continues where it stopped", error.exit_status)
+            raise typer.Exit(asked.exit_status) from error
+        _fail(f"interrupted by {asked.name}; the same command continues where it stopped", asked.exit_status)
     except typer.Exit:
         raise
     except Exception as error:

@@ -25,6 +25,7 @@ from aftune.prompts.encoding import too_long
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import Recipe, recipe_from
 from aftune.records import Problem, write_records
+from aftune.records.appended import forget_all_checksums
 from aftune.tasks.few_shot import choose_examples
 
 _LETTER_TOKENS = 4  # the most that a letter takes after a prompt
@@ -75,6 +76,7 @@ def _claimed(recipe: Recipe, out: Path, *, letters: bool) -> dict[str, Any]:
             remove_made(made)
         raise
     write_json(out / "metrics.json", metrics)
+    forget_all_checksums(out)
     return metrics
 
 
