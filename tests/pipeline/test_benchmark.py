@@ -118,7 +118,7 @@ def test_questions_that_do_not_fit(tmp_path: Path) -> None:
         (["bundled", "gsm9k"], "there is no task 'gsm9k'"),
         (["bundled", "arithmetic", "--split", "dev"], "no split 'dev'"),
         (["bundled", "arithmetic", "task.name=gsm8k"], "leave model.name and task.name out"),
-        (["bundled", "arithmetic", "task.options.shots=1"], "allowed here: none, remove it"),
+        (["bundled", "sequences", "task.options.shots=1"], "allowed here: none, remove it"),
     ],
 )
 def test_what_cannot_be_measured_is_said_before_anything_is_written(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_wrong_options(folder: Path, options: dict[str, Any], message: str) -> N
 
 
 def test_task_without_options() -> None:
-    with pytest.raises(UsageError, match=r"task arithmetic: unknown key 'task\.options\.shots'; allowed here: none, remove it"):
-        tasks.build("arithmetic", options={"shots": 1})
+    with pytest.raises(UsageError, match=r"task sequences: unknown key 'task\.options\.shots'; allowed here: none, remove it"):
+        tasks.build("sequences", options={"shots": 1})
 
 
 def test_bad_files(folder: Path) -> None:
