@@ -1,5 +1,6 @@
 """The judge of losses: each formula for one group, pair by pair in Python loops. And groups as inputs."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,18 +8,45 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from aftune.losses import AftLoss, DpoLoss, LossInputs, ProLoss, RrhfLoss
+from aftune.losses import (
+    LOSSES,
+    AftLoss,
+    ApoZeroLoss,
+    BdpoLoss,
+    DpoLoss,
+    DpopLoss,
+    InfoNcaLoss,
+    IpoLoss,
+    LossInputs,
+    MinorDpoLoss,
+    NcaLoss,
+    ProLoss,
+    RrhfLoss,
+    SimpoLoss,
+    SppoLoss,
+)
 
 DOUBLE = torch.float64
 LENGTH = 8  # tokens of every response; a power of two, so that scores and sums are the same numbers but for their exponent
 OPTIONS = [("none", True), ("detached", True), ("boundary", True), ("boundary", False)]
+KINDS: list[Any] = list(LOSSES.values())
+BOUNDED = [kind for kind in KINDS if "boundary" in kind.CONSTRAINTS]
+OF_PAIRS = (DpoLoss, SimpoLoss, IpoLoss, SppoLoss, ApoZeroLoss)  # each pair has a boundary of its own
 
 
 def variants(*kinds: Any, beta: float = 0.15) -> list[Any]:
-    """Losses of these kinds (all, where none is named) with every constraint."""
+    """Losses of these kinds (all, where none is named) with every constraint that they take."""
     return [
-        kind(constraint, beta, detach) for kind in kinds or (AftLoss, RrhfLoss, ProLoss, DpoLoss) for constraint, detach in OPTIONS
+        kind(constraint, beta, detach)
+        for kind in kinds or KINDS
+        for constraint, detach in OPTIONS
+        if constraint in kind.CONSTRAINTS
     ]
+
+
+def unit(loss: Any) -> float:
+    """What the loss compares, for a score of 1 nat per token and a reference policy that gives 0."""
+    return LENGTH if loss.needs_reference else 1.0
 
 
 def padded(rows: Sequence[Sequence[float]], filler: float, width: int, dtype: torch.dtype = DOUBLE) -> Tensor:
@@ -41,7 +69,10 @@ def inputs_of(
         reference = padded([[0.0] * len(row) for row in qualities], filler, width, scores.dtype)
     mask = torch.tensor([[g < len(row) for g in range(width)] for row in qualities], dtype=torch.bool)
     lengths = None if padded_lengths is None else torch.tensor(padded_lengths)
-    return LossInputs(scores, scores * LENGTH, padded(qualities, filler, width, torch.float32), mask, reference, lengths)
+    num_tokens = torch.where(mask, LENGTH, 0)
+    return LossInputs(
+        scores, scores * LENGTH, padded(qualities, filler, width, torch.float32), mask, reference, lengths, num_tokens
+    )
 
 
 def gradient(
@@ -70,11 +101,17 @@ def plain_formula(
 ) -> Tensor:
     """The formula for one group. What stands under D(.) is read from `constants`: the scores, detached."""
     constants = scores.detach() if constants is None else constants
-    if isinstance(loss, DpoLoss):
+    if loss.needs_reference:
         reference = torch.zeros_like(scores) if reference is None else reference
         scores, constants = scores * LENGTH - reference, constants * LENGTH - reference
-    formulas: dict[type, Callable[..., Tensor]] = {AftLoss: _aft, RrhfLoss: _rrhf, ProLoss: _pro, DpoLoss: _dpo}
-    return formulas[type(loss)](loss, scores, constants, qualities)
+    formulas: dict[type, Callable[..., Tensor]] = {
+        AftLoss: _aft,
+        RrhfLoss: _rrhf,
+        ProLoss: _pro,
+        NcaLoss: _nca,
+        InfoNcaLoss: _infonca,
+    }
+    return formulas.get(type(loss), _mean_of_pairs)(loss, scores, constants, qualities)
 
 
 def _pairs(qualities: Sequence[float]) -> list[tuple[int, int]]:
@@ -125,13 +162,68 @@ def _pro(loss: Any, s: Tensor, constants: Tensor, qualities: Sequence[float]) ->
     return total
 
 
-def _dpo(loss: Any, h: Tensor, constants: Tensor, qualities: Sequence[float]) -> Tensor:
-    pushed = constants if loss.constraint == "detached" else h
-    held = constants if loss.detach_boundary else h
-    total, pairs = torch.zeros((), dtype=h.dtype), _pairs(qualities)
+def _mean_of_pairs(loss: Any, v: Tensor, constants: Tensor, qualities: Sequence[float]) -> Tensor:
+    pushed = constants if loss.constraint == "detached" else v
+    held = constants if loss.detach_boundary else v
+    total, pairs = torch.zeros((), dtype=v.dtype), _pairs(qualities)
     for i, j in pairs:
-        inner = 1 + torch.exp(loss.dpo_beta * (pushed[j] - h[i]))
-        if loss.constraint == "boundary":
-            inner = inner + torch.exp(loss.dpo_beta * (2 * (held[i] - loss.beta) - held[i] - h[j]))
-        total = total + torch.log(inner)
+        total = total + PAIRS[type(loss)](loss, v[i], pushed[j], held[i], v[j])
     return total / max(1, len(pairs))
+
+
+def _logistic(won: Callable[..., Tensor], lost: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """-log sigma(won - lost) of a pair; with the boundary, e^lost of the mirrored worse response joins."""
+
+    def formula(loss: Any, winner: Tensor, loser: Tensor, held: Tensor, mirrored: Tensor) -> Tensor:
+        inner = 1 + torch.exp(lost(loss, loser) - won(loss, winner))
+        if loss.constraint == "boundary":
+            inner = inner + torch.exp(lost(loss, 2 * (held - loss.beta) - mirrored) - won(loss, held))
+        return torch.log(inner)
+
+    return formula
+
+
+def _dpo(loss: Any, h: Tensor) -> Tensor:
+    return loss.dpo_beta * h
+
+
+PAIRS: dict[type, Callable[..., Tensor]] = {
+    DpoLoss: _logistic(_dpo, _dpo),
+    DpopLoss: _logistic(lambda loss, h: loss.dpo_beta * (h - loss.dpop_lambda * torch.clamp(-h, min=0)), _dpo),
+    MinorDpoLoss: _logistic(_dpo, lambda loss, h: loss.dpo_beta * torch.clamp(h, min=0)),
+    BdpoLoss: _logistic(_dpo, lambda loss, h: loss.dpo_beta * torch.log(loss.bdpo_lambda * torch.exp(h) + 1 - loss.bdpo_lambda)),
+    SimpoLoss: _logistic(lambda loss, s: loss.simpo_beta * s - loss.simpo_gamma, lambda loss, s: loss.simpo_beta * s),
+    IpoLoss: lambda loss, winner, loser, *_: ((winner - loser) / LENGTH - 1 / (2 * loss.dpo_beta)) ** 2,
+    SppoLoss: lambda loss, winner, loser, *_: (winner - 1 / (2 * loss.dpo_beta)) ** 2 + (loser + 1 / (2 * loss.dpo_beta)) ** 2,
+    ApoZeroLoss: lambda loss, winner, loser, *_: 1 - torch.sigmoid(loss.dpo_beta * winner) + torch.sigmoid(loss.dpo_beta * loser),
+}
+
+
+def _listwise(
+    loss: Any, h: Tensor, constants: Tensor, qualities: Sequence[float]
+) -> tuple[list[float], list[Tensor], list[Tensor], list[Tensor]]:
+    """p; and b h as it counts for pulls, for pushes, and mirrored at the boundary."""
+    best, everyone = max(qualities), range(len(qualities))
+    weights = [math.exp((q - best) / loss.nca_alpha) if loss.nca_alpha else float(q == best) for q in qualities]
+    worse, better = {j for _, j in _pairs(qualities)}, {i for i, _ in _pairs(qualities)}
+    held = constants if loss.detach_boundary else h
+    detached = loss.constraint == "detached"
+    pulled = [loss.dpo_beta * (constants if detached and i not in better else h)[i] for i in everyone]
+    pushed = [loss.dpo_beta * (constants if detached and i in worse else h)[i] for i in everyone]
+    mirrored = [loss.dpo_beta * (2 * _boundary(loss, held, qualities, j) - h[j]) for j in worse if loss.constraint == "boundary"]
+    return [weight / sum(weights) for weight in weights], pulled, pushed, mirrored
+
+
+def _infonca(loss: Any, h: Tensor, constants: Tensor, qualities: Sequence[float]) -> Tensor:
+    if not _pairs(qualities):
+        return torch.zeros((), dtype=h.dtype)
+    shares, pulled, pushed, mirrored = _listwise(loss, h, constants, qualities)
+    return torch.log(sum(map(torch.exp, pushed + mirrored))) - sum(p * value for p, value in zip(shares, pulled, strict=True))
+
+
+def _nca(loss: Any, h: Tensor, constants: Tensor, qualities: Sequence[float]) -> Tensor:
+    if not _pairs(qualities):
+        return torch.zeros((), dtype=h.dtype)
+    shares, pulled, pushed, mirrored = _listwise(loss, h, constants, qualities)
+    held_down = -sum(torch.log(torch.sigmoid(-value)) for value in pushed + mirrored) / len(qualities)
+    return held_down - sum(p * torch.log(torch.sigmoid(value)) for p, value in zip(shares, pulled, strict=True))

@@ -9,12 +9,30 @@ from collections.abc import Callable
 
 from aftune.common.errors import UsageError
 from aftune.losses.aft import AftLoss
-from aftune.losses.dpo import DpoLoss
+from aftune.losses.apo import ApoZeroLoss
+from aftune.losses.dpo import BdpoLoss, DpoLoss, DpopLoss, MinorDpoLoss
 from aftune.losses.interface import METRICS, Loss, LossInputs, LossOutputs, ordered_pairs
+from aftune.losses.nca import InfoNcaLoss, NcaLoss
 from aftune.losses.pro import ProLoss
 from aftune.losses.rrhf import RrhfLoss
+from aftune.losses.simpo import SimpoLoss
+from aftune.losses.squared import IpoLoss, SppoLoss
 
-LOSSES: dict[str, Callable[..., Loss]] = {"aft": AftLoss, "rrhf": RrhfLoss, "pro": ProLoss, "dpo": DpoLoss}
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "aft": AftLoss,
+    "rrhf": RrhfLoss,
+    "pro": ProLoss,
+    "dpo": DpoLoss,
+    "simpo": SimpoLoss,
+    "ipo": IpoLoss,
+    "dpop": DpopLoss,
+    "minor_dpo": MinorDpoLoss,
+    "bdpo": BdpoLoss,
+    "sppo": SppoLoss,
+    "nca": NcaLoss,
+    "infonca": InfoNcaLoss,
+    "apo_zero": ApoZeroLoss,
+}
 
 
 def option_names(name: str) -> list[str]:
@@ -45,12 +63,21 @@ __all__ = [
     "LOSSES",
     "METRICS",
     "AftLoss",
+    "ApoZeroLoss",
+    "BdpoLoss",
     "DpoLoss",
+    "DpopLoss",
+    "InfoNcaLoss",
+    "IpoLoss",
     "Loss",
     "LossInputs",
     "LossOutputs",
+    "MinorDpoLoss",
+    "NcaLoss",
     "ProLoss",
     "RrhfLoss",
+    "SimpoLoss",
+    "SppoLoss",
     "build",
     "option_names",
     "ordered_pairs",

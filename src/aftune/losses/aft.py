@@ -27,8 +27,8 @@ class AftLoss(ConstrainedLoss):
         pairs = inputs.pairs_P_G_G
         better, worse = scores[:, :, None], scores[:, None, :]
         boundary_P_G = boundaries(scores, pairs, self.beta)
-        exponents = [self._pushed(worse) - better]
+        exponents = [self.pushed(worse) - better]
         if self.constraint == "boundary":
-            exponents.append(self._target(2 * boundary_P_G[:, None, :] - better) - worse)
+            exponents.append(self.target(2 * boundary_P_G[:, None, :] - better) - worse)
         terms = torch.stack([term.masked_fill(~pairs, -torch.inf) for term in exponents], dim=1)
         return outputs_of(inputs, log_one_plus_sum_exp(terms.flatten(1)), scores < boundary_P_G, pairs.any(1))

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,19 +12,25 @@ from torch import Tensor
 class ConstrainedLoss:
     """constraint: what holds a worse candidate up. `none`: nothing; `detached`: it gets no gradient; `boundary`: it is pushed
     down to its boundary, and from below back up to it.
-    beta: how far the boundary lies below the lowest-scoring better candidate, in the loss's unit (nats per token, except for DPO).
+    beta: how far the boundary lies below the lowest-scoring better candidate, in the loss's unit (nats per token, or nats for a
+    loss that compares with a reference policy).
     detach_boundary: whether the gradient treats what the boundary adds as a constant. This is our derivation: without it, the
     constraint pushes better candidates down.
 
+    CONSTRAINTS: those that the loss takes; one that leaves worse candidates alone or pulls them up by itself takes no boundary.
+    needs_reference: whether it reads log-probabilities under a reference policy.
     Raises ValueError for an invalid value.
     """
+
+    CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached", "boundary")
+    needs_reference: ClassVar[bool] = False
 
     constraint: Literal["none", "detached", "boundary"] = "boundary"
     beta: float = 0.15
     detach_boundary: bool = True
 
     def __post_init__(self) -> None:
-        check_choice("constraint", self.constraint, ("none", "detached", "boundary"))
+        check_choice("constraint", self.constraint, self.CONSTRAINTS)
         check_number("beta", self.beta, "nats")
         if not isinstance(self.detach_boundary, bool):
             raise ValueError(f"detach_boundary is {self.detach_boundary!r}, expected true or false")
@@ -34,10 +40,12 @@ class ConstrainedLoss:
         better_P_G, worse_P_G = pairs_P_G_G.any(2), pairs_P_G_G.any(1)
         return better_P_G if self.constraint == "detached" else better_P_G | worse_P_G
 
-    def _pushed(self, worse: Tensor) -> Tensor:
+    def pushed(self, worse: Tensor) -> Tensor:
+        """The values of worse candidates where they are pushed down."""
         return worse.detach() if self.constraint == "detached" else worse
 
-    def _target(self, target: Tensor) -> Tensor:
+    def target(self, target: Tensor) -> Tensor:
+        """What the boundary adds beside the worse candidate."""
         return target.detach() if self.detach_boundary else target
 
 

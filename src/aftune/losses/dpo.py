@@ -1,48 +1,84 @@
-"""DPO (Rafailov et al. 2023, arXiv 2305.18290) on all pairs of a better response w and a worse response l to a question.
+"""DPO (Rafailov et al. 2023, arXiv 2305.18290), and its kin that change how hard either response is pushed.
 
     none      L = log(1 + exp(b (h_l - h_w))),  h = log pi - log pi_ref, summed over the tokens of the response, b = dpo_beta
     detached  L = log(1 + exp(b (D(h_l) - h_w))), D stops the gradient
     boundary  L = log(1 + exp(b (h_l - h_w)) + exp(b (D(2B - h_w) - h_l))),  B = h_w - beta
 
-The loss of a group is the mean over its pairs, which is our choice: the loss of every group then starts at ln 2 where there is
-no boundary. The constrained versions are our derivation, after AFT's; each pair has its own boundary, in h: above it the worse
-response is pushed down, below it, pulled up.
+On all pairs, see `aftune.losses.pairs`: the loss of every group starts at ln 2 where there is no boundary. With the boundary, a
+worse response above it is pushed down, and one below it is pulled up. The constrained versions are our derivation.
 """
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+from torch import Tensor
 
-from aftune.losses.constrained import ConstrainedLoss, check_number, log_one_plus_sum_exp
-from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
+from aftune.losses.constrained import check_number
+from aftune.losses.interface import LossInputs, LossOutputs
+from aftune.losses.pairs import logistic_pairs
+from aftune.losses.reference import ReferenceLoss
 
 
 @dataclass(frozen=True)
-class DpoLoss(ConstrainedLoss):
-    """dpo_beta: b, called beta in DPO's paper. beta: how far h of the worse response may fall below that of the better one,
-    in nats (per response, not per token)."""
-
-    dpo_beta: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("dpo_beta", self.dpo_beta)
+class DpoLoss(ReferenceLoss):
+    """As above. With the VFT loss on the right samples too (`sft_on="positives"`) this is Iterative RPO (Pang et al. 2024, arXiv
+    2404.19733)."""
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
         """Raises ValueError without the log-probabilities of a reference policy."""
-        if inputs.reference_logprob_sums is None:
-            raise ValueError(
-                "DPO needs LossInputs.reference_logprob_sums: give the summed log-probabilities of the responses under a frozen "
-                "reference policy, usually the model that training starts from"
-            )
-        h = inputs.filled(inputs.logprob_sums) - inputs.filled(inputs.reference_logprob_sums).detach()
-        pairs = inputs.pairs_P_G_G
-        better, worse = h[:, :, None], h[:, None, :]
-        boundary = better - self.beta
-        exponents = [self._pushed(worse) - better]
-        if self.constraint == "boundary":
-            exponents.append(self._target(2 * boundary - better) - worse)
-        terms = [(self.dpo_beta * term).masked_fill(~pairs, -torch.inf) for term in exponents]
-        losses_P_G_G = log_one_plus_sum_exp(torch.stack(terms, dim=-1))
-        losses_P = losses_P_G_G.sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
-        return outputs_of(inputs, losses_P, worse < boundary, pairs)
+        return logistic_pairs(self, inputs, self.log_ratios(inputs), self._won, self._lost)
+
+    def _won(self, h_better: Tensor) -> Tensor:
+        return self.dpo_beta * h_better
+
+    def _lost(self, h_worse: Tensor) -> Tensor:
+        return self.dpo_beta * h_worse
+
+
+@dataclass(frozen=True)
+class DpopLoss(DpoLoss):
+    """DPO-Positive, of Smaug (Pal et al. 2024, arXiv 2402.13228): b (h_w - lambda max(0, -h_w)) in place of b h_w: the better
+    response is held at the reference or above. dpop_lambda: lambda; 50 in the paper."""
+
+    dpop_lambda: float = 50.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("dpop_lambda", self.dpop_lambda, zero=True)
+
+    def _won(self, h_better: Tensor) -> Tensor:
+        return self.dpo_beta * (h_better - self.dpop_lambda * (-h_better).relu())
+
+
+@dataclass(frozen=True)
+class MinorDpoLoss(DpoLoss):
+    """MinorDPO (Xie et al. 2024, arXiv 2408.09834): b max(0, h_l) in place of b h_l: below the reference the worse response is left
+    alone. That is its own bound, and it takes no other."""
+
+    CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")
+
+    def _lost(self, h_worse: Tensor) -> Tensor:
+        return self.dpo_beta * h_worse.relu()
+
+
+@dataclass(frozen=True)
+class BdpoLoss(DpoLoss):
+    """Bounded DPO (Cho et al. 2025, arXiv 2506.12725): b log(lambda e^h_l + 1 - lambda) in place of b h_l, the worse response
+    under a mixture of policy and reference: pushing it below the reference gains at most -log(1 - lambda). That is its own bound,
+    and it takes no other. bdpo_lambda: lambda, between 0 and 1; 1 is DPO and is not allowed."""
+
+    CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")
+
+    bdpo_lambda: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("bdpo_lambda", self.bdpo_lambda)
+        if self.bdpo_lambda >= 1:
+            raise ValueError(f"bdpo_lambda is {self.bdpo_lambda!r}, expected a number between 0 and 1")
+
+    def _lost(self, h_worse: Tensor) -> Tensor:
+        floor = h_worse.new_tensor(math.log1p(-self.bdpo_lambda))
+        return self.dpo_beta * torch.logaddexp(h_worse + math.log(self.bdpo_lambda), floor)

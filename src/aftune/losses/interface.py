@@ -20,8 +20,8 @@ class LossInputs:
 
     scores: [P, G], nats per token. logprob_sums: [P, G], nats. qualities: [P, G], larger is better. mask: [P, G] bool,
     False where there is no candidate; values there have no influence. reference_logprob_sums: [P, G], nats, under the
-    frozen reference policy (DPO). padded_lengths: [P], tokens of each group's prompt plus its longest response (RRHF's
-    official length normalisation).
+    frozen reference policy (DPO and others). padded_lengths: [P], tokens of each group's prompt plus its longest response (RRHF's
+    official length normalisation). response_lengths: [P, G], tokens (IPO).
 
     Raises ValueError for shapes that do not agree, a mask that is not bool, a quality that is not finite, and a padded length
     below 1.
@@ -33,12 +33,13 @@ class LossInputs:
     mask: Tensor
     reference_logprob_sums: Tensor | None = None
     padded_lengths: Tensor | None = None
+    response_lengths: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = self.mask.shape
         if len(shape) != 2 or not shape[1] or self.mask.dtype != torch.bool:
             raise ValueError(f"mask is {_described(self.mask)}, expected [problems, candidates] bool, True for each candidate")
-        for name in ("scores", "logprob_sums", "qualities", "reference_logprob_sums"):
+        for name in ("scores", "logprob_sums", "qualities", "reference_logprob_sums", "response_lengths"):
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
                 raise ValueError(f"{name} is {_described(tensor)}, expected the shape of mask, {list(shape)}")
@@ -78,6 +79,11 @@ class LossOutputs:
 
 class Loss(Protocol):
     """One method's alignment loss."""
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether it reads log-probabilities under a reference policy."""
+        ...
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
         """The loss of each group."""

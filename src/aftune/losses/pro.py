@@ -43,9 +43,9 @@ class ProLoss(ConstrainedLoss):
         worse = scores[:, None, :]
         boundary_P_G = boundaries(scores, pairs, self.beta)
         # The denominator divided by the numerator, so that the numerator becomes 1.
-        exponents = [self._pushed(worse) * sharpness - own]
+        exponents = [self.pushed(worse) * sharpness - own]
         if self.constraint == "boundary":
-            exponents.append((self._target(2 * boundary_P_G[:, None, :]) - worse) * sharpness - own)
+            exponents.append((self.target(2 * boundary_P_G[:, None, :]) - worse) * sharpness - own)
         terms = [term.masked_fill(~pairs, -torch.inf) for term in exponents]
         if self.eps:
             terms.append(math.log(self.eps) - own)

@@ -41,9 +41,9 @@ class RrhfLoss(ConstrainedLoss):
         pairs = inputs.pairs_P_G_G
         better, worse = scores[:, :, None], scores[:, None, :]
         boundary_P_G = boundaries(scores, pairs, self.beta)
-        terms = (self._pushed(worse) - better).relu()
+        terms = (self.pushed(worse) - better).relu()
         if self.constraint == "boundary":
-            terms = terms + (self._target(boundary_P_G[:, None, :]) - worse).relu()
+            terms = terms + (self.target(boundary_P_G[:, None, :]) - worse).relu()
         return outputs_of(inputs, terms.masked_fill(~pairs, 0.0).sum((1, 2)), scores < boundary_P_G, pairs.any(1))
 
     def _scores(self, inputs: LossInputs) -> Tensor:

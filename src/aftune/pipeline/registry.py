@@ -8,6 +8,7 @@ from aftune import tasks
 from aftune.pipeline.directory.inputs import Inputs, import_inputs, problem_inputs
 from aftune.pipeline.recipe_task import used
 from aftune.recipe import Recipe, SamplingSection, TrainingSection
+from aftune.recipe.losses import LOSSES
 from aftune.recipe.names import CONTROLS
 
 Settings = dict[str, Any]
@@ -72,9 +73,12 @@ def _reference_settings(recipe: Recipe) -> Settings:
 
 
 def needs_reference(recipe: Recipe) -> bool:
-    """Whether `align` needs log-probabilities under the model that it starts from: DPO does, and a boundary whose beta is auto."""
+    """Whether `align` needs log-probabilities under the model that it starts from: DPO and its kin do, and a boundary whose beta is
+    auto."""
     align = recipe.align
-    return align.alignment_weight > 0 and (align.loss == "dpo" or (align.beta == "auto" and align.constraint == "boundary"))
+    return align.alignment_weight > 0 and (
+        LOSSES[align.loss].needs_reference or (align.beta == "auto" and align.constraint == "boundary")
+    )
 
 
 def _validation_settings(recipe: Recipe) -> Settings:

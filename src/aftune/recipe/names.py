@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aftune.recipe import AlignSection, Recipe
+from aftune.recipe.losses import LOSSES
 
 VFT = "VFT"
-_SUFFIXES = {"none": "", "detached": "-DC", "boundary": "-BC"}
+SUFFIXES = {"none": "", "detached": "-DC", "boundary": "-BC"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class ModelName:
 def method_name(align: AlignSection) -> str:
     """What `align` is called, by what it does: `AFT-BC`, `DPO`; `RFT` and continued VFT have no alignment loss."""
     if align.alignment_weight:
-        return align.loss.upper() + _SUFFIXES[align.constraint]
+        return LOSSES[align.loss].title + SUFFIXES[align.constraint]
     return "RFT" if align.sft_on == "positives" else f"{VFT}, continued"
 
 
@@ -100,6 +101,6 @@ def start_name(recipe: Recipe) -> str:
 
 def beta_unit(loss: str, rrhf_length_normalisation: str = "response") -> str:
     """The unit of the boundary's beta: the unit of what the loss compares."""
-    if loss == "dpo":
+    if LOSSES[loss].needs_reference:
         return "nats"
     return "nats per token of the padded row" if loss == "rrhf" and rrhf_length_normalisation == "padded" else "nats per token"

@@ -9,9 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 from aftune.common.yaml_text import to_yaml
+from aftune.recipe.losses import LOSSES
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 StopString = Annotated[str, Field(min_length=1)]
 
@@ -176,7 +178,7 @@ class TrainingSection(Section):
     token_budget: Annotated[Count, HARMLESS] = 4096
     kept_logits_gib: Annotated[float, Field(ge=0), HARMLESS] = 0.5
     optimizer: str = "adamw"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: NotNegative = 0.0
     max_grad_norm: Positive = 1.0
     gradient_checkpointing: Annotated[bool, HARMLESS] = False
 
@@ -352,20 +354,29 @@ class AlignSection(TrainingSection):
     candidates is measured before training and after each epoch.
     rrhf_length_normalisation, pro_eps and sft_reduction: where the official code of RRHF (`padded`) and PRO (1.0e-10,
     `token_sum`) differs from the papers.
+    dpo_beta is for dpo and all others that compare with a reference policy; simpo_*, dpop_*, bdpo_* and nca_* (nca, infonca) are
+    numbers of these losses (aftune.losses).
     """
 
-    loss: Literal["aft", "rrhf", "pro", "dpo"] = "aft"
+    loss: Literal[
+        "aft", "rrhf", "pro", "dpo", "simpo", "ipo", "dpop", "minor_dpo", "bdpo", "sppo", "nca", "infonca", "apo_zero"
+    ] = "aft"
     constraint: Literal["none", "detached", "boundary"] = "boundary"
     beta: Positive | Literal["auto"] = 0.15
     auto_beta_quantile: Fraction = 0.9
     detach_boundary: bool = True
     dpo_beta: Positive = 0.1
     rrhf_length_normalisation: Literal["response", "padded"] = "response"
-    pro_eps: Annotated[float, Field(ge=0)] = 0.0
+    pro_eps: NotNegative = 0.0
+    simpo_beta: Positive = 2.0
+    simpo_gamma: NotNegative = 1.0
+    dpop_lambda: NotNegative = 50.0
+    bdpo_lambda: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    nca_alpha: NotNegative = 0.0
     feedback: Literal["task", "binary", "ranking"] = "task"
     num_candidates: Count | None = None
-    alignment_weight: Annotated[float, Field(ge=0)] = 1.0
-    sft_weight: Annotated[float, Field(ge=0)] = 1.0
+    alignment_weight: NotNegative = 1.0
+    sft_weight: NotNegative = 1.0
     sft_on: Literal["reference", "positives"] = "reference"
     max_positives: Count | None = None
     sft_reduction: Literal["token_mean", "token_sum"] = "token_mean"
@@ -374,9 +385,15 @@ class AlignSection(TrainingSection):
     validation_groups: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _auto_beta_is_of_scores(self) -> "AlignSection":
-        if self.beta == "auto" and self.loss == "dpo" and self.constraint == "boundary":
-            raise ValueError("beta: auto is in nats per token, but dpo's boundary is in nats of whole responses; give a number")
+    def _constraint_and_beta_fit_the_loss(self) -> "AlignSection":
+        facts = LOSSES[self.loss]
+        if self.constraint not in facts.constraints:
+            allowed = " or ".join(facts.constraints)
+            raise ValueError(f"constraint: {self.loss} has its own bound and takes no {self.constraint}; set {allowed}")
+        if self.beta == "auto" and facts.needs_reference and self.constraint == "boundary":
+            raise ValueError(
+                f"beta: auto is in nats per token, but the boundary of {self.loss} is in nats of whole responses; give a number"
+            )
         return self
 
 

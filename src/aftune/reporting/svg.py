@@ -30,6 +30,9 @@ COLOURS = {
     "rrhf": "#b5368c",
     "pro": "#6559c9",
     "dpo": "#b3402f",
+    "simpo": "#00757f",
+    "squared": "#4d7410",
+    "listwise": "#8a4b1f",
 }
 _FONT = "DejaVu Sans"  # comes with matplotlib: the layout is the same on every machine
 _STYLE: dict[Any, Any] = {

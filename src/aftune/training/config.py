@@ -20,6 +20,11 @@ _OPTIONS = {
     "dpo_beta": "dpo_beta",
     "length_normalisation": "rrhf_length_normalisation",
     "eps": "pro_eps",
+    "simpo_beta": "simpo_beta",
+    "simpo_gamma": "simpo_gamma",
+    "dpop_lambda": "dpop_lambda",
+    "bdpo_lambda": "bdpo_lambda",
+    "nca_alpha": "nca_alpha",
 }
 _CHOICES = {
     "prompt_style": STYLES,
@@ -35,8 +40,9 @@ _CHOICES = {
 class AlignmentConfig(TrainingArguments):
     """`transformers.TrainingArguments` and the settings of the alignment loss; batch sizes count groups, not sequences.
 
-    loss: a name from `aftune.losses`: aft, rrhf, pro or dpo; its options are constraint, beta (nats per token; nats for dpo) and
-    detach_boundary. dpo_beta is for dpo only, rrhf_length_normalisation (`response` or `padded`) for rrhf, pro_eps for pro.
+    loss: a name from `aftune.losses.LOSSES`: aft, rrhf, pro, dpo, ...; its options are constraint, beta (nats per token; nats for
+    losses with a reference policy) and detach_boundary. dpo_beta is for dpo and all others with a reference policy,
+    rrhf_length_normalisation (`response` or `padded`) for rrhf, pro_eps for pro, simpo_*, dpop_*, bdpo_* and nca_* for theirs.
     alignment_weight, sft_weight: factors of the two losses; the paper has none, that is, 1 and 1. With alignment_weight 0,
     candidates are not computed at all, and training is plain VFT.
     reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
@@ -68,6 +74,11 @@ class AlignmentConfig(TrainingArguments):
     dpo_beta: float = 0.1
     rrhf_length_normalisation: str = "response"
     pro_eps: float = 0.0
+    simpo_beta: float = 2.0
+    simpo_gamma: float = 1.0
+    dpop_lambda: float = 50.0
+    bdpo_lambda: float = 0.5
+    nca_alpha: float = 0.0
     alignment_weight: float = 1.0
     sft_weight: float = 1.0
     reference_is_candidate: bool = True

@@ -135,7 +135,7 @@ class AlignmentTrainer(Trainer):
             check_sharded(args, self.accelerator)
         if use_cache is not None:
             model.config.use_cache = use_cache  # the Trainer's setting would be saved; forward passes give their own
-        if args.loss == "dpo" and args.alignment_weight:
+        if self.alignment_loss.needs_reference and args.alignment_weight:
             self._set_reference(reference_logprobs)
 
     def _set_reference(self, given: Sequence[GroupLogprobs | Sequence[float]] | None) -> None:
@@ -358,6 +358,7 @@ class AlignmentTrainer(Trainer):
             batch["in_alignment"],
             batch["reference_logprob_sums"],
             batch["padded_lengths"],
+            batch["response_lengths"],
         )
         outputs = self.alignment_loss(inputs)
         return outputs.losses_P.sum() / counts[0], outputs

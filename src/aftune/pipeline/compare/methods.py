@@ -11,7 +11,8 @@ from aftune.common.errors import UsageError
 from aftune.common.yaml_text import parse_yaml
 from aftune.pipeline.registry import ALIGN, CONTROL, MEASURE, REFERENCE, Stage, needs_reference, round_stages
 from aftune.recipe import AlignSection, Recipe, with_settings
-from aftune.recipe.names import CONTROLS, VFT, method_name
+from aftune.recipe.losses import LOSSES
+from aftune.recipe.names import CONTROLS, SUFFIXES, VFT, method_name
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Method:
         return with_settings(recipe, {**self.settings, **self.varied}, f"method {self.name}")
 
 
+# Where the default of a number that losses share is out of scale for one of them: IPO asks for 1 / (2 dpo_beta) nats per token, and
+# the push of SPPO begins at 1 / dpo_beta, 200 times DPO's.
+_SCALES: dict[str, dict[str, Any]] = {"ipo": {"dpo_beta": 1.0}, "sppo": {"alignment_weight": 0.005}}
+
+
 def _methods() -> dict[str, Method]:
     methods = [
         Method("vft", VFT, None),
@@ -52,9 +58,11 @@ def _methods() -> dict[str, Method]:
         Method("vft-compute", CONTROLS["compute"].label, CONTROL, {"control.match": "compute"}),
         _aligning("rft", alignment_weight=0.0, sft_on="positives"),
     ]
-    for loss in ("rrhf", "pro", "dpo", "aft"):
-        for suffix, constraint in (("", "none"), ("-dc", "detached"), ("-bc", "boundary")):
-            methods.append(_aligning(loss + suffix, loss=loss, constraint=constraint))
+    for loss, facts in LOSSES.items():
+        for constraint in facts.constraints:
+            name = loss.replace("_", "-") + SUFFIXES[constraint].lower()
+            methods.append(_aligning(name, loss=loss, constraint=constraint, **_SCALES.get(loss, {})))
+    methods.append(replace(_aligning("rpo", loss="dpo", constraint="none", sft_on="positives"), title="RPO"))
     return {method.name: method for method in methods}
 
 

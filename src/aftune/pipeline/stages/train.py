@@ -29,6 +29,7 @@ from aftune.pipeline.stages.validation_groups import assessment_while_training, 
 from aftune.pipeline.warning_signs import of_alignment, of_vft
 from aftune.prompts.encoding import EncodedGroup
 from aftune.recipe import AlignSection, Recipe, SftSection, TrainingSection
+from aftune.recipe.losses import LOSSES
 from aftune.records import Group, GroupLogprobs, Problem
 from aftune.records.large_files import RecordFile
 from aftune.sampling import TransformersEngine
@@ -83,7 +84,7 @@ def align(context: Context) -> Summary:
             encoded = (_encode(context, args, group) for group in groups)
             beta = summary["beta"] = auto_beta(encoded, logprobs, section.auto_beta_quantile)
         section = _with_beta(section, beta)
-    reference = logprobs if section.loss == "dpo" else None
+    reference = logprobs if LOSSES[section.loss].needs_reference else None
     return _train(context, "align", context.start, section, groups, validate=validate, reference_logprobs=reference) | summary
 
 

@@ -1,17 +1,34 @@
 """A method's entry in the results: its place among the others, its look, its numbers."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aftune.recipe.losses import LOSSES
 from aftune.reporting.figures import Marker
 from aftune.reporting.formatting import visible
 from aftune.reporting.svg import COLOURS
 
 Method = Mapping[str, Any]
 
-# One colour for each loss; markers show the constraint.
-_COLOUR_NAMES = {"vft": "vft", "rft": "rft", "rrhf": "rrhf", "pro": "pro", "dpo": "dpo", "aft": "aligned"}
+# One colour for each loss, or for losses of one kind; markers show the constraint.
+_COLOUR_NAMES = {
+    "vft": "vft",
+    "rft": "rft",
+    "rrhf": "rrhf",
+    "pro": "pro",
+    "dpo": "dpo",
+    "dpop": "dpo",
+    "minor_dpo": "dpo",
+    "bdpo": "dpo",
+    "aft": "aligned",
+    "simpo": "simpo",
+    "ipo": "squared",
+    "sppo": "squared",
+    "nca": "listwise",
+    "infonca": "listwise",
+    "apo_zero": "listwise",
+}
 _MARKERS = {"none": "o", "detached": "D", "boundary": "^"}
 _NO_LOSS_MARKER = "s"
 MARKER_WORDS = {"s": "■ no alignment loss", "o": "● no constraint", "D": "◆ detached (DC)", "^": "▲ boundary (BC)"}  # the legend
@@ -30,7 +47,16 @@ def family(method: Method) -> str:
 
 
 def family_title(method: Method) -> str:
-    return family(method).upper()
+    found = family(method)
+    return LOSSES[found].title if found in LOSSES else found.upper()
+
+
+def colour_key(methods: Iterable[Method]) -> dict[str, str]:
+    """What each colour stands for: `dpo`: `DPO, BDPO`."""
+    titles: dict[str, dict[str, None]] = {}
+    for method in methods:
+        titles.setdefault(colour_name(method), {})[family_title(method)] = None
+    return {name: ", ".join(found) for name, found in titles.items()}
 
 
 def colour_name(method: Method) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aftune.reporting.comparison.entries import MARKER_WORDS, colour_name, family_title, finished, is_ranking, marker
+from aftune.reporting.comparison.entries import MARKER_WORDS, colour_key, finished, is_ranking, marker
 from aftune.reporting.comparison.findings import caveat, findings, lead
 from aftune.reporting.comparison.overview import overview, unfinished
 from aftune.reporting.comparison.plots import accuracy_figure, correlation_figure
@@ -33,7 +33,7 @@ def render_comparison(results: Mapping[str, Any], logs: Mapping[tuple[str, int],
         findings=findings(results),
         tables=tables(results),
         several_seeds=len(results["seeds"]) > 1,
-        colours=dict.fromkeys((colour_name(method), family_title(method)) for method in methods),
+        colours=colour_key(methods),
         markers=[words for sign, words in MARKER_WORDS.items() if sign in shapes],
         ranking=any(map(is_ranking, methods)),
         accuracy=accuracy_figure(results),

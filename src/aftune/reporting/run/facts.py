@@ -5,6 +5,7 @@ from typing import Any
 
 from aftune.common.wording import counted
 from aftune.recipe import AdapterSection, TrainingSection
+from aftune.recipe.losses import LOSSES
 from aftune.recipe.names import CONTROLS, beta_unit, control_note, method_name, model_names, start_name
 from aftune.reporting.formatting import MISSING, count, duration, setting
 from aftune.reporting.run.data import ReportData
@@ -115,8 +116,7 @@ def _loss(data: ReportData) -> str:
     parts = [f"constraint {_CONSTRAINTS[align.constraint]}"]
     if align.constraint == "boundary":
         parts.append(_beta(data))
-    if align.loss == "dpo":
-        parts.append(f"dpo_beta {setting(align.dpo_beta)}")
+    parts += [f"{name} {setting(getattr(align, name))}" for name in LOSSES[align.loss].options]
     if align.feedback == "ranking":
         parts.append("candidates by rank")
     if align.num_candidates is not None:
