@@ -21,6 +21,8 @@ def recipe(**sections: Any) -> Recipe:
         ({"loss": "dpo", "constraint": "none"}, "DPO"),
         ({"loss": "rrhf", "constraint": "detached"}, "RRHF-DC"),
         ({"loss": "pro"}, "PRO-BC"),
+        ({"loss": "simpo"}, "SimPO-BC"),
+        ({"loss": "dpo", "constraint": "none", "sft_on": "positives"}, "RPO"),
         ({"alignment_weight": 0.0, "sft_on": "positives"}, "RFT"),
         ({"alignment_weight": 0.0}, "VFT, continued"),
     ],
@@ -61,5 +63,5 @@ def test_the_control_is_called_by_what_it_matches() -> None:
 
 
 def test_units_of_beta() -> None:
-    assert [beta_unit(loss) for loss in ("aft", "pro", "rrhf", "dpo")] == ["nats per token"] * 3 + ["nats"]
+    assert [beta_unit(loss) for loss in ("aft", "pro", "rrhf", "dpo", "infonca")] == ["nats per token"] * 3 + ["nats"] * 2
     assert beta_unit("rrhf", "padded") == "nats per token of the padded row"

@@ -129,8 +129,10 @@ def test_unknown_keys(complaint: Callable[..., str], text: str, message: str) ->
         ("sft: 3", "sft is 3: "),
         (
             "align: {loss: dpo, beta: auto}",
-            "align.beta: auto is in nats per token, but dpo's boundary is in nats of whole responses",
+            "align.beta: auto is in nats per token, but the boundary of dpo is in nats of whole responses",
         ),
+        ("align: {loss: ipo}", "align.constraint: ipo has its own bound and takes no boundary; set none or detached"),
+        ("align: {loss: bdpo, constraint: none, bdpo_lambda: 1.0}", "align.bdpo_lambda is 1.0: input should be less than 1"),
         (
             "track: {report_to: [comet]}",
             "track.report_to.0 is 'comet': input should be 'tensorboard', 'trackio', 'wandb' or 'mlflow'",

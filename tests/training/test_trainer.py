@@ -11,7 +11,7 @@ import torch
 
 from aftune import AlignmentConfig, AlignmentTrainer
 from aftune.common.errors import DataError, UsageError
-from aftune.losses import METRICS, AftLoss, DpoLoss, Loss, LossInputs, ProLoss, RrhfLoss
+from aftune.losses import METRICS, AftLoss, BdpoLoss, DpoLoss, Loss, LossInputs, ProLoss, RrhfLoss, SimpoLoss
 from aftune.models.checkpointing import SETTING
 from aftune.prompts.encoding import EncodedGroup, encode_response
 from aftune.records import Candidate, Feedback, Group, Problem
@@ -159,12 +159,16 @@ def test_a_loss_gets_the_options_that_it_has(tmp_path: Path) -> None:
         "constraint": "detached",
         "beta": 0.4,
         "dpo_beta": 0.2,
+        "simpo_gamma": 0.3,
+        "bdpo_lambda": 0.7,
     }
     expected = {
         "aft": AftLoss("detached", 0.4),
         "rrhf": RrhfLoss("detached", 0.4),
         "pro": ProLoss("detached", 0.4),
         "dpo": DpoLoss("detached", 0.4, dpo_beta=0.2),
+        "simpo": SimpoLoss("detached", 0.4, simpo_gamma=0.3),
+        "bdpo": BdpoLoss("detached", 0.4, dpo_beta=0.2, bdpo_lambda=0.7),
     }
     assert {name: AlignmentConfig(loss=name, **settings).alignment_loss() for name in expected} == expected
 
@@ -450,6 +454,30 @@ def test_unknown_loss_or_constraint_is_a_usage_error(make_llama: Callable[..., A
 
 SHARE_WITH_PAIRS = sum(len({q for q in group.qualities if q is not None}) > 1 for group in GROUPS) / len(GROUPS)
 DPO: dict[str, Any] = {"loss": "dpo", "constraint": "none"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "start"),
+    [
+        ({"loss": "dpop"}, math.log(2)),
+        ({"loss": "minor_dpo"}, math.log(2)),
+        ({"loss": "bdpo"}, math.log(2)),
+        ({"loss": "ipo", "dpo_beta": 2.0}, 0.25**2),
+        ({"loss": "sppo", "dpo_beta": 2.0}, 2 * 0.25**2),
+        ({"loss": "nca"}, 2 * math.log(2)),
+        ({"loss": "apo_zero"}, 1.0),
+    ],
+)
+def test_losses_with_a_reference_start_at_known_values(
+    make_llama: Callable[..., Any], tokenizer: Any, tmp_path: Path, settings: dict[str, Any], start: float
+) -> None:
+    """h = 0: log-odds of 0 (BDPO's mixture too: log(lambda + 1 - lambda) = 0); a target of 1 / (2 b) missed once and twice; NCA has
+    -log sigma(0) once for its pulls and once for the mean of its pushes; APO-zero 1 - 1/2 + 1/2."""
+    common = {**DPO, "per_device_train_batch_size": 16, "max_steps": 2}
+    run = trained(make_llama(seed=1), tokenizer, tmp_path, **{**common, **settings})
+    ((first,), (second,)) = history(run, "alignment_loss")
+    assert first == pytest.approx(SHARE_WITH_PAIRS * start, rel=1e-6)
+    assert second < first - 0.0001
 
 
 @pytest.mark.parametrize(("settings", "tolerance"), [({}, 1e-6), ({"bf16": True}, 1e-3), ({"token_budget": 1}, 1e-5)])

@@ -11,6 +11,7 @@ from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.registry import needs_reference
 from aftune.recipe import Recipe, with_settings
 
+BOUNDED = ("aft", "rrhf", "pro", "dpo", "simpo", "dpop", "nca", "infonca")
 RECIPE = Recipe(run_dir=Path("runs/x"), seed=3)
 
 
@@ -35,6 +36,11 @@ def stages(text: str, **changes: Any) -> list[str]:
         ("pro-dc", "PRO-DC", {"loss": "pro", "constraint": "detached"}),
         ("dpo-bc", "DPO-BC", {"loss": "dpo", "constraint": "boundary"}),
         ("aft", "AFT", {"loss": "aft", "constraint": "none"}),
+        ("minor-dpo-dc", "MinorDPO-DC", {"loss": "minor_dpo", "constraint": "detached"}),
+        ("ipo", "IPO", {"loss": "ipo", "constraint": "none", "dpo_beta": 1.0}),
+        ("ipo:dpo_beta=2", "IPO, dpo beta 2", {"loss": "ipo", "constraint": "none", "dpo_beta": 2.0}),
+        ("sppo", "SPPO", {"loss": "sppo", "constraint": "none", "alignment_weight": 0.005}),
+        ("rpo", "RPO", {"loss": "dpo", "constraint": "none", "sft_on": "positives"}),
         ("aft-bc:beta=0.3", "AFT-BC, beta 0.3", {"loss": "aft", "constraint": "boundary", "beta": 0.3}),
         ("aft-bc:beta=auto", "AFT-BC, beta auto", {"loss": "aft", "constraint": "boundary", "beta": "auto"}),
         ("aft-bc:k=4", "AFT-BC, k 4", {"loss": "aft", "constraint": "boundary", "num_candidates": 4}),
@@ -61,9 +67,10 @@ def test_controls_change_what_they_match() -> None:
     assert parse("vft").recipe(RECIPE) == RECIPE
 
 
-def test_every_loss_has_its_three_constraints() -> None:
-    losses = [f"{loss}{suffix}" for loss in ("rrhf", "pro", "dpo", "aft") for suffix in ("", "-dc", "-bc")]
-    assert list(METHODS) == ["vft", "vft-steps", "vft-compute", "rft", *losses]
+def test_every_loss_has_the_constraints_that_it_takes() -> None:
+    bounded = [f"{loss}{suffix}" for loss in BOUNDED for suffix in ("", "-dc", "-bc")]
+    others = [f"{loss}{suffix}" for loss in ("ipo", "minor-dpo", "bdpo", "sppo", "apo-zero") for suffix in ("", "-dc")]
+    assert sorted(METHODS) == sorted(["vft", "vft-steps", "vft-compute", "rft", "rpo", *bounded, *others])
     assert all(name == parse(name).name == method.name for name, method in METHODS.items())
 
 

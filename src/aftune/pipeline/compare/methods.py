@@ -62,7 +62,7 @@ def _methods() -> dict[str, Method]:
         for constraint in facts.constraints:
             name = loss.replace("_", "-") + SUFFIXES[constraint].lower()
             methods.append(_aligning(name, loss=loss, constraint=constraint, **_SCALES.get(loss, {})))
-    methods.append(replace(_aligning("rpo", loss="dpo", constraint="none", sft_on="positives"), title="RPO"))
+    methods.append(_aligning("rpo", loss="dpo", constraint="none", sft_on="positives"))
     return {method.name: method for method in methods}
 
 
