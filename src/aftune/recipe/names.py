@@ -64,6 +64,11 @@ def method_name(align: AlignSection) -> str:
     return "RFT" if align.sft_on == "positives" else f"{VFT}, continued"
 
 
+def rl_name(algorithm: str) -> str:
+    """What a model is called that was trained by reinforcement learning: `GRPO`."""
+    return algorithm.upper()
+
+
 def model_names(keys: Iterable[str], recipe: Recipe) -> list[ModelName]:
     """The names of some models of a run, in the order of training; unknown ones come last, under their keys."""
     wanted = list(keys)

@@ -30,6 +30,8 @@ COLOURS = {
     "rrhf": "#b5368c",
     "pro": "#6559c9",
     "dpo": "#b3402f",
+    "grpo": "#56780f",
+    "rloo": "#85573a",
 }
 _FONT = "DejaVu Sans"  # comes with matplotlib: the layout is the same on every machine
 _STYLE: dict[Any, Any] = {
