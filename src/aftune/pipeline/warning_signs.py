@@ -107,8 +107,8 @@ def of_rl(log: Sequence[LogEntry], recipe: Recipe) -> list[str]:
     if reward is None or not any(reward.values) or (alike is not None and min(alike.values) == 1):
         return [
             f"In no group of {recipe.sample.num_candidates} responses did the rewards differ: there was nothing to learn, and the "
-            "model is the one that training started from. Raise sample.temperature or sample.num_candidates, train VFT longer, or take "
-            "problems of another difficulty."
+            "model is the one that training started from. Raise sample.temperature or sample.num_candidates, train VFT longer, or "
+            "take problems of another difficulty."
         ]
     first, last = ends(reward)
     if len(reward.values) > 1 and first - last >= _REWARD_LOST:

@@ -63,7 +63,7 @@ def test_controls_change_what_they_match() -> None:
 
 def test_every_loss_has_its_three_constraints() -> None:
     losses = [f"{loss}{suffix}" for loss in ("rrhf", "pro", "dpo", "aft") for suffix in ("", "-dc", "-bc")]
-    assert list(METHODS) == ["vft", "vft-steps", "vft-compute", "rft", *losses]
+    assert list(METHODS) == ["vft", "vft-steps", "vft-compute", "rft", *losses, "grpo", "rloo"]
     assert all(name == parse(name).name == method.name for name, method in METHODS.items())
 
 
