@@ -6,7 +6,7 @@ import pytest
 
 from aftune.pipeline.compare.methods import METHODS
 from aftune.recipe import AlignSection, Recipe
-from aftune.recipe.names import beta_unit, control_note, method_name, model_names
+from aftune.recipe.names import beta_unit, control_note, method_name, model_names, rl_name
 
 
 def recipe(**sections: Any) -> Recipe:
@@ -38,6 +38,8 @@ def test_a_comparison_calls_methods_as_a_run_does() -> None:
         if method.name.startswith("vft-"):
             key = {"vft-steps": "vft_same_steps", "vft-compute": "vft_same_compute"}[method.name]
             assert [one.label for one in model_names([key], made)] == [method.title]
+        elif method.name in ("grpo", "rloo"):
+            assert method.title == rl_name(made.rl.algorithm) == method.name.upper()
         elif method.name != "vft":
             assert method.title == method_name(made.align)
 

@@ -67,6 +67,7 @@ def print_methods(console: Console) -> None:
     for method in METHODS.values():
         console.print(f"{method.name:<12}  {method.title}", highlight=False)
     console.print("Settings of align may follow a name: aft-bc:beta=0.3:k=4, aft:feedback=ranking.", highlight=False)
+    console.print("Those of rl may follow grpo and rloo: grpo:learning_rate=1e-5:kl_weight=0.04.", highlight=False)
 
 
 def _state(plans: Sequence[Plan]) -> str:

@@ -72,6 +72,28 @@ def check_engines(recipe: Recipe) -> None:
         )
 
 
+def check_rl(recipe: Recipe) -> None:
+    """Raises UsageError where a recipe's model cannot be trained by reinforcement learning: TRL is not installed, or is given what
+    this project does not use it with."""
+    needed("trl", extra="trl", purpose=f"method {recipe.rl.algorithm}")
+    if recipe.sample.num_candidates < 2:
+        raise UsageError(
+            f"sample.num_candidates: {recipe.rl.algorithm} compares at least 2 responses to a problem, and this is "
+            f"{recipe.sample.num_candidates}; raise it, or leave {recipe.rl.algorithm} out"
+        )
+    if processes.number() > 1:
+        raise UsageError(
+            f"launch.processes: {recipe.rl.algorithm} trains in one process, and there are {processes.number()}; set 1, or leave "
+            f"{recipe.rl.algorithm} out"
+        )
+    if recipe.model.weights != "float32":
+        raise UsageError(
+            f"model.weights: {recipe.rl.algorithm} trains float32 weights, and this is {recipe.model.weights}; leave it out"
+        )
+    if recipe.adapter.kind == "qlora":
+        raise UsageError(f"adapter.kind: {recipe.rl.algorithm} does not train weights in 4 bits; set lora, dora or none")
+
+
 def launch_obstacle(recipe: Recipe, number: int) -> str:
     """Why this machine cannot run so many processes of a recipe, or ''."""
     try:

@@ -67,6 +67,15 @@ def _control_settings(recipe: Recipe) -> Settings:
     return own | _section("seed", "rounds", "adapter", "save", "track")(recipe)
 
 
+def _rl_settings(recipe: Recipe) -> Settings:
+    """Online training depends on how `sample` samples and how `label` judges, and on where and on what `align` trains."""
+    sampling = recipe.sample.model_dump(mode="json", include=set(SamplingSection.model_fields) - {"engine"})
+    shape = {key: getattr(recipe.align, key) for key in ("start", "validation_groups")}
+    return {"sample": sampling, "align": shape} | _section("rl", "label", "seed", "rounds", "model", "adapter", "save", "track")(
+        recipe
+    )
+
+
 def _reference_settings(recipe: Recipe) -> Settings:
     settings = _section("seed", "model")(recipe)
     return settings | {"align": {key: getattr(recipe.align, key) for key in ("start", "token_budget")}}
@@ -171,7 +180,7 @@ REPORT = Stage(
 )
 
 
-# In a comparison two stages stand in for `evaluate`: what all methods share, and what each of them does.
+# In a comparison two stages stand in for `evaluate`: what all methods share, and what each of them does; `rl` trains some of them.
 
 
 HELD_OUT = Stage(
@@ -184,10 +193,19 @@ HELD_OUT = Stage(
 )
 
 
+RL = Stage(
+    kind="rl",
+    version=1,
+    reads=("prepare", "sft"),
+    leaves="rl/model",
+    settings=_rl_settings,
+)
+
+
 MEASURE = Stage(
     kind="measure",
     version=3,
-    reads=("prepare", "sft", "held_out", "align", "control"),
+    reads=("prepare", "sft", "held_out", "align", "control", "rl"),
     leaves="measure/metrics.json",
     settings=_section("evaluate", "label", "seed", "model"),
 )

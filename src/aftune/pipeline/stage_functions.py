@@ -10,6 +10,7 @@ from aftune.pipeline.stages.measure import measure
 from aftune.pipeline.stages.prepare import prepare
 from aftune.pipeline.stages.reference import reference
 from aftune.pipeline.stages.report import report
+from aftune.pipeline.stages.rl import rl
 from aftune.pipeline.stages.sample import sample
 from aftune.pipeline.stages.train import align, control, sft
 
@@ -21,6 +22,7 @@ FUNCTIONS: dict[str, Callable[[Context], Summary]] = {
     "reference": reference,
     "align": align,
     "control": control,
+    "rl": rl,
     "evaluate": evaluate,
     "report": report,
     "held_out": held_out,

@@ -17,6 +17,7 @@ LogEntry = Mapping[str, float]
 
 _MANY = 0.5  # share of responses that are cut off, or in which no answer is found
 _REPEATED = 0.1  # share of word 4-grams that have come before in a response, beyond that of VFT
+_REWARD_LOST = 0.1  # mean reward, from the first to the last tenth of training
 _GAP = 0.1  # share that the flexible reading finds right beyond what the strict one does
 
 
@@ -97,6 +98,25 @@ def of_alignment(log: Sequence[LogEntry], *, aligned: bool) -> list[str]:
         f"from {moved[1]} nats per token. The model loses likelihood on good responses too. Try a smaller align.learning_rate "
         "or align.alignment_weight, or another align.constraint or align.beta."
     ]
+
+
+def of_rl(log: Sequence[LogEntry], recipe: Recipe) -> list[str]:
+    """Signs in the log of reinforcement learning: responses to a problem that never differ in their reward, which teaches nothing,
+    and a reward that falls."""
+    alike, reward = curve(log, "frac_reward_zero_std"), curve(log, "reward")
+    if reward is None or not any(reward.values) or (alike is not None and min(alike.values) == 1):
+        return [
+            f"In no group of {recipe.sample.num_candidates} responses did the rewards differ: there was nothing to learn, and the "
+            "model is the one that training started from. Raise sample.temperature or sample.num_candidates, train VFT longer, or "
+            "take problems of another difficulty."
+        ]
+    first, last = ends(reward)
+    if len(reward.values) > 1 and first - last >= _REWARD_LOST:
+        return [
+            f"The mean reward fell from {percent(first)} to {percent(last)} between the first and the last tenth of training: the "
+            "steps were too large. Try a smaller rl.learning_rate, or a larger rl.kl_weight or rl.batch_size."
+        ]
+    return []
 
 
 def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list[str]:

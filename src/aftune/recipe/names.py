@@ -59,13 +59,18 @@ class ModelName:
 
 
 def method_name(align: AlignSection) -> str:
-    """What `align` is called, by what it does: `AFT-BC`, `DPO`; `RFT` and continued VFT have no alignment loss. RPO is DPO beside the
+    """What `align` is called, by what it does: `AFT-BC`, `DPO`; `RFT` and continued VFT have no alignment loss. RPO is DPO and the
     likelihood of right samples."""
     if align.alignment_weight and (align.loss, align.constraint, align.sft_on) == ("dpo", "none", "positives"):
         return "RPO"
     if align.alignment_weight:
         return LOSSES[align.loss].title + SUFFIXES[align.constraint]
     return "RFT" if align.sft_on == "positives" else f"{VFT}, continued"
+
+
+def rl_name(algorithm: str) -> str:
+    """What a model is called that was trained by reinforcement learning: `GRPO`."""
+    return algorithm.upper()
 
 
 def model_names(keys: Iterable[str], recipe: Recipe) -> list[ModelName]:

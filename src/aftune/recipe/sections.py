@@ -405,6 +405,27 @@ class ControlSection(Section):
     match: Literal["steps", "compute"] = "steps"
 
 
+class RlSection(Section):
+    """Online reinforcement learning in a comparison, by GRPO or RLOO (TRL's trainers): responses are sampled from the model as it
+    is trained, as `sample` says, and rewarded 1 if they are right, else 0. The name of the method sets `algorithm`.
+
+    batch_size: problems per optimizer step, with sample.num_candidates responses each; as many responses as problems are computed
+    forward and backward at once. num_epochs: times that each problem is sampled for; by default as many as there are `rounds`, so
+    that all methods learn from equally many samples. kl_weight: of the divergence from the model that training starts from, TRL's
+    beta; 0 needs no second model.
+    """
+
+    algorithm: Literal["grpo", "rloo"] = "grpo"
+    learning_rate: Positive = 1e-6
+    lr_schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup_fraction: Fraction = 0.03
+    num_epochs: Count | None = None
+    batch_size: Count = 16
+    kl_weight: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Positive = 1.0
+    gradient_checkpointing: Annotated[bool, HARMLESS] = False
+
+
 class EvaluateSection(SamplingSection):
     """Greedy task accuracy, and assessment accuracy on `num_candidates` responses a problem sampled from the VFT model.
 
@@ -450,6 +471,7 @@ class Recipe(Section):
     label: LabelSection = LabelSection()
     align: AlignSection = AlignSection()
     control: ControlSection = ControlSection()
+    rl: RlSection = RlSection()
     evaluate: EvaluateSection = EvaluateSection()
     report: ReportSection = ReportSection()
     compare: CompareSection = CompareSection()

@@ -33,6 +33,7 @@ COLOURS = {
     "simpo": "#00757f",
     "squared": "#4d7410",
     "listwise": "#8a4b1f",
+    "online": "#4a4f57",
 }
 _FONT = "DejaVu Sans"  # comes with matplotlib: the layout is the same on every machine
 _STYLE: dict[Any, Any] = {

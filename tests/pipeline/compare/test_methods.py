@@ -70,7 +70,7 @@ def test_controls_change_what_they_match() -> None:
 def test_every_loss_has_the_constraints_that_it_takes() -> None:
     bounded = [f"{loss}{suffix}" for loss in BOUNDED for suffix in ("", "-dc", "-bc")]
     others = [f"{loss}{suffix}" for loss in ("ipo", "minor-dpo", "bdpo", "sppo", "apo-zero") for suffix in ("", "-dc")]
-    assert sorted(METHODS) == sorted(["vft", "vft-steps", "vft-compute", "rft", "rpo", *bounded, *others])
+    assert sorted(METHODS) == sorted(["vft", "vft-steps", "vft-compute", "rft", "rpo", "grpo", "rloo", *bounded, *others])
     assert all(name == parse(name).name == method.name for name, method in METHODS.items())
 
 

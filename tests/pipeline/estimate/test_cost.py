@@ -10,6 +10,7 @@ import small_run
 from aftune.pipeline import runner
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.cost import Decoding, StageCost, estimate, unfinished
+from aftune.pipeline.estimate.sizes import Sizes
 from aftune.pipeline.plans import plan
 from aftune.recipe import Recipe
 
@@ -92,11 +93,25 @@ def test_frozen_weights_have_no_gradients_to_compute(tmp_path: Path) -> None:
         for kind in ("none", "lora")
         for checkpointing, budget in ((False, 4096), (True, 4096), (False, 64))
     }
-    assert operations["none", False, 4096] == {"sft": 6, "align": 6, "control": 6}
-    assert operations["lora", False, 4096] == {"sft": 4, "align": 4, "control": 4}
-    assert operations["lora", True, 4096] == {"sft": 4, "align": 6, "control": 6}
-    assert operations["none", False, 64] == {"sft": 6, "align": 8, "control": 6}
+    assert operations["none", False, 4096] == {"sft": 6, "align": 6, "control": 6, "rl": 6}
+    assert operations["lora", False, 4096] == {"sft": 4, "align": 4, "control": 4, "rl": 4}
+    assert operations["lora", True, 4096] == {"sft": 4, "align": 6, "control": 6, "rl": 4}
+    assert operations["none", False, 64] == {"sft": 6, "align": 8, "control": 6, "rl": 6}
     assert StageCost("x", "", trained=100, trained_operations=4).teraflops(1e12) == pytest.approx(400)
+
+
+def test_online_training_samples_and_trains_as_many_responses_as_are_sampled_offline(tmp_path: Path) -> None:
+    """24 problems, 3 responses each, 5 problems a step, 2 epochs: 2 x 5 steps; as much is sampled as by `sample` in 2 rounds, but
+    for the last step of an epoch, which is counted as a whole one; each response is trained on with a prompt of its own."""
+    wanted = small_run.recipe(tmp_path, rl={"batch_size": 5, "num_epochs": 2})
+    sizes = Sizes.of(wanted)
+    sample, rl = estimate(wanted, ["sample", "rl"])
+    assert sample.decoding is not None
+    assert rl.decoding is not None
+    assert (sample.stage, rl.stage, rl.num_steps, rl.decoding.times) == ("sample", "rl", 10, 10)
+    assert rl.decoding.num_responses * rl.decoding.times == 2 * 25 * 3
+    assert rl.trained == pytest.approx(2 * 24 * 3 * (sizes.prompt + min(sizes.response, 64)))
+    assert rl.scored == pytest.approx(2 * sample.scored)
 
 
 def test_what_is_finished_does_not_count(tmp_path: Path) -> None:

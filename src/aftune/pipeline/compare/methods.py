@@ -9,10 +9,10 @@ import yaml
 
 from aftune.common.errors import UsageError
 from aftune.common.yaml_text import parse_yaml
-from aftune.pipeline.registry import ALIGN, CONTROL, MEASURE, REFERENCE, Stage, needs_reference, round_stages
-from aftune.recipe import AlignSection, Recipe, with_settings
+from aftune.pipeline.registry import ALIGN, CONTROL, MEASURE, REFERENCE, RL, Stage, needs_reference, round_stages
+from aftune.recipe import AlignSection, Recipe, RlSection, with_settings
 from aftune.recipe.losses import LOSSES
-from aftune.recipe.names import CONTROLS, SUFFIXES, VFT, method_name
+from aftune.recipe.names import CONTROLS, SUFFIXES, VFT, method_name, rl_name
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def _methods() -> dict[str, Method]:
             name = loss.replace("_", "-") + SUFFIXES[constraint].lower()
             methods.append(_aligning(name, loss=loss, constraint=constraint, **_SCALES.get(loss, {})))
     methods.append(_aligning("rpo", loss="dpo", constraint="none", sft_on="positives"))
+    methods += [Method(name, rl_name(name), RL, {"rl.algorithm": name}) for name in ("grpo", "rloo")]
     return {method.name: method for method in methods}
 
 
@@ -72,10 +73,12 @@ def _aligning(name: str, **settings: Any) -> Method:
 
 METHODS = _methods()
 _KEYS = {"k": "align.num_candidates", "rounds": "rounds"} | {key: f"align.{key}" for key in AlignSection.model_fields}
+_RL_KEYS = {"rounds": "rounds"} | {key: f"rl.{key}" for key in RlSection.model_fields if key != "algorithm"}
 
 
 def parse(text: str) -> Method:
-    """A method from its name, with settings of `align` after colons: `aft-bc`, `aft-bc:beta=0.3:k=4`.
+    """A method from its name, with settings of `align` after colons: `aft-bc`, `aft-bc:beta=0.3:k=4`; those of grpo and rloo are
+    settings of `rl`.
 
     Raises UsageError for an unknown name or setting, with the nearest one.
     """
@@ -85,21 +88,22 @@ def parse(text: str) -> Method:
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise UsageError(f"compare: there is no method {name!r}{hint} There are {', '.join(METHODS)}")
     base = METHODS[name]
+    keys = _RL_KEYS if base.trains is RL else _KEYS
     varied: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
-        if not equals or key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, n=1)
+        if not equals or key not in keys:
+            near = difflib.get_close_matches(key, keys, n=1)
             hint = f"did you mean {near[0]!r}? " if near and near[0] != key else ""
             raise UsageError(
-                f"compare: {setting!r} in {text!r} is not a setting; {hint}write key=value with one of {', '.join(_KEYS)}"
+                f"compare: {setting!r} in {text!r} is not a setting; {hint}write key=value with one of {', '.join(keys)}"
             )
         if base.trains is None:
             raise UsageError(f"compare: {name} is the VFT model as it is and takes no settings; remove {setting!r}")
-        if _KEYS[key] in varied:
-            raise UsageError(f"compare: {text!r} sets {_KEYS[key]} twice; remove one")
+        if keys[key] in varied:
+            raise UsageError(f"compare: {text!r} sets {keys[key]} twice; remove one")
         try:
-            varied[_KEYS[key]] = parse_yaml(value)
+            varied[keys[key]] = parse_yaml(value)
         except yaml.YAMLError as error:
             raise UsageError(f"compare: {setting!r} in {text!r}: the value is not valid YAML; correct it") from error
     title = ", ".join([base.title, *(_words(key, value) for key, value in varied.items())])
@@ -107,7 +111,7 @@ def parse(text: str) -> Method:
 
 
 def _words(key: str, value: object) -> str:
-    key = key.removeprefix("align.")
+    key = key.rpartition(".")[2]
     if key == "feedback":
         return str(value)
     return f"{'k' if key == 'num_candidates' else key.replace('_', ' ')} {value}"

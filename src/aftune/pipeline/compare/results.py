@@ -24,7 +24,7 @@ from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.sizes import num_candidates
 from aftune.pipeline.plans import Plan, plan
-from aftune.pipeline.registry import ALIGN
+from aftune.pipeline.registry import ALIGN, RL
 from aftune.recipe import Recipe
 from aftune.recipe.names import BASELINES
 from aftune.records import JudgedResponse
@@ -89,7 +89,7 @@ def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) 
     if trained:
         row["optimizer_steps"] = sum(entry["summary"]["optimizer_steps"] for entry in trained)
         row["seconds"] = round(sum(entry["seconds"] for entry in trained), 2)
-        row["beta"] = trained[-1]["summary"].get("beta", recipe.align.beta)
+        row["beta"] = None if method.trains is RL else trained[-1]["summary"].get("beta", recipe.align.beta)
     if method.trains is ALIGN:
         most = num_candidates(recipe, recipe.sample)
         row["k"] = min(recipe.align.num_candidates or most, most)

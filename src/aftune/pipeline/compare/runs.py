@@ -19,6 +19,7 @@ from aftune.pipeline.compare import methods as known
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.machine_checks import check_rl
 from aftune.pipeline.plans import Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.workers import executor
@@ -65,6 +66,8 @@ def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: 
     runner.check(recipe)
     for method in chosen:
         runner.check(method.recipe(recipe))
+        if method.trains is registry.RL:
+            check_rl(method.recipe(recipe))
     number = recipe.compare.num_seeds if num_seeds is None else num_seeds
     seeds = range(recipe.seed, recipe.seed + number)
     settled = settle(recipe, [RunDirectory(_seed_folder(recipe, seed)) for seed in seeds])

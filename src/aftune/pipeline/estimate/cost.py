@@ -66,7 +66,7 @@ class StageCost:
 def estimate(recipe: Recipe, stages: Container[str] | None = None) -> list[StageCost]:
     """The costs of all stages that compute, or of those among them that are named."""
     sizes = Sizes.of(recipe)
-    costs = [*_training_costs(recipe, sizes), *_evaluation_costs(recipe, sizes)]
+    costs = [*_training_costs(recipe, sizes), _rl_cost(recipe, sizes), *_evaluation_costs(recipe, sizes)]
     return [cost for cost in costs if stages is None or cost.stage in stages]
 
 
@@ -114,6 +114,24 @@ def _training_costs(recipe: Recipe, sizes: Sizes) -> Iterator[StageCost]:
             steps * factor,
             trained_operations=trained_operations(recipe.adapter, again=again),
         )
+
+
+def _rl_cost(recipe: Recipe, sizes: Sizes) -> StageCost:
+    """Responses are sampled a step at a time, and each is trained on with a prompt of its own."""
+    section, k = recipe.rl, recipe.sample.num_candidates
+    epochs = section.num_epochs or recipe.rounds
+    num_responses, steps = sizes.train * k, math.ceil(sizes.train / section.batch_size)
+    response = min(sizes.response, recipe.sample.max_new_tokens)
+    at_once = min(recipe.sample.batch_size, section.batch_size * k)
+    return StageCost(
+        "rl",
+        f"{counted(sizes.train, 'problem')} x {counted(k, 'response')} x {counted(epochs, 'epoch')}",
+        num_responses * (sizes.prompt + response) * epochs,
+        steps * epochs,
+        scored=sizes.train * sizes.prompt * epochs,
+        decoding=Decoding(section.batch_size * k, at_once, response, recipe.sample.max_new_tokens, steps * epochs),
+        trained_operations=trained_operations(recipe.adapter, again=section.gradient_checkpointing),
+    )
 
 
 def candidates_trained_on(recipe: Recipe, sizes: Sizes) -> int:

@@ -23,7 +23,7 @@ from aftune.pipeline.registry import in_round
 from aftune.pipeline.stages.sample import Sampling, sampled
 from aftune.pipeline.warning_signs import of_results
 from aftune.prompts.encoding import EncodedGroup, encode_group
-from aftune.recipe.names import CONTROLS
+from aftune.recipe.names import CONTROLS, rl_name
 from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Record, Votes, write_records
 from aftune.records.appended import check_appended, forget_all_checksums, take_as_it_is
 from aftune.records.large_files import RecordFile
@@ -37,12 +37,13 @@ def measure(context: Context) -> Summary:
     """Stage `measure` of a comparison: writes `metrics.json` of the model that a method trained, else of the VFT model."""
     folder = context.folder("measure")
     read = context.run.entry("measure")["reads"]
-    trained = next(stage for stage in (in_round("align", context.recipe.rounds), "control", "sft") if stage in read)
+    trained = next(stage for stage in (in_round("align", context.recipe.rounds), "control", "rl", "sft") if stage in read)
     groups = RecordFile(context.folder("held_out") / "groups.jsonl", Group)
     metrics = measure_policy(context, folder, trained, groups, f"measure {context.run.path.name}")
     write_json(folder / "metrics.json", metrics)
     forget_all_checksums(folder)
-    key = {"sft": "vft", "control": CONTROLS[context.recipe.control.match].key}.get(trained, "aligned")
+    recipe = context.recipe
+    key = {"sft": "vft", "control": CONTROLS[recipe.control.match].key, "rl": rl_name(recipe.rl.algorithm)}.get(trained, "aligned")
     summary = {name: metrics[name] for name in ("accuracy", "assessment_accuracy")}
     return summary | {"warnings": of_results({key: metrics}, context.recipe)}
 

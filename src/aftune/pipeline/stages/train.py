@@ -1,12 +1,12 @@
 """Stages that train: `sft` (VFT), `align` (AFT or another method) and `control` (VFT for as many steps, or as much compute)."""
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 from transformers.trainer_callback import PrinterCallback
 
@@ -171,15 +171,15 @@ def _train(
     if context.recipe.launch.sharding != "none":
         trained = unsharded(trainer, partial(context.on_cpu().load_trainable, start))
     if first:
-        _save(context, trained, folder)
-        write_json(folder / "log.json", _finite(trainer.state.log_history))
+        save_model(context, trained, folder)
+        write_json(folder / "log.json", finite(trainer.state.log_history))
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     log = trainer.state.log_history
     aligned = isinstance(section, AlignSection) and section.alignment_weight > 0
     return _summary(trainer) | {"warnings": of_vft(log, context.recipe) + of_alignment(log, aligned=aligned)}
 
 
-def _save(context: Context, model: Any, folder: Path) -> None:
+def save_model(context: Context, model: Any, folder: Path) -> None:
     """The whole model in `model`, and its adapter in `adapter`; an adapter that is not merged stands in `model` instead."""
     section, dtype = context.recipe.adapter, saved_dtype(context.recipe.model)
     if section.kind != "none":
@@ -239,8 +239,9 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
     return config
 
 
-def _finite(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{key: value for key, value in entry.items() if torch.isfinite(torch.tensor(float(value)))} for entry in history]
+def finite(history: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """A trainer's log without what is no number."""
+    return [{key: value for key, value in entry.items() if value is not None and math.isfinite(value)} for entry in history]
 
 
 def _summary(trainer: AlignmentTrainer) -> Summary:

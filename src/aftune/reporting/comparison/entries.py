@@ -28,10 +28,14 @@ _COLOUR_NAMES = {
     "nca": "listwise",
     "infonca": "listwise",
     "apo_zero": "listwise",
+    "grpo": "online",
+    "rloo": "online",
 }
 _MARKERS = {"none": "o", "detached": "D", "boundary": "^"}
-_NO_LOSS_MARKER = "s"
+_WITHOUT_LOSS = ("rft", "grpo", "rloo")  # what is no VFT either
+_NO_LOSS_MARKER, _ONLINE_MARKER = "s", "P"
 MARKER_WORDS = {"s": "■ no alignment loss", "o": "● no constraint", "D": "◆ detached (DC)", "^": "▲ boundary (BC)"}  # the legend
+MARKER_WORDS |= {"P": "✚ online, no alignment loss"}
 
 
 def finished(results: Mapping[str, Any]) -> list[Method]:
@@ -42,8 +46,9 @@ def finished(results: Mapping[str, Any]) -> list[Method]:
 
 
 def family(method: Method) -> str:
-    """The alignment loss; vft or rft if there is none."""
-    return str(method["loss"] or ("rft" if method["name"].partition(":")[0] == "rft" else "vft"))
+    """The alignment loss; vft, rft, grpo or rloo if there is none."""
+    name = method["name"].partition(":")[0]
+    return str(method["loss"] or (name if name in _WITHOUT_LOSS else "vft"))
 
 
 def family_title(method: Method) -> str:
@@ -70,7 +75,8 @@ def colour(method: Method) -> str:
 
 def marker(method: Method) -> Marker:
     """Its shape shows the constraint; it is open if ranking feedback was asked for."""
-    shape = _MARKERS.get(method["constraint"], "o") if method["loss"] else _NO_LOSS_MARKER
+    without = _ONLINE_MARKER if "rl.algorithm" in method["settings"] else _NO_LOSS_MARKER
+    shape = _MARKERS.get(method["constraint"], "o") if method["loss"] else without
     return Marker(colour(method), shape, is_ranking(method))
 
 
