@@ -346,10 +346,10 @@ class LabelSection(Section):
 class AlignSection(TrainingSection):
     """Alignment fine-tuning: the VFT loss plus an alignment loss, AFT's or another method's, with or without constraint.
 
-    beta: nats per token, or auto: the quantile `auto_beta_quantile` of how far worse candidates lie below the lowest better one
-    under the model that training starts from (our derivation). feedback: right and wrong, or the task's ranking; task is the
-    task's own choice. num_candidates: at most this many samples of a problem, the first ones. sft_on: what the VFT loss is taken
-    on: the reference, or also the right candidates as RFT selects them, at most `max_positives` a problem.
+    beta: nats per token (nats for a loss with a reference policy), or auto: such that worse candidates are pushed, at the start, by
+    `auto_beta_push` of what pushes them without constraint (our derivation). feedback: right and wrong, or the task's ranking; task
+    is the task's own choice. num_candidates: at most this many samples of a problem, the first ones. sft_on: what the VFT loss is
+    taken on: the reference, or also the right candidates as RFT selects them, at most `max_positives` a problem.
     validation_groups: this many training problems are left out by `align` and `control`, and the assessment accuracy on their
     candidates is measured before training and after each epoch.
     rrhf_length_normalisation, pro_eps and sft_reduction: where the official code of RRHF (`padded`) and PRO (1.0e-10,
@@ -363,7 +363,7 @@ class AlignSection(TrainingSection):
     ] = "aft"
     constraint: Literal["none", "detached", "boundary"] = "boundary"
     beta: Positive | Literal["auto"] = 0.15
-    auto_beta_quantile: Fraction = 0.9
+    auto_beta_push: Annotated[float, Field(gt=0, lt=1)] = 0.75
     detach_boundary: bool = True
     dpo_beta: Positive = 0.1
     rrhf_length_normalisation: Literal["response", "padded"] = "response"
@@ -385,15 +385,11 @@ class AlignSection(TrainingSection):
     validation_groups: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _constraint_and_beta_fit_the_loss(self) -> "AlignSection":
+    def _constraint_fits_the_loss(self) -> "AlignSection":
         facts = LOSSES[self.loss]
         if self.constraint not in facts.constraints:
             allowed = " or ".join(facts.constraints)
             raise ValueError(f"constraint: {self.loss} has its own bound and takes no {self.constraint}; set {allowed}")
-        if self.beta == "auto" and facts.needs_reference and self.constraint == "boundary":
-            raise ValueError(
-                f"beta: auto is in nats per token, but the boundary of {self.loss} is in nats of whole responses; give a number"
-            )
         return self
 
 

@@ -1,37 +1,89 @@
 """Choosing the boundary's beta from the groups. The paper leaves it open; this is our derivation.
 
-beta says how far below the lowest-scoring better candidate a worse one may fall. Before alignment, that distance is known for
-every worse candidate; a quantile of it asks the worse candidates to end up where the model already puts the clearest of them.
+The boundary takes part of the push off worse candidates long before they reach it: above it, the push of AFT is in proportion to
+2 sinh(s - B). A small beta is therefore a weak loss, and a beta that lets nearly all of the push through is a boundary that is
+hardly felt. So beta is chosen by that share: under the model that training starts from, the sum of the push on worse candidates
+is a given part of what it is without constraint.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import cast
 
-import numpy as np
+import torch
 
 from aftune.common.errors import DataError
+from aftune.losses import Loss, LossInputs
+from aftune.losses.constrained import ConstrainedLoss
 from aftune.prompts.encoding import EncodedGroup
 from aftune.records import GroupLogprobs
 from aftune.training.reference_logprobs import matched
 
-
-def gaps(qualities: Sequence[float | None], scores: Sequence[float]) -> list[float]:
-    """For each worse candidate: the lowest score among those better than it, minus its own score; nats per token. Candidates
-    with quality None are left out."""
-    members = [(quality, score) for quality, score in zip(qualities, scores, strict=True) if quality is not None]
-    return [min(better) - score for quality, score in members if (better := [other for above, other in members if above > quality])]
+_CHUNK = 1024  # groups
+_SMALLEST, _LARGEST, _PRECISION = 1e-3, 1e3, 1e-4
 
 
-def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs], quantile: float) -> float:
-    """The quantile of the gaps that are positive, under the model that training starts from.
+def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs], loss: Loss, share: float) -> float:
+    """The beta, in the unit of the loss, with which the constrained loss pushes worse candidates `share` as hard as without.
 
-    groups: as they are trained on, so that feedback, number of candidates and reference count as they do there; `logprobs`:
-    those of the same groups, these responses included. Where a worse candidate has the higher score there is no distance to
-    learn from. Raises DataError where no gap is positive, and where groups and `logprobs` do not match.
+    groups: as they are trained on, so that feedback, number of candidates and reference count as they do there; `logprobs`: those
+    of the same groups under the model that training starts from, which is also the reference policy. share: above 0, below 1.
+    The push is the sum over candidates that are better than none of the loss's derivative by their summed log-probability; pulls
+    count against it. Between 0.001 and 1,000, to four digits. Raises DataError where no worse candidate is pushed, and where groups
+    and `logprobs` do not match.
     """
-    found: list[float] = []
-    for group, item in zip(groups, logprobs, strict=True):
-        scores = [item.sums[place] / item.lengths[place] for place in matched(group, item)]
-        found += [gap for gap in gaps(group.qualities, scores) if gap > 0]
-    if not found:
-        raise DataError("align.beta: auto needs candidates that score below better ones, and there are none; give a number")
-    return float(np.quantile(found, quantile))
+    constrained = cast(ConstrainedLoss, loss)
+    members = list(_members(zip(groups, logprobs, strict=True)))
+    chunks = [_padded(members[start : start + _CHUNK]) for start in range(0, len(members), _CHUNK)]
+    wanted = share * sum(_push(replace(constrained, constraint="none"), chunk) for chunk in chunks)
+    if not wanted > 0:
+        raise DataError("align.beta: auto needs worse candidates that the loss pushes down, and there are none; give a number")
+    low, high = _SMALLEST, _LARGEST
+    while high / low > 1 + _PRECISION:
+        middle = math.sqrt(low * high)
+        if sum(_push(replace(constrained, beta=middle), chunk) for chunk in chunks) < wanted:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(low * high)
+
+
+Member = tuple[float, float, int]  # quality, summed log-probability, tokens
+
+
+def _members(pairs: Iterable[tuple[EncodedGroup, GroupLogprobs]]) -> Iterator[tuple[int, list[Member]]]:
+    """Of each group that has a pair: the tokens of its prompt, and the candidates in the alignment loss."""
+    for group, item in pairs:
+        places = matched(group, item)
+        found = [
+            (quality, item.sums[place], item.lengths[place])
+            for quality, place in zip(group.qualities, places, strict=True)
+            if quality is not None
+        ]
+        if len({quality for quality, _, _ in found}) > 1:
+            yield len(group.prompt_ids), found
+
+
+def _padded(groups: Sequence[tuple[int, list[Member]]]) -> LossInputs:
+    width = max(len(members) for _, members in groups)
+    rows = torch.tensor([[*members, *[(0.0, 0.0, 0)] * (width - len(members))] for _, members in groups], dtype=torch.float64)
+    qualities, sums, lengths = rows.unbind(2)
+    sums = sums.clone().requires_grad_()
+    prompts = torch.tensor([tokens for tokens, _ in groups])
+    return LossInputs(
+        scores=sums / lengths.clamp(min=1),
+        logprob_sums=sums,
+        qualities=qualities,
+        mask=lengths > 0,
+        reference_logprob_sums=sums.detach(),
+        padded_lengths=prompts + lengths.amax(1),
+        response_lengths=lengths,
+    )
+
+
+def _push(loss: ConstrainedLoss, inputs: LossInputs) -> float:
+    total = cast(Loss, loss)(inputs).losses_P.sum()
+    (gradient,) = torch.autograd.grad(total, inputs.logprob_sums, retain_graph=True)
+    worst = inputs.pairs_P_G_G.any(1) & ~inputs.pairs_P_G_G.any(2)
+    return float(gradient[worst].sum())

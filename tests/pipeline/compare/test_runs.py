@@ -192,7 +192,7 @@ def test_a_changed_beta_redoes_the_methods_that_take_it_from_the_recipe(comparis
     ("changes", "expected"),
     [
         ({"evaluate": {"num_votes": 3}}, set(small_comparison.METHODS)),  # each model is measured again
-        ({"align": {"auto_beta_quantile": 0.5}}, set(small_comparison.METHODS) - set(VFT)),
+        ({"align": {"auto_beta_push": 0.5}}, set(small_comparison.METHODS) - set(VFT)),
         ({"sample": {"temperature": 0.9}}, {"shared", *small_comparison.METHODS} - {"vft", "vft-steps"}),
         ({"rounds": 2}, set(small_comparison.METHODS) - {"vft", "aft-bc:rounds=2"}),
         ({"report": {"num_groups": 3}}, set()),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import small_comparison
+from aftune.losses import AftLoss
 from aftune.models.loading import BUNDLED, load_model
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.run_directory import RunDirectory
@@ -20,6 +21,7 @@ from aftune.prompts.formats import PLAIN_PROMPT
 from aftune.recipe import ModelSection
 from aftune.records import Group, GroupLogprobs, read_records, write_records
 from aftune.training.dataset import LongestFirst
+from loss_judge import plain_formula
 
 LN2 = math.log(2)
 
@@ -110,39 +112,47 @@ def test_dpo_starts_at_ln_2_in_bfloat16(comparison: Any, tokenizer: Any, tmp_pat
     assert half == pytest.approx(whole, rel=0.05, abs=0.5)
 
 
+def share_of_the_push(beta: float, groups: list[list[tuple[float, float, int]]]) -> float:
+    """AFT's push on worse candidates with this boundary, over that without, by pairs. A group: quality, sum and length of each."""
+    pushes = []
+    for loss in (AftLoss("boundary", beta), AftLoss("none")):
+        total = 0.0
+        for group in groups:
+            qualities = [quality for quality, _, _ in group]
+            sums = torch.tensor([value for _, value, _ in group], dtype=torch.float64, requires_grad=True)
+            lengths = torch.tensor([length for _, _, length in group])
+            if len(set(qualities)) > 1:
+                plain_formula(loss, sums / lengths, qualities).backward()
+                total += sum(float(sums.grad[k]) for k, quality in enumerate(qualities) if quality == min(qualities))
+        pushes.append(total)
+    assert pushes[1] > 0
+    return pushes[0] / pushes[1]
+
+
 def test_the_automatic_beta_is_that_of_the_files(comparison: Any) -> None:
-    """The 0.9 quantile of the positive gaps, from the qualities and the written sums, by sorting."""
+    """Three quarters of the push, from the qualities and the written sums; the reference is right."""
     groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
     written = read_records(comparison.shared / "reference" / "logprobs.jsonl", GroupLogprobs)
-    gaps = []
-    for group, row in zip(groups, written, strict=True):
-        scores = [total / length for total, length in zip(row.sums, row.lengths, strict=True)]
-        right = [scores[0], *(score for score, quality in zip(scores[1:], group.qualities, strict=True) if quality)]
-        gaps += [min(right) - score for score, quality in zip(scores[1:], group.qualities, strict=True) if not quality]
-    positive = sorted(gap for gap in gaps if gap > 0)
-    place = 0.9 * (len(positive) - 1)
-    low = positive[math.floor(place)]
-    expected = low + (place - math.floor(place)) * (positive[math.ceil(place)] - low)
+    members = [
+        list(zip([1.0, *group.qualities], row.sums, row.lengths, strict=True)) for group, row in zip(groups, written, strict=True)
+    ]
     chosen = RunDirectory(comparison.method("aft-bc:beta=auto")).entry("align")["summary"]["beta"]
-    assert chosen == pytest.approx(expected)
+    assert share_of_the_push(chosen, members) == pytest.approx(0.75, abs=1e-3)
+    assert 0.3 < chosen < 3
 
 
 def test_the_automatic_beta_is_of_what_is_trained_on(comparison: Any, tmp_path: Path) -> None:
-    """By ranks of the first two samples and without the reference: quantile 1 is the largest gap of the pairs that are left."""
-    settings = {"beta": "auto", "auto_beta_quantile": 1.0, "feedback": "ranking", "num_candidates": 2, "num_epochs": 0.5}
+    """By ranks of the first two samples and without the reference."""
+    settings = {"beta": "auto", "auto_beta_push": 0.6, "feedback": "ranking", "num_candidates": 2, "num_epochs": 0.5}
     run = context(comparison, tmp_path, align={**settings, "reference_is_candidate": False})
     shutil.copytree(comparison.shared / "reference", tmp_path / "reference", dirs_exist_ok=True)
     groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
     written = read_records(comparison.shared / "reference" / "logprobs.jsonl", GroupLogprobs)
-    expected = 0.0
+    members = []
     for group, row in zip(groups, written, strict=True):
-        scores = [total / length for total, length in zip(row.sums, row.lengths, strict=True)][1:]
         places = [place for place, candidate in enumerate(group.candidates) if candidate.index < 2]
-        for worse in places:
-            better = [scores[place] for place in places if group.ranks[place] > group.ranks[worse]]
-            expected = max(expected, min(better, default=-math.inf) - scores[worse])
-    assert expected > 0
-    assert align(run)["beta"] == pytest.approx(expected)
+        members.append([(float(group.ranks[place]), row.sums[place + 1], row.lengths[place + 1]) for place in places])
+    assert share_of_the_push(align(run)["beta"], members) == pytest.approx(0.6, abs=1e-3)
 
 
 def with_imported_indices(folder: Path) -> list[Group]:
@@ -180,18 +190,15 @@ def test_with_imported_indices_dpo_starts_at_ln_2(comparison: Any, tokenizer: An
 
 
 def test_with_imported_indices_the_automatic_beta_is_of_the_right_candidates(comparison: Any, tmp_path: Path) -> None:
-    """Quantile 1: the largest gap among reference and candidates 0 and 1, found by their indices."""
-    settings = {"beta": "auto", "auto_beta_quantile": 1.0, "num_candidates": 2, "num_epochs": 0.5}
+    """Of the reference and candidates 0 and 1, found by their indices."""
+    settings = {"beta": "auto", "num_candidates": 2, "num_epochs": 0.5}
     run = context(comparison, tmp_path, align=settings)
     groups = with_imported_indices(tmp_path)
     reference(run)
-    expected = -math.inf
+    members = []
     for group, row in zip(groups, read_records(tmp_path / "reference" / "logprobs.jsonl", GroupLogprobs), strict=True):
         assert row.indices == [None, *(candidate.index for candidate in group.candidates)]
-        scores = {index: total / length for index, total, length in zip(row.indices, row.sums, row.lengths, strict=True)}
         quality = {candidate.index: feedback.quality for candidate, feedback in zip(group.candidates, group.feedback, strict=True)}
-        used = [index for index in quality if index < 2]
-        right = [scores[None], *(scores[index] for index in used if quality[index])]
-        expected = max(expected, *(min(right) - scores[index] for index in used if not quality[index]), -math.inf)
-    assert expected > 0
-    assert align(run)["beta"] == pytest.approx(expected)
+        rows = zip(row.indices, row.sums, row.lengths, strict=True)
+        members.append([(quality.get(index, 1.0), total, length) for index, total, length in rows if index is None or index < 2])
+    assert share_of_the_push(align(run)["beta"], members) == pytest.approx(0.75, abs=1e-3)

@@ -82,7 +82,7 @@ def align(context: Context) -> Summary:
         if logprobs is not None and section.constraint == "boundary":
             args = training_arguments(_with_beta(section, 1.0), Path(), recipe, validated=False)
             encoded = (_encode(context, args, group) for group in groups)
-            beta = summary["beta"] = auto_beta(encoded, logprobs, section.auto_beta_quantile)
+            beta = summary["beta"] = auto_beta(encoded, logprobs, args.alignment_loss(), section.auto_beta_push)
         section = _with_beta(section, beta)
     reference = logprobs if LOSSES[section.loss].needs_reference else None
     return _train(context, "align", context.start, section, groups, validate=validate, reference_logprobs=reference) | summary
@@ -195,11 +195,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
     epoch: `sft` keeps the best, the others are measured before the first as well."""
     alignment: dict[str, Any] = {"alignment_weight": 0.0}
     if isinstance(section, AlignSection):
-        own = (
-            set(AlignSection.model_fields)
-            - set(TrainingSection.model_fields)
-            - {"start", "auto_beta_quantile", "validation_groups"}
-        )
+        own = set(AlignSection.model_fields) - set(TrainingSection.model_fields) - {"start", "auto_beta_push", "validation_groups"}
         alignment = {name: getattr(section, name) for name in sorted(own)}
         if section.feedback == "task":
             alignment["feedback"] = default_feedback(recipe)
