@@ -177,6 +177,7 @@ def figure(found: Mapping[Setting, Measured], kind: str) -> str:
         for size, marker in markers.items():
             axes.plot([], [], marker.shape, color=marker.colour, label=f"{size} problems")
         for setting, right, assessed in models:
+            axes.plot(_interval(assessed), [mean(right)] * 2, color=markers[setting.size].colour, linewidth=0.8, alpha=0.45)
             interval_mark(axes, mean(right), _interval(right), mean(assessed), markers[setting.size], upright=True)
         axes.set_xlabel(f"assessment accuracy, {kind} candidates")
         axes.set_ylabel("accuracy")
