@@ -11,8 +11,8 @@ All models are measured on the same test problems: greedy accuracy, and assessme
 *Own*: each model's own samples (`evaluate.num_votes`, 2 or more; equal ones count as often as they were drawn). Which of them the
 paper used is not known. With several seeds, the test problems of all seeds count together.
 
-Every model is an ordinary run below the recipe's `run_dir`; what is finished is not made again. Prints a table and Pearson's r, and
-writes `pilot.svg` into `run_dir`.
+Every model is a run below the recipe's `run_dir`, whose finished stages are not made again. Prints a table and Pearson's r, and
+writes `pilot-common.svg` and `pilot-own.svg` into `run_dir`.
 """
 
 import argparse
