@@ -2,7 +2,7 @@
 
 Only what makes a run small is set otherwise: the model, the data and its slices, lengths, batches, epochs, device and precision.
 The sharded recipe runs unsharded in one process, since accelerate shards nothing on CPUs; `test_processes.py` has sharded runs.
-Comparisons are in `compare/`, and all stages of the quickstart in `test_run.py`.
+Comparisons are in `compare/`, all stages of the quickstart in `test_run.py`, and the pilot in `tests/test_pilot.py`.
 """
 
 import json
@@ -32,7 +32,7 @@ MODELS: dict[str, tuple[str, type[PretrainedConfig]]] = {
 }
 QWEN_WHOLE = ["adapter.kind=none", "model.weights=bfloat16", "sft.learning_rate=2.0e-5", "align.learning_rate=2.0e-5"]
 BUNDLED = ("gsm8k-tiny", "gsm8k-published", "multitask")
-ELSEWHERE = ("quickstart", "compare", "compare-small", "compare-settings")
+ELSEWHERE = ("quickstart", "compare", "compare-small", "compare-settings", "pilot")
 STAGES = ("prepare", "sft", "sample", "label", "align", "control", "evaluate", "report")
 
 SMALL = [f"{stage}.{setting}" for stage in ("sft", "align") for setting in ("num_epochs=1", "batch_size=3")]
