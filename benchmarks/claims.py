@@ -1,25 +1,35 @@
-"""The paper's claims checked on a finished comparison, each with its figures: holds here, does not hold here, or undecided.
+"""The paper's claims checked on finished comparisons, each with its figures: holds here, does not hold here, or undecided.
 
     aftune compare recipes/compare.yaml
     python benchmarks/claims.py recipes/compare.yaml
+    python benchmarks/claims.py recipes/compare.yaml recipes/compare-real.yaml
 
-Accuracies are compared problem by problem, pooled over seeds (95 % interval by bootstrap). Assessment accuracy, perplexity and
-votes are compared seed by seed (Student's t over the seeds' differences, wide for three). A claim of a difference holds where
-the whole interval lies on its side, does not hold where it lies on the other, and is otherwise undecided. Equality can only be
-shown within a margin, here two points: "at least equal" holds where the whole interval lies above -2 points and does not where
-it lies below 0; "about equal" holds where the whole interval lies within 2 points of 0 and does not where it leaves 0 out.
+Gives a table of methods for each comparison, and one of the claims with a column for each. All differences are taken problem by
+problem, pooled over seeds (95 % interval by bootstrap over problems): accuracy, assessment accuracy over the problems with pairs,
+majority votes, and the references' negative log-likelihood in nats per token. How much the training seed matters is in the ± of the
+methods' table.
+
+A claim of a difference holds where the whole interval lies on its side, does not hold where it lies on the other, and is otherwise
+undecided. Equality can only be shown within a margin, here two points: "at least equal" holds where the whole interval lies above
+-2 points and does not where it lies below 0; "about equal" holds where the whole interval lies within 2 points of 0 and does not
+where it leaves 0 out.
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from aftune.evaluation.statistics import pooled_paired_difference, seed_summary
+from aftune.evaluation.assessment import assessment_accuracy
+from aftune.evaluation.statistics import mean_interval
+from aftune.evaluation.voting import Sampled, majority_vote
 from aftune.pipeline.compare.results import gather
 from aftune.pipeline.compare.runs import comparison
 from aftune.recipe import load_recipe
-from aftune.records import JudgedResponse
+from aftune.records import Group, GroupScores, JudgedResponse, Votes
 from aftune.records.large_files import RecordFile
 
 _MARGIN = 0.02  # of accuracy
@@ -33,31 +43,48 @@ class Results:
     def __init__(self, gathered: Mapping[str, Any]) -> None:
         self.gathered = gathered
         self.rows = {(row["method"], row["seed"]): row for row in gathered["runs"]}
+        self.values = cache(self._values)
 
-    def has(self, *names: str) -> bool:
-        return all((name, seed) in self.rows for name in names for seed in self.gathered["seeds"])
+    @property
+    def name(self) -> str:
+        seeds = len(self.gathered["seeds"])
+        return f"{self.gathered['task']}, {Path(self.gathered['model']).name}, {seeds} seed{'s' if seeds > 1 else ''}"
 
-    def accuracy(self, ours: str, theirs: str) -> Difference:
-        pairs = [(self._right(ours, seed), self._right(theirs, seed)) for seed in self.gathered["seeds"]]
-        paired = pooled_paired_difference(pairs)
-        return paired.difference, paired.interval
+    def difference(self, what: str, ours: str, theirs: str) -> Difference | None:
+        """None where a run or its measurement is missing."""
+        found: list[float] = []
+        for seed in self.gathered["seeds"]:
+            both = [self.values(what, name, seed) if (name, seed) in self.rows else None for name in (ours, theirs)]
+            if both[0] is None or both[1] is None:
+                return None
+            found += [a - b for a, b in zip(both[0], both[1], strict=True)]
+        return (sum(found) / len(found), mean_interval(found)) if found else None
 
-    def metric(self, name: str) -> Callable[[str, str], Difference]:
-        def difference(ours: str, theirs: str) -> Difference:
-            spread = seed_summary(
-                [float(self.rows[ours, seed][name]) - float(self.rows[theirs, seed][name]) for seed in self.gathered["seeds"]]
-            )
-            return spread.mean, spread.interval or (float("-inf"), float("inf"))
+    def _values(self, what: str, name: str, seed: int) -> list[float] | None:
+        """A number for each held-out problem, the same problems for all methods."""
+        folder = Path(self.rows[name, seed]["folder"]) / "measure"
+        if what == "accuracy":
+            return [float(verdict.right) for verdict in RecordFile(folder / "verdicts.jsonl", JudgedResponse)]
+        if what == "majority vote":
+            path = folder / "votes.jsonl"
+            return [_voted(votes) for votes in RecordFile(path, Votes)] if path.exists() else None
+        scores = RecordFile(folder / "scores.jsonl", GroupScores)
+        if what == "loss of references":
+            with_reference = [row for row in scores if row.reference_length]
+            return [-(row.reference_logprob or 0.0) / (row.reference_length or 1) for row in with_reference]
+        groups = RecordFile(folder.parents[2] / "held_out" / "groups.jsonl", Group)
+        shares = [assessment_accuracy(row.scores, group.qualities) for group, row in zip(groups, scores, strict=True)]
+        return [share for share in shares if share is not None]
 
-        return difference
 
-    def _right(self, name: str, seed: int) -> list[bool]:
-        path = Path(self.rows[name, seed]["folder"]) / "measure" / "verdicts.jsonl"
-        return [verdict.right for verdict in RecordFile(path, JudgedResponse)]
+def _voted(votes: Votes) -> float:
+    samples = [Sampled(*one) for one in zip(votes.answers, votes.right, votes.scores, strict=True)]
+    chosen = majority_vote(samples)
+    return float(chosen is not None and chosen.right)
 
 
 def verdict(sign: int, interval: tuple[float, float]) -> str:
-    """sign: +1 claimed above, -1 claimed below, 0 claimed equal, +2 claimed not below."""
+    """Of a claim of this sign, by the interval of the difference."""
     low, high = interval
     if sign == 0:
         if low > 0 or high < 0:
@@ -72,29 +99,52 @@ def verdict(sign: int, interval: tuple[float, float]) -> str:
     return "does not hold" if sign * low < 0 and sign * high < 0 else "undecided"
 
 
-def claims(results: Results) -> list[tuple[str, str, int, Callable[[str, str], Difference], str, str, float]]:
-    """Claim, what is compared, the sign, how, the two methods, and the factor of the printed figures."""
-    accuracy, assessment = results.accuracy, results.metric("assessment_accuracy")
-    perplexity, vote = results.metric("reference_perplexity"), results.metric("vote_accuracy")
-    rows: list[tuple[str, str, int, Callable[[str, str], Difference], str, str, float]] = []
+@dataclass(frozen=True)
+class Claim:
+    """sign: +1 claimed above, -1 claimed below, 0 claimed equal, +2 claimed not below."""
+
+    text: str
+    what: str
+    sign: int
+    ours: str
+    theirs: str
+
+
+def claims() -> list[Claim]:
+    rows: list[Claim] = []
     for suffix, words in (("", "binary"), (":feedback=ranking", "ranking")):
         for name in ("aft-dc", "aft-bc"):
-            rows.append((f"AFT is above VFT ({words})", "accuracy", 1, accuracy, name + suffix, "vft-steps", 100))
+            rows.append(Claim(f"AFT is above VFT ({words})", "accuracy", 1, name + suffix, "vft-steps"))
         for name in ("aft-dc", "aft-bc"):
-            rows.append((f"AFT is at least equal to RFT ({words})", "accuracy", 2, accuracy, name + suffix, "rft", 100))
+            rows.append(Claim(f"AFT is at least equal to RFT ({words})", "accuracy", 2, name + suffix, "rft"))
         for name in ("rrhf", "pro"):
-            claim = f"RRHF and PRO without constraint are below VFT ({words})"
-            rows.append((claim, "accuracy", -1, accuracy, name + suffix, "vft-steps", 100))
-        claim = f"without constraint: assessment accuracy up, accuracy down, perplexity up ({words})"
-        rows.append((claim, "assessment accuracy", 1, assessment, "aft" + suffix, "vft-steps", 100))
-        rows.append((claim, "accuracy", -1, accuracy, "aft" + suffix, "vft-steps", 100))
-        rows.append((claim, "perplexity", 1, perplexity, "aft" + suffix, "vft-steps", 1))
+            text = f"RRHF and PRO without constraint are below VFT ({words})"
+            rows.append(Claim(text, "accuracy", -1, name + suffix, "vft-steps"))
+        text = f"without constraint: assessment accuracy up, accuracy down, likelihood of references down ({words})"
+        for what, sign in (("assessment accuracy", 1), ("accuracy", -1), ("loss of references", 1)):
+            rows.append(Claim(text, what, sign, "aft" + suffix, "vft-steps"))
         for name in ("aft", "rrhf", "pro", "dpo"):
             for constraint in ("dc", "bc"):
                 constrained = f"{name}-{constraint}{suffix}" + (":beta=20" if (name, constraint) == ("dpo", "bc") else "")
-                rows.append((f"constraints repair ({words})", "accuracy", 1, accuracy, constrained, name + suffix, 100))
-        rows.append((f"DC is about equal to BC ({words})", "accuracy", 0, accuracy, "aft-dc" + suffix, "aft-bc" + suffix, 100))
-        rows.append((f"gains are kept under voting ({words})", "majority vote", 1, vote, "aft-bc" + suffix, "vft-steps", 100))
+                rows.append(Claim(f"constraints repair ({words})", "accuracy", 1, constrained, name + suffix))
+        rows.append(Claim(f"DC is about equal to BC ({words})", "accuracy", 0, "aft-dc" + suffix, "aft-bc" + suffix))
+        rows.append(Claim(f"gains are kept under voting ({words})", "majority vote", 1, "aft-bc" + suffix, "vft-steps"))
+    return rows + questions()
+
+
+def questions() -> list[Claim]:
+    """Our own: what right samples in the VFT loss add to a loss, and a constraint to newer losses."""
+    rows = [Claim("AFT-BC orders candidates better than VFT", "assessment accuracy", 1, "aft-bc", "vft-steps")]
+    both = ("aft", "aft-dc", "aft-bc", "rrhf", "rrhf-bc", "pro", "pro-bc", "dpo-bc:beta=20", "simpo-bc")
+    pairs = [(f"{name}:sft_on=positives", name) for name in both] + [("rpo", "dpo")]
+    for ours, name in pairs:
+        rows.append(Claim("right samples in the VFT loss add to a loss", "accuracy", 1, ours, name))
+    for ours, _ in pairs:
+        rows.append(Claim("a loss adds to RFT", "accuracy", 1, ours, "rft"))
+    rows += [Claim("a loss adds to RFT", "assessment accuracy", 1, ours, "rft") for ours in ("aft-bc:sft_on=positives", "rpo")]
+    rows += [Claim("constraints repair newer losses", "accuracy", 1, f"{name}-bc", name) for name in ("simpo",)]
+    rows.append(Claim("constraints repair newer losses", "accuracy", 1, "nca-bc:beta=20", "nca"))
+    rows += [Claim("AFT-BC is at least equal to RL", "accuracy", 2, "aft-bc", name) for name in ("grpo", "rloo")]
     return rows
 
 
@@ -143,27 +193,48 @@ def methods_table(gathered: Mapping[str, Any]) -> None:
     )
 
 
+def figures(what: str, difference: Difference) -> str:
+    value, (low, high) = difference
+    factor, digits = (1, 3) if what == "loss of references" else (100, 1)
+    return f"{factor * value:+.{digits}f} [{factor * low:+.{digits}f}, {factor * high:+.{digits}f}]"
+
+
+def claims_table(all_results: Sequence[Results]) -> None:
+    """A row for each claim that is measured somewhere; in how many comparisons it holds, last."""
+    rows = []
+    for claim in claims():
+        differences = [results.difference(claim.what, claim.ours, claim.theirs) for results in all_results]
+        if not any(differences):
+            continue
+        said = [verdict(claim.sign, found[1]) if found else None for found in differences]
+        cells = [f"{figures(claim.what, d)} {s}" if d else "-" for d, s in zip(differences, said, strict=True)]
+        together = ", ".join(f"{word} {number}" for word, number in Counter(filter(None, said)).items())
+        compared = f"{claim.what}: {claim.ours} - {claim.theirs}"
+        rows.append([claim.text, compared, *cells, *([together] if len(all_results) > 1 else [])])
+    table(["claim", "measured", *(r.name for r in all_results), *(["together"] if len(all_results) > 1 else [])], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="SECTION.KEY=VALUE")
+    parser.add_argument("arguments", nargs="+", metavar="RECIPE or SECTION.KEY=VALUE", help="settings are for the recipe before")
     args = parser.parse_args()
-    gathered = gather(comparison(load_recipe(args.recipe, args.overrides)))
-    results = Results(gathered)
-    methods_table(gathered)
-    rows = []
-    for claim, what, sign, difference, ours, theirs, factor in claims(results):
-        if not results.has(ours, theirs):
-            continue
-        value, (low, high) = difference(ours, theirs)
-        figures = f"{factor * value:+.{1 if factor > 1 else 3}f} [{factor * low:+.{1 if factor > 1 else 3}f}, "
-        figures += f"{factor * high:+.{1 if factor > 1 else 3}f}]"
-        rows.append([claim, f"{what}: {ours} - {theirs}", figures, verdict(sign, (low, high))])
-    table(["claim", "measured", "difference [95 %]", "here"], rows)
-    if gathered["correlation"]:
-        found = gathered["correlation"]
-        low, high = found["ci95"]
-        print(f"accuracy and assessment accuracy over {found['num_methods']} methods: r = {found['r']:.2f} [{low:.2f}, {high:.2f}]")
+    asked: list[tuple[Path, list[str]]] = []
+    for argument in args.arguments:
+        if "=" not in argument:
+            asked.append((Path(argument), []))
+        elif asked:
+            asked[-1][1].append(argument)
+        else:
+            parser.error(f"{argument} stands before any recipe; name the recipe first")
+    all_results = [Results(gather(comparison(load_recipe(path, overrides)))) for path, overrides in asked]
+    for results in all_results:
+        print(f"{results.name}\n")
+        methods_table(results.gathered)
+        if found := results.gathered["correlation"]:
+            low, high = found["ci95"]
+            methods = f"over {found['num_methods']} methods"
+            print(f"accuracy and assessment accuracy {methods}: r = {found['r']:.2f} [{low:.2f}, {high:.2f}]\n")
+    claims_table(all_results)
 
 
 if __name__ == "__main__":

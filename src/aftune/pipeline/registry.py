@@ -58,6 +58,11 @@ def _sampling(section: SamplingSection) -> Settings:
     return section.model_dump(mode="json", include=set(SamplingSection.model_fields))
 
 
+def _align_settings(recipe: Recipe) -> Settings:
+    rule = {"rule_of_auto_beta": "share of the push"} if recipe.align.beta == "auto" else {}  # it was another one before
+    return rule | _section("align", "seed", "model", "adapter", "save", "track")(recipe)
+
+
 def _control_settings(recipe: Recipe) -> Settings:
     """The control depends on the shape of the alignment run, not on its loss."""
     shape = {key: getattr(recipe.align, key) for key in (*TrainingSection.model_fields, "start", "validation_groups")}
@@ -147,7 +152,7 @@ ALIGN = Stage(
     version=3,
     reads=("prepare", "sft", "label", "reference"),
     leaves="align/model",
-    settings=_section("align", "seed", "model", "adapter", "save", "track"),
+    settings=_align_settings,
 )
 
 

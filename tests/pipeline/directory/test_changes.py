@@ -97,6 +97,25 @@ def test_a_setting_younger_than_the_run_redoes_it_only_where_it_is_not_the_defau
     assert redone(recipe(tmp_path, align={"pro_eps": 0.5}))["align"] == "align.pro_eps: 0.0 -> 0.5"
 
 
+def test_a_setting_that_recipes_no_longer_have_redoes_nothing(tmp_path: Path) -> None:
+    finish_all(recipe(tmp_path))
+    path = tmp_path / "run" / "manifest.json"
+    manifest = RunDirectory(tmp_path / "run").manifest()
+    manifest["stages"]["align"]["settings"]["align"]["auto_beta_quantile"] = 0.8
+    path.write_text(json.dumps(manifest))
+    assert redone(recipe(tmp_path)) == {}
+
+
+def test_an_automatic_beta_by_an_earlier_rule_is_chosen_again(tmp_path: Path) -> None:
+    auto = recipe(tmp_path, align={"beta": "auto"})
+    finish_all(auto)
+    path = tmp_path / "run" / "manifest.json"
+    manifest = RunDirectory(tmp_path / "run").manifest()
+    del manifest["stages"]["align"]["settings"]["rule_of_auto_beta"]
+    path.write_text(json.dumps(manifest))
+    assert redone(auto)["align"] == "rule_of_auto_beta: None -> share of the push"
+
+
 def test_the_manifest_keeps_the_values_that_made_a_stage(tmp_path: Path) -> None:
     """Those of the first time where it was skipped; of a stage that went on with others, both."""
     first, second = (recipe(tmp_path, sample={"batch_size": size}, data=str(tmp_path)) for size in (7, 8))

@@ -34,9 +34,11 @@ def setting_changes(
     old: Mapping[str, Any], new: Mapping[str, Any], section: type[BaseModel] | None = Recipe, prefix: str = ""
 ) -> list[str]:
     """`align.beta: 0.15 -> 0.3`, for each setting that differs. A setting that only one side has counts as the default on the
-    other: it is newer than the run."""
+    other: it is newer than the run. One that recipes no longer have does not count: the version of a stage says what aftune itself
+    does otherwise."""
     changes = []
-    for key in [*old, *(key for key in new if key not in old)]:
+    gone = {key for key in old if section and key not in section.model_fields and key not in new}
+    for key in [*(key for key in old if key not in gone), *(key for key in new if key not in old)]:
         default = _default(section, key)
         before, after, name = old.get(key, default), new.get(key, default), f"{prefix}{key}"
         if isinstance(before, Mapping) and isinstance(after, Mapping):
