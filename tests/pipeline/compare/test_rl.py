@@ -152,9 +152,8 @@ def test_results_and_page_show_them_beside_the_others(compared: Path) -> None:
     text = (compared / "compare.html").read_text()
     assert not any(name.startswith("scores-grpo") for name in plots(text))
     assert "✚ online, no alignment loss" in text
-    for name in ("grpo", "rloo"):
-        assert f"mark-{name}" in text
-        assert f"var(--{name})" in text  # in a figure
+    assert '<span class="mark mark-online"></span>GRPO, RLOO</span>' in text
+    assert "var(--online)" in text.partition("<svg")[2]
 
 
 def test_a_dry_run_counts_them_and_nothing_is_written(tmp_path: Path) -> None:
