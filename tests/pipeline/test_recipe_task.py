@@ -228,3 +228,20 @@ def test_costs_of_a_mixture_are_those_of_its_parts() -> None:
     assert half[0].num_tokens == pytest.approx(estimate(both)[0].num_tokens / 2)
     work = [item.what for item in estimate(recipe([gsm8k(train="train[:-200]"), {**PAIR[1], **slices}]))]
     assert work[0] == "7,337 references x 3 epochs"
+
+
+def test_splits_of_one_file_that_share_rows_are_refused(tmp_path: Path) -> None:
+    """By `prepare`, before it writes anything; those that meet are prepared."""
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps({"question": f"{n}?", "answer": n, "why": f"#### {n}"}) + "\n" for n in range(10)))
+
+    def prepared(train: str) -> list[int]:
+        task = {"name": "jsonl", "train": train, "validation": "all[80%:90%]", "test": "all[90%:]", "options": {"rationale": "why"}}
+        values = {"run_dir": tmp_path / "run", "data": path, "model": {"precision": "float32"}, "task": task}
+        runner.run_stages(Recipe.model_validate(values), only="prepare", report=lambda line: None)
+        names = ("train", "validation", "test")
+        return [len(read_records(tmp_path / "run" / "prepare" / f"{name}.jsonl", Problem)) for name in names]
+
+    with pytest.raises(UsageError, match=r"task\.train and task\.validation share row 9 of the 10 of all"):
+        prepared("all[:90%]")
+    assert prepared("all[:80%]") == [8, 1, 1]

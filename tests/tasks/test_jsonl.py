@@ -9,6 +9,7 @@ import pytest
 from aftune import tasks
 from aftune.common.errors import DataError, UsageError
 from aftune.tasks import Task
+from aftune.tasks.jsonl import JsonlOptions
 
 ROWS = [
     {"q": "1+1?", "a": 2, "why": "1+1=2", "n": "first"},
@@ -180,3 +181,63 @@ def test_missing_things(tmp_path: Path) -> None:
         build(tmp_path, [{"question": "q", "answer": "A"}], answer_kind="choice").load("train")
     with pytest.raises(DataError, match=r"holds no test\.jsonl"):
         build(tmp_path, ROWS).load("test")
+
+
+def one_file(path: Path, rows: list[dict[str, Any]], **options: Any) -> Task:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tasks.build("jsonl", path, options=options)
+
+
+def test_one_file_is_the_split_all(tmp_path: Path) -> None:
+    task = one_file(tmp_path / "own.jsonl", [{"question": f"{n}?", "answer": n} for n in range(10)])
+    assert [problem.gold_answer for problem in task.load("all[80%:90%]")] == ["8"]
+    assert [problem.id for problem in task.load("all[:2]")] == ["jsonl/all/0", "jsonl/all/1"]
+    assert [task.has_split(split) for split in task.split_names] == [False, False, False, True]
+    assert type(task).sources(tmp_path / "own.jsonl", JsonlOptions()).files == {"all": tmp_path / "own.jsonl"}
+    with pytest.raises(
+        UsageError, match=r"no split 'train' in the single file .*own\.jsonl; its rows are the split all, .*all\[:80%\]"
+    ):
+        task.load("train[:5]")
+    folder = build(tmp_path, [{"question": "q", "answer": "1"}])
+    with pytest.raises(UsageError, match=r"all is the split of a single file, and data is the folder .*; name the file there"):
+        folder.load("all")
+    assert [folder.has_split(split) for split in folder.split_names] == [True, False, False, False]
+
+
+def test_a_shuffled_file_is_cut_alike_in_any_order(tmp_path: Path) -> None:
+    """Three slices hold each question once; the order of the file changes nothing but the ids of its rows, and the last tenth is
+    not the file's."""
+    rows = [{"question": f"What is {n}?", "answer": n} for n in range(40)]
+    cut = ("all[:80%]", "all[80%:90%]", "all[90%:]")
+    task, turned = (one_file(tmp_path / f"{name}.jsonl", rows[::step], shuffle=True) for name, step in (("a", 1), ("b", -1)))
+    found = [[problem.question for problem in task.load(text)] for text in cut]
+    assert [len(part) for part in found] == [32, 4, 4]
+    assert sorted(question for part in found for question in part) == sorted(row["question"] for row in rows)
+    assert [[problem.question for problem in turned.load(text)] for text in cut] == found
+    assert found[2] != [row["question"] for row in rows[-4:]]
+
+
+def test_options_in_columns_of_their_own(tmp_path: Path) -> None:
+    """As tables have them; the last cells may be empty, not one before a filled one."""
+    path = tmp_path / "own.csv"
+    path.write_text("question,A,B,C,answer\nWhich?,apple,pear,,b\nWhich?,apple,,plum,A\nWhich?,apple,,,A\n")
+    task = tasks.build("jsonl", path, options={"options": ["A", "B", "C"], "answer_kind": "choice"})
+    first, *others = task.survey("all")
+    assert (first.options, first.gold_answer) == (["apple", "pear"], "B")
+    assert [str(error).partition(": ")[2] for error in others] == [
+        '"B" is empty, and a later option is not; correct this line',
+        "expected two or more options in A, B, C, found 1; correct this line",
+    ]
+
+
+def test_a_solution_that_states_its_own_answer(tmp_path: Path) -> None:
+    """As GSM8K and MATH write it: answer and rationale are one column."""
+    rows = [{"question": "1+1?", "answer": "1+1=2\n#### 2"}, {"question": "2+2?", "answer": "four"}]
+    task = one_file(tmp_path / "own.jsonl", rows, rationale="answer")
+    problem, error = task.survey("all")
+    assert (problem.gold_answer, problem.rationale) == ("2", "1+1=2\n#### 2")
+    assert "\"answer\" states no answer as '#### ANSWER'; correct this line or set form" in str(error)
+    boxed = one_file(
+        tmp_path / "math.jsonl", [{"question": "?", "answer": r"It is $\boxed{\frac12}$."}], rationale="answer", answer_kind="math"
+    )
+    assert boxed.load("all")[0].gold_answer == r"\frac12"

@@ -4,7 +4,9 @@ from aftune import tasks
 from aftune.common.errors import DataError, UsageError
 from aftune.recipe import PartSection, Recipe, Slices
 from aftune.tasks import Mixture, Task
+from aftune.tasks import splits as split_slices
 from aftune.tasks.base import FeedbackKind
+from aftune.tasks.jsonl import Jsonl
 from aftune.tasks.mixture import Part, check_parts, shared_feedback
 
 SPLITS = ("train", "validation", "test")
@@ -27,7 +29,7 @@ def build(recipe: Recipe) -> Task:
 
 def build_one(recipe: Recipe, key: str, part: PartSection) -> Task:
     """One task of a recipe, reading its own folder or that of the recipe."""
-    if part.data is not None and not part.data.is_dir():
+    if part.data is not None and not part.data.is_dir() and not (part.name == Jsonl.name and part.data.is_file()):
         raise DataError(f"{key}.data: {part.data} is not a folder; give the folder that holds the files of task {part.name}")
     return tasks.build(part.name, part.data or recipe.data, recipe.seed, part.options, key)
 
@@ -35,6 +37,15 @@ def build_one(recipe: Recipe, key: str, part: PartSection) -> Task:
 def slices(part: PartSection) -> dict[str, str]:
     """What is used for each split of the run."""
     return {split: getattr(part, split) for split in SPLITS}
+
+
+def check_apart(recipe: Recipe, task: Task) -> None:
+    """Raises UsageError where two splits of the run take the same rows of a task. It reads the data where two of them are slices of
+    one split."""
+    parts = task.parts if isinstance(task, Mixture) else [Part("task", task, slices(used(recipe)["task"]))]
+    for part in parts:
+        wanted = {f"{part.key}.{split}": part.task.parse_slice(text) for split, text in part.slices.items()}
+        split_slices.check_apart(wanted, part.task.split_size)
 
 
 def default_feedback(recipe: Recipe) -> FeedbackKind:

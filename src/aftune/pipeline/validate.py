@@ -14,6 +14,7 @@ from aftune.pipeline.context import make_prompter
 from aftune.prompts.encoding import too_long
 from aftune.recipe import Recipe, load_recipe, recipe_from
 from aftune.records import Problem
+from aftune.tasks import splits
 from aftune.tasks.checks import TooLong, Validation
 from aftune.tasks.checks import validate as check
 from aftune.tasks.few_shot import choose_examples
@@ -50,7 +51,8 @@ def validate(what: str, overrides: Sequence[str], out: Path | None = None) -> Va
     by_task: dict[str, Validation] = {}
     for key, part in recipe_task.used(recipe).items():
         task = recipe_task.build_one(recipe, key, part)
-        by_task[part.name] = check(task, _length_check(task, recipe) if has_model else lambda problem: None)
+        train = splits.parse(part.train).split
+        by_task[part.name] = check(task, _length_check(task, recipe, train) if has_model else lambda problem: None)
     path = out.expanduser() if out else Path(f"{Path(what).stem}-findings.jsonl")
     findings = [row for validation in by_task.values() for row in validation.findings]
     if findings or out:
@@ -71,7 +73,7 @@ def _wanted(what: str, overrides: Sequence[str]) -> tuple[Recipe, bool]:
     return recipe, any(override.startswith("model.name=") for override in overrides)
 
 
-def _length_check(task: tasks.Task, recipe: Recipe) -> TooLong:
+def _length_check(task: tasks.Task, recipe: Recipe, train: str) -> TooLong:
     section = recipe.model
     tokenizer = load_tokenizer(section.name, **section.load_options)
     config = load_config(section.name, **section.load_options)
@@ -79,7 +81,7 @@ def _length_check(task: tasks.Task, recipe: Recipe) -> TooLong:
         raise UsageError(f"model.name: the configuration of {section.name!r} is not here; give a local folder")
     context = context_length(config)
 
-    examples = choose_examples(task, _readable(task), recipe.prompt.few_shot, recipe.seed)
+    examples = choose_examples(task, _readable(task, train), recipe.prompt.few_shot, recipe.seed)
     prompter = make_prompter(tokenizer, task, recipe.prompt, examples)
 
     def check(problem: Problem) -> str | None:
@@ -88,6 +90,6 @@ def _length_check(task: tasks.Task, recipe: Recipe) -> TooLong:
     return check
 
 
-def _readable(task: tasks.Task) -> Iterator[Problem]:
-    """The training problems, as far as their rows can be read."""
-    return (entry for entry in task.survey("train") if isinstance(entry, Problem))
+def _readable(task: tasks.Task, train: str) -> Iterator[Problem]:
+    """The problems of the split that is trained on, as far as their rows can be read."""
+    return (entry for entry in task.survey(train) if isinstance(entry, Problem))

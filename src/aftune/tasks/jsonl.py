@@ -1,5 +1,5 @@
-"""Your own questions: `train.jsonl`, `validation.jsonl` and `test.jsonl` of a folder (or `.json`, `.csv`, `.tsv`); the recipe names
-their columns.
+"""Your own questions: `train.jsonl`, `validation.jsonl` and `test.jsonl` of a folder (or `.json`, `.csv`, `.tsv`), or one file,
+whose rows are the split `all`; the recipe names their columns.
 
     task:
       name: jsonl
@@ -11,8 +11,9 @@ aftune.answers, or True or False.
 """
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -21,28 +22,33 @@ from aftune.common.errors import DataError, UsageError
 from aftune.common.time_limit import OutOfTimeError, time_limit
 from aftune.common.wording import cut_short
 from aftune.records import Feedback, Problem
-from aftune.records.questions import LETTERS
-from aftune.tasks.base import LeftOut, Sources, data_folder, with_answer
+from aftune.records.questions import LETTERS, question_key
+from aftune.tasks.base import LeftOut, Sources, data_folder, state_answer, with_answer
 from aftune.tasks.graders import grader_files, load_grader
 from aftune.tasks.published_files import FileTask, find_file, named_files, need_file, row_files, rows_of
 from aftune.tasks.task_options import TaskOptions
 
+WHOLE_FILE = "all"
+_FOLDER_SPLITS = ("train", "validation", "test")
 _KINDS = {"number": NumberKind, "math": MathKind, "choice": ChoiceKind, "text": TextKind}
 
 
 class JsonlOptions(TaskOptions):
     """question, answer, rationale, options, id: the columns; the last three may be missing from the file unless they are named
-    here. form: how a response states its answer; by default that of the kind."""
+    here. Where answer and rationale are one column, the gold answer is the one that the rationale states in the form that is asked
+    for. options: a column of lists, or a list of columns with an option each. form: how a response states its answer; by default
+    that of the kind. shuffle: slices are of the rows in an order that their questions alone decide."""
 
     question: str = "question"
     answer: str = "answer"
     rationale: str | None = None
-    options: str | None = None
+    options: str | Annotated[list[str], Field(min_length=2, max_length=len(LETTERS))] | None = None
     id: str | None = None
     answer_kind: Literal["number", "math", "choice", "text"] = "number"
     form: Format | None = None
     grader: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     grader_seconds: float = Field(default=60.0, gt=0)
+    shuffle: bool = False
 
 
 class Jsonl(FileTask):
@@ -51,32 +57,55 @@ class Jsonl(FileTask):
 
     name = "jsonl"
     version = 1
-    split_names = ("train", "validation", "test")
-    source = "your own files: train.jsonl, validation.jsonl, test.jsonl"
+    split_names = ("train", "validation", "test", WHOLE_FILE)
+    source = f"your own files: train.jsonl, validation.jsonl, test.jsonl of a folder, or one file (split {WHOLE_FILE})"
     options_model = JsonlOptions
 
     def __init__(self, data: Path | None = None, seed: int = 0, options: JsonlOptions | None = None) -> None:
         self.options = options or JsonlOptions()
-        self.data = data_folder(self.name, data)
+        self.data = data if data is not None and data.is_file() else data_folder(self.name, data)
         form = {} if self.options.form is None else {"form": self.options.form}
         self.answer_kind = _KINDS[self.options.answer_kind](**form)
         self._grader = None if self.options.grader is None else load_grader(self.options.grader)
 
     @classmethod
     def sources(cls, data: Path | None, options: TaskOptions) -> Sources:
-        """The files of the splits, and the code of the grader."""
-        paths = [] if data is None else [find_file(data, *row_files(split)) for split in cls.split_names]
-        files = {} if data is None else named_files(data, paths)
+        """The files of the splits, or the one file, and the code of the grader."""
+        if data is None:
+            files = {}
+        elif data.is_file():
+            files = {WHOLE_FILE: data}
+        else:
+            files = named_files(data, (find_file(data, *row_files(split)) for split in _FOLDER_SPLITS))
         grader = options.grader if isinstance(options, JsonlOptions) else None
         return Sources(files if grader is None else files | grader_files(grader))
 
     def has_split(self, split: str) -> bool:
-        return self.data is not None and find_file(self.data, *row_files(split)) is not None
+        if self.data is None or self.data.is_file():
+            return self.data is not None and split == WHOLE_FILE
+        return split != WHOLE_FILE and find_file(self.data, *row_files(split)) is not None
 
     def rows(self, split: str) -> Iterator[tuple[str, Any]]:
         if self.data is None:
-            raise UsageError("task jsonl: give data=FOLDER with train.jsonl, validation.jsonl and test.jsonl")
+            raise UsageError("task jsonl: give data=FOLDER with train.jsonl, validation.jsonl and test.jsonl, or data=FILE")
+        if self.data.is_file():
+            if split != WHOLE_FILE:
+                raise UsageError(
+                    f"task jsonl: there is no split {split!r} in the single file {self.data}; its rows are the split {WHOLE_FILE}, "
+                    f"to be sliced: {WHOLE_FILE}[:80%], {WHOLE_FILE}[80%:90%], {WHOLE_FILE}[90%:]"
+                )
+            return rows_of(self.data)
+        if split == WHOLE_FILE:
+            raise UsageError(
+                f"task jsonl: {split} is the split of a single file, and data is the folder {self.data}; name the file there, or "
+                f"take a split of the folder: {', '.join(_FOLDER_SPLITS)}"
+            )
         return rows_of(need_file(self.name, self.data, *row_files(split)))
+
+    def problems(self, split: str, start: int, stop: int) -> Iterator[Problem]:
+        if not self.options.shuffle:
+            return super().problems(split, start, stop)
+        return iter(sorted(self._problems(split), key=_mixed)[start:stop])
 
     def entries(self, split: str, index: int, place: str, row: Any) -> Iterator[Problem | LeftOut]:
         problem, rationale = self._parse(row, place, f"jsonl/{split}/{index}")
@@ -130,18 +159,46 @@ class Jsonl(FileTask):
         question, gold = (_text(row, name, place) for name in (names.question, names.answer))
         rationale = None if names.rationale is None else _text(row, names.rationale, place)
         problem_id = default_id if names.id is None else _text(row, names.id, place)
-        options = None
-        if names.options is not None:
-            options = row.get(names.options)
-            texts = isinstance(options, list) and 2 <= len(options) <= len(LETTERS)
-            if not texts or not all(isinstance(option, str) for option in options or ()):
-                raise DataError(f'{place}: "{names.options}" is not a list of 2 to {len(LETTERS)} texts; correct this line')
+        options = None if names.options is None else _options(row, names.options, place)
+        if names.rationale == names.answer:
+            gold = self._stated(gold, options, place)
         if self.options.answer_kind == "choice":
             gold = _letter(gold, options, place, names.answer)
         problem = Problem(id=problem_id, task=self.name, question=question, gold_answer=gold, options=options)
         if self.options.answer_kind == "number" and not self.answer_kind.equal(gold, gold):
             raise DataError(f'{place}: "{names.answer}" is {gold[:80]!r}, expected a number; correct it or set answer_kind')
         return problem, rationale
+
+    def _stated(self, rationale: str, options: list[str] | None, place: str) -> str:
+        """The answer that a rationale states."""
+        found = self.answer_kind.read(rationale, "strict", options).answer
+        if found is None:
+            form = state_answer(self.answer_kind, "ANSWER")
+            raise DataError(f'{place}: "{self.options.answer}" states no answer as {form!r}; correct this line or set form')
+        return found
+
+
+def _mixed(problem: Problem) -> bytes:
+    """Where a problem comes in a shuffled split. Equal questions stay together, so that hardly any are on two sides of a cut."""
+    return sha256(question_key(problem.question, problem.options).encode()).digest()
+
+
+def _options(row: dict[str, Any], names: str | list[str], place: str) -> list[str]:
+    """The options of a row: a list, or the texts of several columns, of which the last ones may be empty."""
+    if isinstance(names, list):
+        filled = [name for name in names if name not in row or row[name] is not None]
+        if filled != names[: len(filled)]:
+            empty = next(name for name in names if name not in filled)
+            raise DataError(f'{place}: "{empty}" is empty, and a later option is not; correct this line')
+        options = [_text(row, name, place) for name in filled]
+        if len(options) < 2:
+            raise DataError(f"{place}: expected two or more options in {', '.join(names)}, found {len(options)}; correct this line")
+        return options
+    listed = row.get(names)
+    texts = isinstance(listed, list) and 2 <= len(listed) <= len(LETTERS)
+    if not texts or not all(isinstance(option, str) for option in listed or ()):
+        raise DataError(f'{place}: "{names}" is not a list of 2 to {len(LETTERS)} texts; correct this line')
+    return list(listed or ())
 
 
 def _text(row: dict[str, Any], name: str, place: str) -> str:

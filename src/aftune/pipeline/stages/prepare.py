@@ -9,7 +9,7 @@ from aftune import tasks
 from aftune.common.errors import DataError
 from aftune.common.json_text import write_json
 from aftune.pipeline.context import Context, Summary
-from aftune.pipeline.recipe_task import used
+from aftune.pipeline.recipe_task import check_apart, used
 from aftune.prompts.encoding import too_long
 from aftune.records import Problem, with_unique_ids, write_records
 from aftune.records.questions import question_key
@@ -26,9 +26,10 @@ def prepare(context: Context) -> Summary:
     reference was left out: a training problem whose rationale contradicts its gold answer goes, a held-out one stays without its
     rationale.
 
-    Raises DataError for a problem that does not fit the context, unless task.skip_too_long is set, for two problems with the same
-    id, and for a split of which nothing is left.
+    Raises UsageError for splits that share rows, DataError for a problem that does not fit the context, unless task.skip_too_long
+    is set, for two problems with the same id, and for a split of which nothing is left.
     """
+    check_apart(context.recipe, context.task)
     if context.recipe.prompt.few_shot:
         write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
     noted = _Noted()
