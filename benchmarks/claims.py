@@ -1,6 +1,6 @@
 """The paper's claims checked on finished comparisons, each with its figures: holds here, does not hold here, or undecided.
 
-    aftune compare recipes/compare.yaml
+    aftune compare compare
     python benchmarks/claims.py recipes/compare.yaml
     python benchmarks/claims.py recipes/compare.yaml recipes/compare-real.yaml
 

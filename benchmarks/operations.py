@@ -1,6 +1,6 @@
 """Where the time of a small model goes: shares of a training step, of scoring and of sampling, by kind of operation.
 
-    aftune run recipes/quickstart.yaml run_dir=runs/quickstart model.precision=float32
+    aftune run quickstart run_dir=runs/quickstart model.precision=float32
     python benchmarks/operations.py runs/quickstart [--threads 2]
 
 Trains, scores and samples with the models and groups of a finished run, with torch's profiler. Products are matrix products; their

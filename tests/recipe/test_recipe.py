@@ -52,7 +52,7 @@ def test_settings_in_the_commands_of_a_ready_recipe(path: Path) -> None:
     """The comment at its top has commands; what they set can be set, together."""
     head = path.read_text().partition("\nrun_dir:")[0]
     commands = re.findall(
-        rf"^#   .*aftune (?:run recipes/{path.name}|compare recipes/{path.name}|quickstart)(.*)", head, re.MULTILINE
+        rf"^#   .*aftune (?:run {path.stem}|compare {path.stem}|quickstart)(.*)", head, re.MULTILINE
     )
     assert commands
     for command in commands:

@@ -1,10 +1,12 @@
 """The command `aftune`: its commands in the order of `aftune --help`. Nothing heavy is imported before it is needed."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from aftune import __version__
+from aftune.cli.begin_commands import init, recipes
 from aftune.cli.compare_commands import compare
 from aftune.cli.export_commands import export, push
 from aftune.cli.run_commands import STAGES, quickstart, run, stage_command
@@ -15,7 +17,6 @@ from aftune.pipeline import processes
 app = typer.Typer(
     help="Alignment fine-tuning (AFT): language models that score good chains of thought above bad ones.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -34,10 +35,35 @@ def _root(
     pass
 
 
-for _command in (run, quickstart, compare, tasks, validate, benchmark, verify, export, push):
-    app.command()(_command)
+# By the group that `aftune --help` shows them in: the commands, and an example of each.
+_COMMANDS: dict[str, tuple[tuple[Callable[..., None], str], ...]] = {
+    "Begin": (
+        (quickstart, "aftune quickstart"),
+        (init, "aftune init --data own.jsonl --answer target"),
+        (recipes, "aftune recipes"),
+        (tasks, "aftune tasks"),
+        (validate, "aftune validate own.yaml"),
+    ),
+    "Run": (
+        (run, "aftune run quickstart seed=1 --dry-run"),
+        (compare, "aftune compare compare-small --methods vft,aft-bc:beta=0.3 --seeds 3"),
+        (benchmark, "aftune benchmark bundled gsm8k data=FOLDER --out runs/gsm8k"),
+    ),
+    "Use what a run left": (
+        (verify, "aftune verify runs/quickstart"),
+        (export, "aftune export runs/quickstart --to preference-pairs --out pairs.jsonl"),
+        (push, "aftune push runs/quickstart OWNER/NAME --private"),
+    ),
+}
+_STAGES_PANEL = "One stage of a run (`aftune run` does all of them)"
+
+for _panel, _group in _COMMANDS.items():
+    for _command, _example in _group:
+        app.command(rich_help_panel=_panel, epilog=f"Example: {_example}")(_command)
 for _name in STAGES:
-    app.command(name=_name)(stage_command(_name))
+    app.command(name=_name, rich_help_panel=_STAGES_PANEL, epilog=f"Example: aftune {_name} quickstart seed=1")(
+        stage_command(_name)
+    )
 
 
 def main() -> None:

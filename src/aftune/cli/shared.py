@@ -10,7 +10,7 @@ import typer
 
 from aftune.common import interrupts
 
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).")]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML), or the name of one of `aftune recipes`.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Settings that replace the recipe's.")
 ]
@@ -41,7 +41,7 @@ def guard(action: Callable[[], Any], debug: bool) -> None:
         if processes.number() > 1 and (not processes.is_first() or processes.LAUNCHER in os.environ):
             raise typer.Exit(asked.exit_status) from error
         _fail(f"interrupted by {asked.name}; the same command continues where it stopped", asked.exit_status)
-    except typer.Exit:
+    except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
         if debug:

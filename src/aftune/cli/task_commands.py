@@ -14,7 +14,7 @@ def tasks(debug: Debug = False) -> None:
 
 
 def validate(
-    task: Annotated[str, typer.Argument(metavar="TASK_OR_RECIPE", help="A task's name (`aftune tasks`), or a recipe file.")],
+    task: Annotated[str, typer.Argument(metavar="TASK_OR_RECIPE", help="A task's name (`aftune tasks`), or a recipe.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, model.name=NAME, task.options.shots=0."),

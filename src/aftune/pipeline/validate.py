@@ -12,7 +12,7 @@ from aftune.models.loading import context_length, load_config, load_tokenizer
 from aftune.pipeline import recipe_task
 from aftune.pipeline.context import make_prompter
 from aftune.prompts.encoding import too_long
-from aftune.recipe import Recipe, load_recipe, recipe_from
+from aftune.recipe import Recipe, find_recipe, load_recipe, recipe_from
 from aftune.records import Problem
 from aftune.tasks import splits
 from aftune.tasks.checks import TooLong, Validation
@@ -62,7 +62,7 @@ def validate(what: str, overrides: Sequence[str], out: Path | None = None) -> Va
 
 def _wanted(what: str, overrides: Sequence[str]) -> tuple[Recipe, bool]:
     """The recipe for a task's name or from a file, and whether its model was named by the user."""
-    if what not in tasks.TASKS and (Path(what).suffix in _RECIPE_ENDINGS or Path(what).exists()):
+    if what not in tasks.TASKS and (Path(what).suffix in _RECIPE_ENDINGS or find_recipe(Path(what)).exists()):
         recipe = load_recipe(Path(what), overrides)
         recipe_task.check(recipe)
         return recipe, True

@@ -1,6 +1,6 @@
 """The recipe: one strict, typed section per stage; loading it, and what its models and methods are called. May import common."""
 
-from aftune.recipe.loading import bundled_recipe, load_recipe, recipe_from, with_settings
+from aftune.recipe.loading import load_recipe, recipe_from, with_settings
 from aftune.recipe.sections import (
     HARMLESS,
     AdapterSection,
@@ -30,6 +30,7 @@ from aftune.recipe.sections import (
     TaskSection,
     TrainingSection,
 )
+from aftune.recipe.shipped import Shipped, bundled_recipe, find_recipe, shipped_recipes
 
 __all__ = [
     "HARMLESS",
@@ -55,12 +56,15 @@ __all__ = [
     "SaveSection",
     "Section",
     "SftSection",
+    "Shipped",
     "Slices",
     "SourceSection",
     "TaskSection",
     "TrainingSection",
     "bundled_recipe",
+    "find_recipe",
     "load_recipe",
     "recipe_from",
+    "shipped_recipes",
     "with_settings",
 ]

@@ -1,6 +1,7 @@
 """Recipes from files and from values, with `section.key=value` overrides."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,19 @@ from aftune.common.validation_errors import explain
 from aftune.common.wording import cut_short
 from aftune.common.yaml_text import parse_yaml
 from aftune.recipe.sections import Recipe
-
-
-def bundled_recipe(name: str) -> Path:
-    """A recipe that came with the package; in a source checkout, the one in the top-level folder."""
-    installed = Path(__file__).parents[1] / "recipes" / name
-    return installed if installed.exists() else Path(__file__).parents[3] / "recipes" / name
+from aftune.recipe.shipped import find_recipe, shipped_names
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe file with `section.key=value` overrides applied.
+    """A recipe file, or a recipe of aftune's by its name, with `section.key=value` overrides applied.
 
     Raises a UsageError that names the file or the override, the key, what is allowed, and the nearest valid key.
     """
-    path = path.expanduser()
+    path = find_recipe(path.expanduser())
     try:
         values = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such recipe file; the ready ones are in recipes/") from error
+        raise UsageError(f"{path}: no such recipe file; {_nearest(path)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as a text file ({error})") from error
     except yaml.YAMLError as error:
@@ -37,8 +33,19 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         line = f":{mark.line + 1}" if mark else ""
         raise UsageError(f"{path}{line}: not valid YAML ({_why(error)}); correct this line") from error
     if not isinstance(values, dict):
-        raise UsageError(f"{path}: expected keys and values, found {type(values).__name__}; see recipes/quickstart.yaml")
+        raise UsageError(f"{path}: expected keys and values, found {type(values).__name__}; `aftune init` writes a recipe")
     return recipe_from(values, overrides, str(path))
+
+
+def _nearest(path: Path) -> str:
+    """What to write instead of a path that is not there."""
+    names = shipped_names()
+    near = [path.stem] if path.stem in names else get_close_matches(path.stem, names, n=1)
+    return (
+        f"did you mean {near[0]}, which comes with aftune? `aftune recipes` lists all"
+        if near
+        else "`aftune recipes` lists the ready ones"
+    )
 
 
 def recipe_from(values: dict[str, Any], overrides: Sequence[str], place: str) -> Recipe:

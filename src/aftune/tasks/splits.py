@@ -39,8 +39,8 @@ def check_apart(slices: Mapping[str, SplitSlice], size: Callable[[str], int]) ->
         if start < stop:
             rows = f"row {start + 1}" if stop == start + 1 else f"rows {start + 1:,} to {stop:,}"
             raise UsageError(
-                f"{key} and {other_key} share {rows} of the {total:,} of {one.split} ({one} and {other}); a question must not be in "
-                f"two splits: write for example {one.split}[:80%], {one.split}[80%:90%] and {one.split}[90%:]"
+                f"{key} and {other_key} share {rows} of the {total:,} of {one.split} ({one} and {other}); a question must not be "
+                f"in two splits: write for example {one.split}[:80%], {one.split}[80%:90%] and {one.split}[90%:]"
             )
 
 
