@@ -51,9 +51,7 @@ def test_ready_recipes_load(path: Path) -> None:
 def test_settings_in_the_commands_of_a_ready_recipe(path: Path) -> None:
     """The comment at its top has commands; what they set can be set, together."""
     head = path.read_text().partition("\nrun_dir:")[0]
-    commands = re.findall(
-        rf"^#   .*aftune (?:run {path.stem}|compare {path.stem}|quickstart)(.*)", head, re.MULTILINE
-    )
+    commands = re.findall(rf"^#   .*aftune (?:run {path.stem}|compare {path.stem}|quickstart)(.*)", head, re.MULTILINE)
     assert commands
     for command in commands:
         load_recipe(path, re.findall(r"(?<= )[a-z_.]+=\S+", command))

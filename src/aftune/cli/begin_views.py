@@ -114,5 +114,7 @@ def print_begun(begun: Begun, console: Console) -> None:
         f"aftune run {recipe}": "from the base model to the report",
     }
     width = max(map(len, steps))
+    if begun.extras:
+        console.print(f"  [bold]pip install 'aftune\\[{','.join(begun.extras)}]'[/bold]", soft_wrap=True, highlight=False)
     for command, what in steps.items():
         console.print(f"  [bold]{command}[/bold]{' ' * (width - len(command))}  {what}", soft_wrap=True, highlight=False)

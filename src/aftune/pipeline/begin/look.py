@@ -1,6 +1,7 @@
 """Looking at a file of questions: its columns, what is read from it, what is not, and how long its texts are."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +20,7 @@ from aftune.tasks.jsonl import WHOLE_FILE
 
 _GUESSED_FROM = 1000  # rows
 _MEASURED = 2000  # problems whose lengths are taken, evenly spread over the file
+_CHATS = re.compile(r"instruct|chat|-it\b", re.IGNORECASE)  # in the name of a model that is not here
 _CHARACTERS_PER_TOKEN = 3.0  # fewer than most tokenizers take, so that limits are not too low
 
 
@@ -34,7 +36,7 @@ class Looked:
 class Lengths:
     """In tokens: the prompts, and the references (the most, and what 95 of 100 do not exceed). context: the model's, None where the
     model is not here, and `exact` is then False; too_long: how many of those looked at exceed it; chat: whether the model has a
-    chat template."""
+    chat template, or is called so."""
 
     longest_prompt: int
     longest: int
@@ -144,5 +146,5 @@ def measure(task: Task, problems: Sequence[Problem], model: str) -> Lengths:
         context=context,
         too_long=len(pairs) - len(fitting),
         exact=tokenizer is not None,
-        chat=bool(getattr(tokenizer, "chat_template", None)),
+        chat=bool(tokenizer.chat_template) if tokenizer is not None else _CHATS.search(model) is not None,
     )

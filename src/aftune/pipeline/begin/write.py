@@ -26,13 +26,15 @@ _BLANKS = {"number": "NUMBER", "choice": "LETTER", "math": "ANSWER", "text": "AN
 
 @dataclass(frozen=True)
 class Begun:
-    """What was found and written; bad_lines: the file that lists the rows that cannot be read, where there are some."""
+    """What was found and written; bad_lines: the file that lists the rows that cannot be read, where there are some; extras: of
+    aftune, which a run needs."""
 
     recipe: Path
     bad_lines: Path | None
     looked: Looked
     lengths: Lengths
     settings: Settings
+    extras: list[str]
 
 
 def recipe_path(folder: Path, data: Path) -> Path:
@@ -70,7 +72,11 @@ def begin(folder: Path, data: Path, columns: Columns, model: str = BUNDLED, *, f
         write_lines(bad_lines, looked.bad)
     else:
         bad_lines.unlink(missing_ok=True)
-    return Begun(path, bad_lines if looked.bad else None, looked, lengths, settings)
+    return Begun(path, bad_lines if looked.bad else None, looked, lengths, settings, _extras(columns, settings))
+
+
+def _extras(columns: Columns, settings: Settings) -> list[str]:
+    return [name for name, needed in (("math", columns.kind == "math"), ("peft", not settings.toy)) if needed]
 
 
 def _check_known(data: Path, columns: Columns) -> None:
@@ -119,6 +125,7 @@ def _text(
         num_train=f"{settings.num_train:,}",
         bad=bad,
         columns=columns,
+        extras=",".join(_extras(columns, settings)),
         same_column=" and which state the answer" if columns.rationale == columns.answer else "",
         settings=settings,
         instruction=f"Think step by step, and end with: {stated}" if settings.style == "chat" else None,

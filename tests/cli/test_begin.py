@@ -1,0 +1,137 @@
+"""`aftune init`, `aftune recipes`, and the help of every command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from aftune.cli.main import app
+from aftune.recipe import load_recipe
+
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def aftune(*arguments: str, answers: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=answers)
+
+
+def write_own(bad: int = 0) -> None:
+    rows = [json.dumps({"q": f"What is {n} + 1?", "gold": n + 1, "note": "x", "how": f"{n} + 1 = {n + 1}"}) for n in range(20)]
+    Path("own.jsonl").write_text("\n".join([*rows, *["{"[: n + 1] + f'"q": {n}' for n in range(bad)]]) + "\n")
+
+
+def test_from_flags_alone() -> None:
+    write_own()
+    result = aftune("init", "--data", "own.jsonl", "--solution", "how")
+    assert result.exit_code == 0, result.output
+    assert "own.jsonl as aftune reads it" in result.stdout
+    assert "What is 2 + 1?" in result.stdout
+    assert "not used: note" in result.stdout
+    assert "20 questions, 12 of them for training" in result.stdout
+    for command in ("aftune validate own.yaml", "aftune run own.yaml --dry-run", "aftune run own.yaml "):
+        assert command in result.stdout
+    options = load_recipe(Path("own.yaml")).task.options
+    assert options == {"question": "q", "answer": "gold", "rationale": "how", "answer_kind": "number", "shuffle": True}
+
+
+def test_it_asks_where_no_file_is_given() -> None:
+    """The file that is there is proposed; a guess that is denied is asked for, column by column; then the model."""
+    write_own()
+    result = aftune("init", answers="\nn\n\n\nhow\ntext\ny\nsomebody/large-7B\n")
+    assert result.exit_code == 0, result.output
+    assert "File of questions (JSON Lines, JSON, CSV or TSV) [own.jsonl]:" in result.stdout
+    assert "Columns of the file: q, gold, note, how" in result.stdout
+    assert "Column of the right answers [gold]:" in result.stdout
+    recipe = load_recipe(Path("own.yaml"))
+    assert (recipe.model.name, recipe.task.options["answer_kind"], recipe.task.options["rationale"]) == (
+        "somebody/large-7B",
+        "text",
+        "how",
+    )
+
+
+def test_answers_that_end_leave_nothing() -> None:
+    write_own()
+    result = aftune("init", answers="own.jsonl\n")
+    assert result.exit_code == 1
+    assert "Aborted" in result.stderr
+    assert not Path("own.yaml").exists()
+
+
+def test_bad_rows_are_shown() -> None:
+    """Ten of twelve are shown, the file lists all."""
+    write_own(bad=12)
+    result = aftune("init", "--data", "own.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "12 rows cannot be read, listed in own-bad-lines.txt:" in result.stdout
+    assert result.stdout.count("not valid JSON") == 10
+    assert "and 2 more rows" in result.stdout
+    assert "Correct these rows first: a run stops at them. Then" in result.stdout
+    assert len(Path("own-bad-lines.txt").read_text().splitlines()) == 12
+
+
+def test_it_overwrites_only_if_asked() -> None:
+    write_own()
+    assert aftune("init", "--data", "own.jsonl").exit_code == 0
+    again = aftune("init", "--data", "own.jsonl")
+    assert (again.exit_code, again.stderr) == (
+        2,
+        "aftune: error: own.yaml: is there already; give --force to overwrite it, or another folder\n",
+    )
+    assert aftune("init", "--data", "own.jsonl", "--force").exit_code == 0
+
+
+def test_the_recipe_passes_validation_and_a_dry_run() -> None:
+    write_own()
+    assert aftune("init", "--data", "own.jsonl").exit_code == 0
+    assert "0 findings" in aftune("validate", "own.yaml").stdout
+    result = aftune("run", "own.yaml", "model.precision=float32", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "12 references x 8 epochs" in result.stdout
+
+
+def test_recipes_are_listed_and_found_by_name() -> None:
+    result = aftune("recipes")
+    assert "quickstart  All stages on the bundled model" in result.stdout
+    assert "model Qwen/Qwen2.5-1.5B-Instruct; needs extras hub and peft;" in result.stdout
+    assert "num_epochs: 5" in aftune("run", "quickstart", "model.precision=float32", "--dry-run").stdout
+    assert (
+        "one VFT model, one set of candidates" in aftune("compare", "compare-small", "model.precision=float32", "--dry-run").stdout
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_has_an_example(name: str) -> None:
+    """A command line of this command, on one line at 80 columns too."""
+    result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"})
+    assert f"Example: aftune {name}" in result.stdout
+    example = typer.main.get_command(app).commands[name].epilog  # type: ignore[attr-defined]
+    assert example in [line.strip() for line in result.stdout.splitlines()]
+
+
+def test_every_command_stands_in_a_group() -> None:
+    """The help has no group of those left over, which would be called Commands."""
+    result = aftune("--help")
+    for group in ("Begin", "Run", "Use what a run left", "One stage of a run"):
+        assert f"─ {group}" in result.stdout
+    assert "─ Commands" not in result.stdout
+
+
+def test_shell_completion() -> None:
+    """What bash asks for after `aftune com`."""
+    asked = {"_AFTUNE_COMPLETE": "complete_bash", "COMP_WORDS": "aftune com", "COMP_CWORD": "1"}
+    program = "import sys; sys.argv = ['aftune']; from aftune.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, **asked}, check=False)
+    assert done.stdout.split() == ["compare"]
