@@ -12,6 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from aftune.cli.main import app
+from aftune.pipeline.estimate.tracing import PassMemory
 from aftune.recipe import load_recipe
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -55,11 +56,8 @@ def test_it_asks_where_no_file_is_given() -> None:
     assert "Columns of the file: q, gold, note, how" in result.stdout
     assert "Column of the right answers [gold]:" in result.stdout
     recipe = load_recipe(Path("own.yaml"))
-    assert (recipe.model.name, recipe.task.options["answer_kind"], recipe.task.options["rationale"]) == (
-        "somebody/large-7B",
-        "text",
-        "how",
-    )
+    options = recipe.task.options
+    assert (recipe.model.name, options["answer_kind"], options["rationale"]) == ("somebody/large-7B", "text", "how")
 
 
 def test_answers_that_end_leave_nothing() -> None:
@@ -93,7 +91,9 @@ def test_it_overwrites_only_if_asked() -> None:
     assert aftune("init", "--data", "own.jsonl", "--force").exit_code == 0
 
 
-def test_the_recipe_passes_validation_and_a_dry_run() -> None:
+def test_the_recipe_passes_validation_and_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the count of what a pass holds, which takes seconds and has its own tests."""
+    monkeypatch.setattr("aftune.pipeline.estimate.memory.pass_memory", lambda *args, **options: PassMemory(2**30, 2**30, 2**30))
     write_own()
     assert aftune("init", "--data", "own.jsonl").exit_code == 0
     assert "0 findings" in aftune("validate", "own.yaml").stdout
@@ -106,10 +106,9 @@ def test_recipes_are_listed_and_found_by_name() -> None:
     result = aftune("recipes")
     assert "quickstart  All stages on the bundled model" in result.stdout
     assert "model Qwen/Qwen2.5-1.5B-Instruct; needs extras hub and peft;" in result.stdout
-    assert "num_epochs: 5" in aftune("run", "quickstart", "model.precision=float32", "--dry-run").stdout
-    assert (
-        "one VFT model, one set of candidates" in aftune("compare", "compare-small", "model.precision=float32", "--dry-run").stdout
-    )
+    small = ["model.precision=float32", "task.train=train[:4]", "task.validation=validation[:2]", "task.test=test[:3]"]
+    assert "train 4, validation 2, test 3" in aftune("prepare", "quickstart", *small).stdout
+    assert "aft-bc" in aftune("compare", "compare-small", "--methods", "help").stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -32,7 +32,7 @@ def test_a_file_here_comes_first() -> None:
     [
         (
             "quickstrt",
-            "quickstrt: no such recipe file; did you mean quickstart, which comes with aftune? `aftune recipes` lists all",
+            "no such recipe file; did you mean quickstart, which comes with aftune? `aftune recipes` lists all",
         ),
         ("recipes/gsm8k-tiny.yaml", "did you mean gsm8k-tiny, which comes with aftune"),
         ("own.yaml", "own.yaml: no such recipe file; `aftune recipes` lists the ready ones"),
