@@ -230,6 +230,23 @@ def test_options_in_columns_of_their_own(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "gold", "expected"),
+    [
+        (["A)21", "B)22"], "B", ["21", "22"]),
+        (["(A) red", "(B) blue"], "(B) blue", ["red", "blue"]),
+        (["A) red", "blue"], "B", ["A) red", "blue"]),
+        (["A minor", "B minor"], "B", ["A minor", "B minor"]),
+        (["(A)", "(B)"], "B", ["(A)", "(B)"]),
+    ],
+)
+def test_labels_of_options(tmp_path: Path, options: list[str], gold: str, expected: list[str]) -> None:
+    """They go where all have one: a prompt has its own. What is no label stays."""
+    row = {"question": "Which?", "answer": gold, "o": options}
+    (problem,) = one_file(tmp_path / "own.jsonl", [row], options="o", answer_kind="choice").load("all")
+    assert (problem.options, problem.gold_answer) == (expected, "B")
+
+
 def test_a_solution_that_states_its_own_answer(tmp_path: Path) -> None:
     """As GSM8K and MATH write it: answer and rationale are one column."""
     rows = [{"question": "1+1?", "answer": "1+1=2\n#### 2"}, {"question": "2+2?", "answer": "four"}]

@@ -11,7 +11,7 @@ from aftune.recipe import Shipped
 
 def print_recipes(recipes: Iterable[Shipped], console: Console) -> None:
     """What each is and needs, those of `aftune compare` after those of `aftune run`."""
-    known = list(recipes)
+    known = sorted(recipes, key=lambda recipe: recipe.needs != "nothing")  # those first that run anywhere
     for command in ("run", "compare"):
         console.print(f"[bold]aftune {command} NAME[/bold]")
         for recipe in (one for one in known if one.command == command):

@@ -25,6 +25,7 @@ from aftune.records import Feedback, Problem
 from aftune.records.questions import LETTERS, question_key
 from aftune.tasks.base import LeftOut, Sources, data_folder, state_answer, with_answer
 from aftune.tasks.graders import grader_files, load_grader
+from aftune.tasks.multiple_choice import without_label
 from aftune.tasks.published_files import FileTask, find_file, named_files, need_file, row_files, rows_of
 from aftune.tasks.task_options import TaskOptions
 
@@ -56,7 +57,7 @@ class Jsonl(FileTask):
     comes to another one (see `contradiction`)."""
 
     name = "jsonl"
-    version = 1
+    version = 2
     split_names = ("train", "validation", "test", WHOLE_FILE)
     source = f"your own files: train.jsonl, validation.jsonl, test.jsonl of a folder, or one file (split {WHOLE_FILE})"
     options_model = JsonlOptions
@@ -164,6 +165,7 @@ class Jsonl(FileTask):
             gold = self._stated(gold, options, place)
         if self.options.answer_kind == "choice":
             gold = _letter(gold, options, place, names.answer)
+        options = options and _unlabelled(options)
         problem = Problem(id=problem_id, task=self.name, question=question, gold_answer=gold, options=options)
         if self.options.answer_kind == "number" and not self.answer_kind.equal(gold, gold):
             raise DataError(f'{place}: "{names.answer}" is {gold[:80]!r}, expected a number; correct it or set answer_kind')
@@ -199,6 +201,12 @@ def _options(row: dict[str, Any], names: str | list[str], place: str) -> list[st
     if not texts or not all(isinstance(option, str) for option in listed or ()):
         raise DataError(f'{place}: "{names}" is not a list of 2 to {len(LETTERS)} texts; correct this line')
     return list(listed or ())
+
+
+def _unlabelled(options: list[str]) -> list[str]:
+    """Options without the labels of their places (`A)21`, `(A) 21`), where all have one: a prompt has its own."""
+    bare = [without_label(option, index) for index, option in enumerate(options)]
+    return bare if all(text and text != option for text, option in zip(bare, options, strict=True)) else options
 
 
 def _text(row: dict[str, Any], name: str, place: str) -> str:

@@ -70,7 +70,7 @@ def begin(folder: Path, data: Path, columns: Columns, model: str = BUNDLED, *, f
         file.write(text)
     if looked.bad:
         write_lines(bad_lines, looked.bad)
-    else:
+    elif force:  # of the recipe that was overwritten
         bad_lines.unlink(missing_ok=True)
     return Begun(path, bad_lines if looked.bad else None, looked, lengths, settings, _extras(columns, settings))
 
