@@ -2,8 +2,8 @@
 
     python benchmarks/reasons.py recipes/compare.yaml
 
-From the logs of training, means over the first and the last fifth of the steps, and over seeds. *Gradient*: |g_A| / (|g_A| + |g_VFT|),
-the alignment loss's share of the gradient by the log-probabilities of responses. *In order*: pairs whose better candidate has the
+Logs of training, means over the first and the last fifth of the steps, and over seeds. *Gradient*: |g_A| / (|g_A| + |g_VFT|),
+the alignment loss's share of the gradient by log-probabilities of responses. *In order*: pairs whose better candidate has the
 higher score. *Distance*: mean score of better candidates minus that of worse ones, nats per token. *Below*: worse candidates (for
 losses of pairs, pairs) below the boundary, or, without one, below where it would be. Spearman's rank correlation over methods says
 how far the accuracy that is gained goes with the share of the gradient.
