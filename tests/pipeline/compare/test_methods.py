@@ -106,6 +106,7 @@ def test_another_start_needs_a_reference_of_its_own() -> None:
 def test_unknown_names() -> None:
     assert complaint("aft_bc").startswith("compare: there is no method 'aft_bc'; did you mean 'aft-bc'? There are vft, vft-steps, ")
     assert complaint("vft_steps").startswith("compare: there is no method 'vft_steps'; did you mean 'vft-steps'? There are ")
+    assert complaint("ipo-bc") == "compare: there is no method 'ipo-bc': ipo takes no boundary; take ipo or another loss"
     assert complaint("xyz").startswith("compare: there is no method 'xyz'. There are vft, ")
     assert complaint("").startswith("compare: there is no method ''. There are vft, ")
 

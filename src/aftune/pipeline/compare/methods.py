@@ -85,6 +85,9 @@ def parse(text: str) -> Method:
     Raises UsageError for an unknown name or setting, with the nearest one.
     """
     name, *settings = text.strip().split(":")
+    unbound = name.removesuffix(SUFFIXES["boundary"].lower())
+    if name not in METHODS and unbound in METHODS:
+        raise UsageError(f"compare: there is no method {name!r}: {unbound} takes no boundary; take {unbound} or another loss")
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
