@@ -12,7 +12,7 @@ methods' table.
 A claim of a difference holds where the whole interval lies on its side, does not hold where it lies on the other, and is otherwise
 undecided. Equality can only be shown within a margin, here two points: "at least equal" holds where the whole interval lies above
 -2 points and does not where it lies below 0; "about equal" holds where the whole interval lies within 2 points of 0 and does not
-where it leaves 0 out.
+where it leaves 0 out. Where both would be true, it does not hold.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from typing import Any
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.evaluation.statistics import mean_interval
 from aftune.evaluation.voting import Sampled, majority_vote
-from aftune.pipeline.compare.results import gather
-from aftune.pipeline.compare.runs import comparison
+from aftune.pipeline.compare.results import gather, same_problems
+from aftune.pipeline.compare.runs import Comparison, comparison
 from aftune.recipe import load_recipe
 from aftune.records import Group, GroupScores, JudgedResponse, Votes
 from aftune.records.large_files import RecordFile
@@ -40,41 +40,47 @@ Difference = tuple[float, tuple[float, float]]
 class Results:
     """The finished runs of a comparison."""
 
-    def __init__(self, gathered: Mapping[str, Any]) -> None:
-        self.gathered = gathered
-        self.rows = {(row["method"], row["seed"]): row for row in gathered["runs"]}
+    def __init__(self, wanted: Comparison) -> None:
+        self.gathered = gather(wanted)
+        self.rows = {(row["method"], row["seed"]): row for row in self.gathered["runs"]}
+        self.seeds = self.gathered["seeds"]
+        self.same_problems = same_problems(wanted, self.seeds)
         self.values = cache(self._values)
 
     @property
     def name(self) -> str:
-        seeds = len(self.gathered["seeds"])
+        seeds = len(self.seeds)
         return f"{self.gathered['task']}, {Path(self.gathered['model']).name}, {seeds} seed{'s' if seeds > 1 else ''}"
 
     def difference(self, what: str, ours: str, theirs: str) -> Difference | None:
-        """None where a run or its measurement is missing."""
-        found: list[float] = []
-        for seed in self.gathered["seeds"]:
+        """None where a run or its measurement is missing. A problem that all seeds were tested on counts once, by its mean."""
+        found: dict[Any, list[float]] = {}
+        for seed in self.seeds:
             both = [self.values(what, name, seed) if (name, seed) in self.rows else None for name in (ours, theirs)]
             if both[0] is None or both[1] is None:
                 return None
-            found += [a - b for a, b in zip(both[0], both[1], strict=True)]
-        return (sum(found) / len(found), mean_interval(found)) if found else None
+            for problem, value in both[0].items():
+                key = problem if self.same_problems else (seed, problem)
+                found.setdefault(key, []).append(value - both[1][problem])
+        means = [sum(values) / len(values) for values in found.values()]
+        return (sum(means) / len(means), mean_interval(means)) if means else None
 
-    def _values(self, what: str, name: str, seed: int) -> list[float] | None:
+    def _values(self, what: str, name: str, seed: int) -> dict[str, float] | None:
         """A number for each held-out problem, the same problems for all methods."""
         folder = Path(self.rows[name, seed]["folder"]) / "measure"
         if what == "accuracy":
-            return [float(verdict.right) for verdict in RecordFile(folder / "verdicts.jsonl", JudgedResponse)]
+            return {row.problem_id: float(row.right) for row in RecordFile(folder / "verdicts.jsonl", JudgedResponse)}
         if what == "majority vote":
             path = folder / "votes.jsonl"
-            return [_voted(votes) for votes in RecordFile(path, Votes)] if path.exists() else None
+            return {row.problem_id: _voted(row) for row in RecordFile(path, Votes)} if path.exists() else None
         scores = RecordFile(folder / "scores.jsonl", GroupScores)
         if what == "loss of references":
-            with_reference = [row for row in scores if row.reference_length]
-            return [-(row.reference_logprob or 0.0) / (row.reference_length or 1) for row in with_reference]
+            found = ((row.problem_id, row.reference_logprob, row.reference_length) for row in scores)
+            return {problem: -total / length for problem, total, length in found if total is not None and length}
         groups = RecordFile(folder.parents[2] / "held_out" / "groups.jsonl", Group)
-        shares = [assessment_accuracy(row.scores, group.qualities) for group, row in zip(groups, scores, strict=True)]
-        return [share for share in shares if share is not None]
+        pairs = zip(groups, scores, strict=True)
+        shares = {row.problem_id: assessment_accuracy(row.scores, group.qualities) for group, row in pairs}
+        return {problem: share for problem, share in shares.items() if share is not None}
 
 
 def _voted(votes: Votes) -> float:
@@ -133,7 +139,7 @@ def claims() -> list[Claim]:
 
 
 def questions() -> list[Claim]:
-    """Our own: what right samples in the VFT loss add to a loss, and a constraint to newer losses."""
+    """Our own: what right samples in the VFT loss add to a loss, and a loss to them; constraints over newer losses; RL."""
     rows = [Claim("AFT-BC orders candidates better than VFT", "assessment accuracy", 1, "aft-bc", "vft-steps")]
     both = ("aft", "aft-dc", "aft-bc", "rrhf", "rrhf-bc", "pro", "pro-bc", "dpo-bc:beta=20", "simpo-bc")
     pairs = [(f"{name}:sft_on=positives", name) for name in both] + [("rpo", "dpo")]
@@ -142,7 +148,7 @@ def questions() -> list[Claim]:
     for ours, _ in pairs:
         rows.append(Claim("a loss adds to RFT", "accuracy", 1, ours, "rft"))
     rows += [Claim("a loss adds to RFT", "assessment accuracy", 1, ours, "rft") for ours in ("aft-bc:sft_on=positives", "rpo")]
-    rows += [Claim("constraints repair newer losses", "accuracy", 1, f"{name}-bc", name) for name in ("simpo",)]
+    rows.append(Claim("constraints repair newer losses", "accuracy", 1, "simpo-bc", "simpo"))
     rows.append(Claim("constraints repair newer losses", "accuracy", 1, "nca-bc:beta=20", "nca"))
     rows += [Claim("AFT-BC is at least equal to RL", "accuracy", 2, "aft-bc", name) for name in ("grpo", "rloo")]
     return rows
@@ -226,7 +232,7 @@ def main() -> None:
             asked[-1][1].append(argument)
         else:
             parser.error(f"{argument} stands before any recipe; name the recipe first")
-    all_results = [Results(gather(comparison(load_recipe(path, overrides)))) for path, overrides in asked]
+    all_results = [Results(comparison(load_recipe(path, overrides))) for path, overrides in asked]
     for results in all_results:
         print(f"{results.name}\n")
         methods_table(results.gathered)

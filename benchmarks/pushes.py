@@ -4,7 +4,8 @@
 
 Above 0 the response is pushed down, below 0 it is pulled up. Losses on scores: the better response has -0.5 nats per token. Losses
 with a reference policy: h of the better response is 0. Only the shape and the sign can be compared: each curve is divided by its
-largest absolute value in the picture. Not drawn: PRO-BC, which is AFT-BC for one pair, and DPOP and NCA, which are close to DPO.
+largest absolute value in the picture. Not drawn: PRO-BC, which is AFT-BC for one pair, InfoNCA, which is
+DPO for one pair, and DPOP and NCA, which are close to it.
 """
 
 import sys
@@ -29,7 +30,7 @@ def pushes(name: str, constraint: str, worse: torch.Tensor) -> torch.Tensor:
     """dL/dv of the worse response at each of the values, [N]: scores, or log-ratios h of a response of 40 tokens."""
     facts = LOSSES[name]
     beta = {"beta": 20.0} if facts.needs_reference else {"beta": 0.7}
-    loss = losses.build(name, constraint=constraint, **beta, **({"dpo_beta": 1.0} if name == "ipo" else {}))
+    loss = losses.build(name, constraint=constraint, **beta)
     leaf = worse.clone().requires_grad_()
     better = torch.full_like(worse, 0.0 if facts.needs_reference else -0.5)
     values = torch.stack([better, leaf], dim=1)

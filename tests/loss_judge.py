@@ -189,11 +189,11 @@ def _dpo(loss: Any, h: Tensor) -> Tensor:
 
 PAIRS: dict[type, Callable[..., Tensor]] = {
     DpoLoss: _logistic(_dpo, _dpo),
-    DpopLoss: _logistic(lambda loss, h: loss.dpo_beta * (h - loss.dpop_lambda * torch.clamp(-h, min=0)), _dpo),
-    MinorDpoLoss: _logistic(_dpo, lambda loss, h: loss.dpo_beta * torch.clamp(h, min=0)),
+    DpopLoss: _logistic(lambda loss, h: loss.dpo_beta * (h - loss.dpop_lambda * torch.relu(-h)), _dpo),
+    MinorDpoLoss: _logistic(_dpo, lambda loss, h: loss.dpo_beta * torch.relu(h)),
     BdpoLoss: _logistic(_dpo, lambda loss, h: loss.dpo_beta * torch.log(loss.bdpo_lambda * torch.exp(h) + 1 - loss.bdpo_lambda)),
     SimpoLoss: _logistic(lambda loss, s: loss.simpo_beta * s - loss.simpo_gamma, lambda loss, s: loss.simpo_beta * s),
-    IpoLoss: lambda loss, winner, loser, *_: ((winner - loser) / LENGTH - 1 / (2 * loss.dpo_beta)) ** 2,
+    IpoLoss: lambda loss, winner, loser, *_: ((winner - loser) / LENGTH - 1 / (2 * loss.ipo_beta)) ** 2,
     SppoLoss: lambda loss, winner, loser, *_: (winner - 1 / (2 * loss.dpo_beta)) ** 2 + (loser + 1 / (2 * loss.dpo_beta)) ** 2,
     ApoZeroLoss: lambda loss, winner, loser, *_: 1 - torch.sigmoid(loss.dpo_beta * winner) + torch.sigmoid(loss.dpo_beta * loser),
 }

@@ -26,7 +26,7 @@ def value(loss: Any, scores: torch.Tensor = SCORES, qualities: Any = PAIR, refer
         # beta 0.2: B = -0.5, 2 (-1 + 0.4 + 0.3) + 1 = 0.4: ln(1 + e^0.8 + e^0.4) = ln 4.717366
         (SimpoLoss("boundary", 0.2), 1.551251),
         # h_w / 8 - h_l / 8 = -0.175, minus 1/2: 0.675^2
-        (IpoLoss("none", dpo_beta=1.0), 0.455625),
+        (IpoLoss("none", ipo_beta=1.0), 0.455625),
         # 0.5 (1 + 0.4 + 50 * 0.4) = 10.7: ln(1 + e^10.7)
         (DpopLoss("none", dpo_beta=0.5), 10.700023),
         # 0.5 (1 + 0.4) = 0.7: ln(1 + e^0.7)
@@ -87,7 +87,7 @@ def test_shares_of_nca() -> None:
 
 
 @pytest.mark.parametrize("kind", [IpoLoss, MinorDpoLoss, BdpoLoss, SppoLoss, ApoZeroLoss])
-def test_losses_with_their_own_bound_take_no_boundary(kind: Any) -> None:
+def test_some_losses_take_no_boundary(kind: Any) -> None:
     with pytest.raises(ValueError, match="constraint is 'boundary', expected none or detached"):
         kind("boundary")
 

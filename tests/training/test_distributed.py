@@ -28,6 +28,8 @@ PROGRAM = Path(__file__).with_name("several_processes.py")
 TRAININGS: dict[str, dict[str, Any]] = {
     **{f"aft-{name}": {"constraint": name} for name in ("none", "detached", "boundary")},
     **{f"{loss}-{name}": {"loss": loss, "constraint": name} for loss in ("rrhf", "pro", "dpo") for name in ("none", "boundary")},
+    "ipo": {"loss": "ipo", "constraint": "none"},
+    "infonca": {"loss": "infonca", "constraint": "boundary"},
     "sft only": {"alignment_weight": 0.0},
     "one response a row": {"token_budget": 20},
     "checkpointing": {SETTING: True},

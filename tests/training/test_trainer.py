@@ -462,7 +462,7 @@ DPO: dict[str, Any] = {"loss": "dpo", "constraint": "none"}
         ({"loss": "dpop"}, math.log(2)),
         ({"loss": "minor_dpo"}, math.log(2)),
         ({"loss": "bdpo"}, math.log(2)),
-        ({"loss": "ipo", "dpo_beta": 2.0}, 0.25**2),
+        ({"loss": "ipo", "ipo_beta": 2.0}, 0.25**2),
         ({"loss": "sppo", "dpo_beta": 2.0}, 2 * 0.25**2),
         ({"loss": "nca"}, 2 * math.log(2)),
         ({"loss": "apo_zero"}, 1.0),

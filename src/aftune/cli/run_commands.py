@@ -48,7 +48,7 @@ STAGES = {
     "sft": "Fine-tune the base model on the references (VFT).",
     "sample": "Sample candidates for the training problems from the VFT model.",
     "label": "Verify the candidates and form groups.",
-    "reference": "Score the candidates with the model that align starts from; DPO and an automatic beta need it.",
+    "reference": "Score the candidates with the model that align starts from; DPO, losses like it, and an automatic beta need it.",
     "align": "Train with the VFT loss and the alignment loss (AFT or another method).",
     "control": "Continue VFT for as many steps, or as much compute, as align takes.",
     "evaluate": "Measure task accuracy and assessment accuracy of every model.",

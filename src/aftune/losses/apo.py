@@ -3,8 +3,8 @@
     none      L = 1 - sigma(b h_w) + sigma(b h_l),  h = log pi - log pi_ref, summed over the tokens of a response, b = dpo_beta
     detached  the same with D(h_l), D stops the gradient; our derivation, after AFT's
 
-On all pairs, see `aftune.losses.pairs`. The push on a worse response vanishes far from the reference, on either side; there is no
-boundary, since a sum of such curves does not balance at it.
+On all pairs, see `aftune.losses.pairs`. The push on a worse response fades far from the reference, on either side. There is no
+boundary: mirrored at one above the reference, such a curve would push the wrong way.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ from aftune.losses.reference import ReferenceLoss
 
 @dataclass(frozen=True)
 class ApoZeroLoss(ReferenceLoss):
+    """dpo_beta: b. beta has no effect."""
+
     CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:

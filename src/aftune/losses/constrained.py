@@ -17,7 +17,7 @@ class ConstrainedLoss:
     detach_boundary: whether the gradient treats what the boundary adds as a constant. This is our derivation: without it, the
     constraint pushes better candidates down.
 
-    CONSTRAINTS: those that the loss takes; one that leaves worse candidates alone or pulls them up by itself takes no boundary.
+    CONSTRAINTS: those that the loss takes; one whose push fades, stops or turns around by itself takes no boundary.
     needs_reference: whether it reads log-probabilities under a reference policy.
     Raises ValueError for an invalid value.
     """

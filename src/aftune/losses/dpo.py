@@ -23,8 +23,8 @@ from aftune.losses.reference import ReferenceLoss
 
 @dataclass(frozen=True)
 class DpoLoss(ReferenceLoss):
-    """As above. With the VFT loss on the right samples too (`sft_on="positives"`) this is Iterative RPO (Pang et al. 2024, arXiv
-    2404.19733)."""
+    """As above. With the VFT loss on the right samples too (`sft_on="positives"`) this is close to Iterative RPO (Pang et al. 2024,
+    arXiv 2404.19733)."""
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
         """Raises ValueError without the log-probabilities of a reference policy."""
@@ -55,7 +55,7 @@ class DpopLoss(DpoLoss):
 @dataclass(frozen=True)
 class MinorDpoLoss(DpoLoss):
     """MinorDPO (Xie et al. 2024, arXiv 2408.09834): b max(0, h_l) in place of b h_l: below the reference the worse response is left
-    alone. That is its own bound, and it takes no other."""
+    alone. It takes no boundary."""
 
     CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")
 
@@ -66,8 +66,8 @@ class MinorDpoLoss(DpoLoss):
 @dataclass(frozen=True)
 class BdpoLoss(DpoLoss):
     """Bounded DPO (Cho et al. 2025, arXiv 2506.12725): b log(lambda e^h_l + 1 - lambda) in place of b h_l, the worse response
-    under a mixture of policy and reference: pushing it below the reference gains at most -log(1 - lambda). That is its own bound,
-    and it takes no other. bdpo_lambda: lambda, between 0 and 1; 1 is DPO and is not allowed."""
+    under a mixture of policy and reference: pushing it below the reference gains at most -log(1 - lambda). It takes no
+    boundary. bdpo_lambda: lambda, between 0 and 1; 1 is DPO and is not allowed."""
 
     CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")
 

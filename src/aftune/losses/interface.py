@@ -111,7 +111,8 @@ def outputs_of(inputs: LossInputs, losses_P: Tensor, below: Tensor, where: Tenso
 
     score_better, score_worse: mean score of the candidates that are better and of those that are worse than some other (nats
     per token; one between two others counts in both). pairs_in_order: share of pairs whose better candidate has the higher
-    score. below_boundary: share of the places in `where` that are `below` (worse candidates; for DPO, pairs).
+    score. below_boundary: share of the places in `where` that are `below` (worse candidates; for losses of pairs, pairs);
+    NaN for a loss that takes no boundary.
     """
     pairs = inputs.pairs_P_G_G
     scores = inputs.filled(inputs.scores)

@@ -4,7 +4,8 @@
     nca      L = - sum_i p_i log sigma(b h_i) - (1 / K) sum_i log sigma(-b h_i)
 
 h = log pi - log pi_ref, summed over the tokens of a response. With alpha 0, p is shared by the candidates of the highest quality,
-the limit of small alpha; for two candidates this is TRL's `nca_pair`. The constrained versions are our derivation, after AFT's:
+the limit of small alpha; for two candidates NCA is then TRL's `nca_pair`, and InfoNCA is DPO. The constrained versions are our
+derivation, after AFT's:
 
     detached  as a worse one, a candidate gets no gradient: D(h_j) in the softmax's denominator and in log sigma(-b h_j)
     boundary  exp(b (D(2 B_j) - h_j)) joins the denominator, -(1 / K) log sigma(-b (D(2 B_j) - h_j)) the sum, which mirrors the
@@ -56,15 +57,14 @@ class InfoNcaLoss(ReferenceLoss):
     def _shares(self, inputs: LossInputs, dtype: torch.dtype) -> Tensor:
         """p, [P, G]; 0 where there is no candidate."""
         qualities = inputs.filled(inputs.qualities).to(dtype).masked_fill(~inputs.mask, -torch.inf)
-        if self.nca_alpha:
-            return (qualities / self.nca_alpha).softmax(1).masked_fill(~inputs.mask, 0.0)
-        best = (qualities == qualities.amax(1, keepdim=True)) & inputs.mask
-        return best.to(dtype) / best.sum(1, keepdim=True).clamp(min=1)
+        behind = (qualities - qualities.amax(1, keepdim=True)).masked_fill(~inputs.mask, -torch.inf)
+        weights = (behind / self.nca_alpha).exp() if self.nca_alpha else (behind == 0).to(dtype)
+        return weights / weights.sum(1, keepdim=True).clamp(min=1)
 
 
 @dataclass(frozen=True)
 class NcaLoss(InfoNcaLoss):
-    """As InfoNCA, but each candidate against itself, so that the likelihood of better ones does not fall."""
+    """As InfoNCA, but each candidate against itself: near the reference the likelihood of the best ones rises."""
 
     def _losses(self, inputs: LossInputs, pulled: Tensor, pushed: Tensor, mirrored: Tensor) -> Tensor:
         held_down = (softplus(pushed) + softplus(mirrored)).masked_fill(~inputs.mask, 0.0).sum(1)

@@ -33,4 +33,5 @@ def mean_of_pairs(loss: ConstrainedLoss, inputs: LossInputs, values_P_G: Tensor,
     """The mean over the pairs of each group; what stands elsewhere in `losses_P_G_G` has no influence."""
     pairs = inputs.pairs_P_G_G
     losses_P = losses_P_G_G.masked_fill(~pairs, 0.0).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
-    return outputs_of(inputs, losses_P, values_P_G[:, None, :] < values_P_G[:, :, None] - loss.beta, pairs)
+    bounded = pairs if "boundary" in loss.CONSTRAINTS else torch.zeros_like(pairs)
+    return outputs_of(inputs, losses_P, values_P_G[:, None, :] < values_P_G[:, :, None] - loss.beta, bounded)

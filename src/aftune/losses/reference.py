@@ -24,9 +24,14 @@ class ReferenceLoss(ConstrainedLoss):
 
     def log_ratios(self, inputs: LossInputs) -> Tensor:
         """h, [P, G]. Raises ValueError without the log-probabilities of a reference policy."""
-        if inputs.reference_logprob_sums is None:
-            raise ValueError(
-                f"{type(self).__name__} needs LossInputs.reference_logprob_sums: give the summed log-probabilities of the "
-                "responses under a frozen reference policy, usually the model that training starts from"
-            )
-        return inputs.filled(inputs.logprob_sums) - inputs.filled(inputs.reference_logprob_sums).detach()
+        return log_ratios(inputs, type(self).__name__)
+
+
+def log_ratios(inputs: LossInputs, name: str) -> Tensor:
+    """h, [P, G], for the loss of that name. Raises ValueError without the log-probabilities of a reference policy."""
+    if inputs.reference_logprob_sums is None:
+        raise ValueError(
+            f"{name} needs LossInputs.reference_logprob_sums: give the summed log-probabilities of the responses under a frozen "
+            "reference policy, usually the model that training starts from"
+        )
+    return inputs.filled(inputs.logprob_sums) - inputs.filled(inputs.reference_logprob_sums).detach()

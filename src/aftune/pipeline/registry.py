@@ -59,7 +59,7 @@ def _sampling(section: SamplingSection) -> Settings:
 
 
 def _align_settings(recipe: Recipe) -> Settings:
-    rule = {"rule_of_auto_beta": "share of the push"} if recipe.align.beta == "auto" else {}  # it was another one before
+    rule = {"beta auto": "a share of the push"} if recipe.align.beta == "auto" else {}  # it was another one before
     return rule | _section("align", "seed", "model", "adapter", "save", "track")(recipe)
 
 

@@ -61,7 +61,8 @@ class ModelName:
 def method_name(align: AlignSection) -> str:
     """What `align` is called, by what it does: `AFT-BC`, `DPO`; `RFT` and continued VFT have no alignment loss. RPO is DPO and the
     likelihood of right samples."""
-    if align.alignment_weight and (align.loss, align.constraint, align.sft_on) == ("dpo", "none", "positives"):
+    on_positives = align.sft_on == "positives" and align.sft_weight > 0
+    if align.alignment_weight and on_positives and (align.loss, align.constraint) == ("dpo", "none"):
         return "RPO"
     if align.alignment_weight:
         return LOSSES[align.loss].title + SUFFIXES[align.constraint]

@@ -176,7 +176,7 @@ class TrainingSection(Section):
     num_epochs: Positive = 3.0
     batch_size: Count = 16
     token_budget: Annotated[Count, HARMLESS] = 4096
-    kept_logits_gib: Annotated[float, Field(ge=0), HARMLESS] = 0.5
+    kept_logits_gib: Annotated[NotNegative, HARMLESS] = 0.5
     optimizer: str = "adamw"
     weight_decay: NotNegative = 0.0
     max_grad_norm: Positive = 1.0
@@ -240,14 +240,14 @@ class EngineSection(Section):
     concurrency: Annotated[Count, HARMLESS] = 32
     timeout: Annotated[Positive, HARMLESS] = 600.0
     attempts: Annotated[Count, HARMLESS] = 8
-    prompt_price: Annotated[float, Field(ge=0), HARMLESS] = 0.0
-    completion_price: Annotated[float, Field(ge=0), HARMLESS] = 0.0
+    prompt_price: Annotated[NotNegative, HARMLESS] = 0.0
+    completion_price: Annotated[NotNegative, HARMLESS] = 0.0
     same_tokenizer: bool = True
     extra: dict[str, Any] = {}
     logprobs: Annotated[bool, HARMLESS] = False
     engine: Literal["transformers", "vllm"] = "transformers"
     workers: Annotated[Literal["auto"] | Count, HARMLESS] = "auto"
-    gpus_per_worker: Annotated[float, Field(ge=0), HARMLESS] = 0.0
+    gpus_per_worker: Annotated[NotNegative, HARMLESS] = 0.0
 
     @model_validator(mode="before")
     @classmethod
@@ -354,8 +354,9 @@ class AlignSection(TrainingSection):
     candidates is measured before training and after each epoch.
     rrhf_length_normalisation, pro_eps and sft_reduction: where the official code of RRHF (`padded`) and PRO (1.0e-10,
     `token_sum`) differs from the papers.
-    dpo_beta is for dpo and all others that compare with a reference policy; simpo_*, dpop_*, bdpo_* and nca_* (nca, infonca) are
-    numbers of these losses (aftune.losses).
+    dpo_beta is for dpo and all others that compare with a reference policy but ipo; simpo_*, ipo_*, dpop_*, bdpo_* and nca_* (nca,
+    infonca) are numbers of these losses (aftune.losses). sppo needs a small alignment_weight: with dpo_beta 0.1 its push begins at
+    200 times that of dpo.
     """
 
     loss: Literal[
@@ -370,6 +371,7 @@ class AlignSection(TrainingSection):
     pro_eps: NotNegative = 0.0
     simpo_beta: Positive = 2.0
     simpo_gamma: NotNegative = 1.0
+    ipo_beta: Positive = 1.0
     dpop_lambda: NotNegative = 50.0
     bdpo_lambda: Annotated[float, Field(gt=0, lt=1)] = 0.5
     nca_alpha: NotNegative = 0.0
@@ -389,7 +391,7 @@ class AlignSection(TrainingSection):
         facts = LOSSES[self.loss]
         if self.constraint not in facts.constraints:
             allowed = " or ".join(facts.constraints)
-            raise ValueError(f"constraint: {self.loss} has its own bound and takes no {self.constraint}; set {allowed}")
+            raise ValueError(f"constraint: {self.loss} takes no {self.constraint}; set {allowed}")
         return self
 
 
@@ -417,7 +419,7 @@ class RlSection(Section):
     warmup_fraction: Fraction = 0.03
     num_epochs: Count | None = None
     batch_size: Count = 16
-    kl_weight: Annotated[float, Field(ge=0)] = 0.0
+    kl_weight: NotNegative = 0.0
     max_grad_norm: Positive = 1.0
     gradient_checkpointing: Annotated[bool, HARMLESS] = False
 

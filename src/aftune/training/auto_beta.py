@@ -7,6 +7,7 @@ is a given part of what it is without constraint.
 """
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
@@ -21,7 +22,8 @@ from aftune.records import GroupLogprobs
 from aftune.training.reference_logprobs import matched
 
 _CHUNK = 1024  # groups
-_SMALLEST, _LARGEST, _PRECISION = 1e-3, 1e3, 1e-4
+_SMALLEST, _LARGEST, _PRECISION = 1e-4, 1e6, 1e-4
+_TOLERANCE = 0.05
 
 
 def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs], loss: Loss, share: float) -> float:
@@ -30,23 +32,33 @@ def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs],
     groups: as they are trained on, so that feedback, number of candidates and reference count as they do there; `logprobs`: those
     of the same groups under the model that training starts from, which is also the reference policy. share: above 0, below 1.
     The push is the sum over candidates that are better than none of the loss's derivative by their summed log-probability; pulls
-    count against it. Between 0.001 and 1,000, to four digits. Raises DataError where no worse candidate is pushed, and where groups
-    and `logprobs` do not match.
+    count against it. Between 0.0001 and 1,000,000, to four digits, with a warning where the share cannot be reached: hinges have
+    steps. Raises DataError where no worse candidate is pushed, and where groups and `logprobs` do not match.
     """
     constrained = cast(ConstrainedLoss, loss)
     members = list(_members(zip(groups, logprobs, strict=True)))
     chunks = [_padded(members[start : start + _CHUNK]) for start in range(0, len(members), _CHUNK)]
-    wanted = share * sum(_push(replace(constrained, constraint="none"), chunk) for chunk in chunks)
-    if not wanted > 0:
+    whole = sum(_push(replace(constrained, constraint="none"), chunk) for chunk in chunks)
+    if not whole > 0:
         raise DataError("align.beta: auto needs worse candidates that the loss pushes down, and there are none; give a number")
+
+    def reached(beta: float) -> float:
+        return sum(_push(replace(constrained, beta=beta), chunk) for chunk in chunks) / whole
+
     low, high = _SMALLEST, _LARGEST
     while high / low > 1 + _PRECISION:
         middle = math.sqrt(low * high)
-        if sum(_push(replace(constrained, beta=middle), chunk) for chunk in chunks) < wanted:
+        if reached(middle) < share:
             low = middle
         else:
             high = middle
-    return math.sqrt(low * high)
+    if abs(reached(high) - share) > _TOLERANCE:
+        warnings.warn(
+            f"align.beta: auto found {high:.3g}, with which {100 * reached(high):.0f} % of the push is left instead of "
+            f"{100 * share:.0f} %, as near as this loss comes; a number may serve better",
+            stacklevel=2,
+        )
+    return high
 
 
 Member = tuple[float, float, int]  # quality, summed log-probability, tokens

@@ -21,6 +21,7 @@ _OPTIONS = {
     "length_normalisation": "rrhf_length_normalisation",
     "eps": "pro_eps",
     "simpo_beta": "simpo_beta",
+    "ipo_beta": "ipo_beta",
     "simpo_gamma": "simpo_gamma",
     "dpop_lambda": "dpop_lambda",
     "bdpo_lambda": "bdpo_lambda",
@@ -41,8 +42,9 @@ class AlignmentConfig(TrainingArguments):
     """`transformers.TrainingArguments` and the settings of the alignment loss; batch sizes count groups, not sequences.
 
     loss: a name from `aftune.losses.LOSSES`: aft, rrhf, pro, dpo, ...; its options are constraint, beta (nats per token; nats for
-    losses with a reference policy) and detach_boundary. dpo_beta is for dpo and all others with a reference policy,
-    rrhf_length_normalisation (`response` or `padded`) for rrhf, pro_eps for pro, simpo_*, dpop_*, bdpo_* and nca_* for theirs.
+    losses with a reference policy) and detach_boundary. dpo_beta is for dpo and all others with a reference policy but ipo,
+    rrhf_length_normalisation (`response` or `padded`) for rrhf, pro_eps for pro; simpo_*, ipo_*, dpop_*, bdpo_* and nca_* for the
+    losses of these names.
     alignment_weight, sft_weight: factors of the two losses; the paper has none, that is, 1 and 1. With alignment_weight 0,
     candidates are not computed at all, and training is plain VFT.
     reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
@@ -50,7 +52,7 @@ class AlignmentConfig(TrainingArguments):
     (aftune.prompts). prompt_template: the prompt in plain style, with `{question}` for the question.
     feedback: `binary` (right and wrong) or `ranking` (the ranks of the candidates).
     num_candidates: use at most this many samples of a problem, the first ones; all by default.
-    sft_on: the responses of the VFT loss: `reference`, or `positives` for RFT: the right candidates too, de-duplicated, at most
+    sft_on: the responses of the VFT loss: `reference`, or `positives`, as in RFT: the right candidates too, de-duplicated, at most
     `max_positives` a problem.
     sft_reduction: `token_mean` over the response tokens of a step, or `token_sum`: summed over the tokens of a group, averaged over
     groups, as the official code of PRO does.
@@ -76,6 +78,7 @@ class AlignmentConfig(TrainingArguments):
     pro_eps: float = 0.0
     simpo_beta: float = 2.0
     simpo_gamma: float = 1.0
+    ipo_beta: float = 1.0
     dpop_lambda: float = 50.0
     bdpo_lambda: float = 0.5
     nca_alpha: float = 0.0

@@ -34,11 +34,12 @@ def stages(text: str, **changes: Any) -> list[str]:
         ("rft", "RFT", {"alignment_weight": 0.0, "sft_on": "positives"}),
         ("rrhf", "RRHF", {"loss": "rrhf", "constraint": "none"}),
         ("pro-dc", "PRO-DC", {"loss": "pro", "constraint": "detached"}),
-        ("dpo-bc", "DPO-BC", {"loss": "dpo", "constraint": "boundary"}),
+        ("dpo-bc", "DPO-BC", {"loss": "dpo", "constraint": "boundary", "beta": "auto"}),
+        ("nca-bc:beta=9", "NCA-BC, beta 9", {"loss": "nca", "constraint": "boundary", "beta": 9.0}),
         ("aft", "AFT", {"loss": "aft", "constraint": "none"}),
         ("minor-dpo-dc", "MinorDPO-DC", {"loss": "minor_dpo", "constraint": "detached"}),
-        ("ipo", "IPO", {"loss": "ipo", "constraint": "none", "dpo_beta": 1.0}),
-        ("ipo:dpo_beta=2", "IPO, dpo beta 2", {"loss": "ipo", "constraint": "none", "dpo_beta": 2.0}),
+        ("ipo:ipo_beta=2", "IPO, ipo beta 2", {"loss": "ipo", "constraint": "none", "ipo_beta": 2.0}),
+        ("aft:sft_on=positives", "AFT, VFT on right samples too", {"loss": "aft", "constraint": "none", "sft_on": "positives"}),
         ("sppo", "SPPO", {"loss": "sppo", "constraint": "none", "alignment_weight": 0.005}),
         ("rpo", "RPO", {"loss": "dpo", "constraint": "none", "sft_on": "positives"}),
         ("aft-bc:beta=0.3", "AFT-BC, beta 0.3", {"loss": "aft", "constraint": "boundary", "beta": 0.3}),
@@ -47,7 +48,7 @@ def stages(text: str, **changes: Any) -> list[str]:
         ("aft-dc:feedback=ranking", "AFT-DC, ranking", {"loss": "aft", "constraint": "detached", "feedback": "ranking"}),
         (
             " pro:feedback=ranking:dpo_beta=1:k=2 ",
-            "PRO, ranking, dpo beta 1, k 2",
+            "PRO, ranking, DPO’s beta 1, k 2",
             {"loss": "pro", "constraint": "none", "feedback": "ranking", "dpo_beta": 1.0, "num_candidates": 2},
         ),
     ],
@@ -105,6 +106,7 @@ def test_another_start_needs_a_reference_of_its_own() -> None:
 def test_unknown_names() -> None:
     assert complaint("aft_bc").startswith("compare: there is no method 'aft_bc'; did you mean 'aft-bc'? There are vft, vft-steps, ")
     assert complaint("vft_steps").startswith("compare: there is no method 'vft_steps'; did you mean 'vft-steps'? There are ")
+    assert complaint("ipo-bc") == "compare: there is no method 'ipo-bc': ipo takes no boundary; take ipo or another loss"
     assert complaint("xyz").startswith("compare: there is no method 'xyz'. There are vft, ")
     assert complaint("").startswith("compare: there is no method ''. There are vft, ")
 
@@ -121,6 +123,7 @@ def test_unknown_names() -> None:
         ("aft:", "compare: '' in 'aft:' is not a setting; write key=value with one of "),
         ("aft:seed=1", "compare: 'seed=1' in 'aft:seed=1' is not a setting; "),
         ("aft:beta=[1", "compare: 'beta=[1' in 'aft:beta=[1': the value is not valid YAML"),
+        ("aft:loss=pro", "compare: 'loss=pro' in 'aft:loss=pro': a method's name says its loss and constraint; take another name"),
         ("aft:k=2:num_candidates=3", "compare: 'aft:k=2:num_candidates=3' sets align.num_candidates twice; remove one"),
         ("vft:k=2", "compare: vft is the VFT model as it is and takes no settings; remove 'k=2'"),
     ],

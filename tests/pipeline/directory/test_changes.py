@@ -111,9 +111,9 @@ def test_an_automatic_beta_by_an_earlier_rule_is_chosen_again(tmp_path: Path) ->
     finish_all(auto)
     path = tmp_path / "run" / "manifest.json"
     manifest = RunDirectory(tmp_path / "run").manifest()
-    del manifest["stages"]["align"]["settings"]["rule_of_auto_beta"]
+    del manifest["stages"]["align"]["settings"]["beta auto"]
     path.write_text(json.dumps(manifest))
-    assert redone(auto)["align"] == "rule_of_auto_beta: None -> share of the push"
+    assert redone(auto)["align"] == "beta auto: None -> a share of the push"
 
 
 def test_the_manifest_keeps_the_values_that_made_a_stage(tmp_path: Path) -> None:

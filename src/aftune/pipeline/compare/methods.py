@@ -46,9 +46,11 @@ class Method:
         return with_settings(recipe, {**self.settings, **self.varied}, f"method {self.name}")
 
 
-# Where the default of a number that losses share is out of scale for one of them: IPO asks for 1 / (2 dpo_beta) nats per token, and
-# the push of SPPO begins at 1 / dpo_beta, 200 times DPO's.
-_SCALES: dict[str, dict[str, Any]] = {"ipo": {"dpo_beta": 1.0}, "sppo": {"alignment_weight": 0.005}}
+def _scales(loss: str, constraint: str) -> dict[str, Any]:
+    """Settings that a recipe has for AFT and that are out of scale for another loss: a beta in nats per token, for a loss whose
+    boundary is in nats of whole responses, and the weight of SPPO, whose push begins at 200 times DPO's."""
+    scales: dict[str, Any] = {"beta": "auto"} if LOSSES[loss].needs_reference and constraint == "boundary" else {}
+    return scales | ({"alignment_weight": 0.005} if loss == "sppo" else {})
 
 
 def _methods() -> dict[str, Method]:
@@ -61,7 +63,7 @@ def _methods() -> dict[str, Method]:
     for loss, facts in LOSSES.items():
         for constraint in facts.constraints:
             name = loss.replace("_", "-") + SUFFIXES[constraint].lower()
-            methods.append(_aligning(name, loss=loss, constraint=constraint, **_SCALES.get(loss, {})))
+            methods.append(_aligning(name, loss=loss, constraint=constraint, **_scales(loss, constraint)))
     methods.append(_aligning("rpo", loss="dpo", constraint="none", sft_on="positives"))
     methods += [Method(name, rl_name(name), RL, {"rl.algorithm": name}) for name in ("grpo", "rloo")]
     return {method.name: method for method in methods}
@@ -83,6 +85,9 @@ def parse(text: str) -> Method:
     Raises UsageError for an unknown name or setting, with the nearest one.
     """
     name, *settings = text.strip().split(":")
+    unbound = name.removesuffix(SUFFIXES["boundary"].lower())
+    if name not in METHODS and unbound in METHODS:
+        raise UsageError(f"compare: there is no method {name!r}: {unbound} takes no boundary; take {unbound} or another loss")
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
@@ -100,6 +105,8 @@ def parse(text: str) -> Method:
             )
         if base.trains is None:
             raise UsageError(f"compare: {name} is the VFT model as it is and takes no settings; remove {setting!r}")
+        if keys[key] in ("align.loss", "align.constraint"):
+            raise UsageError(f"compare: {setting!r} in {text!r}: a method's name says its loss and constraint; take another name")
         if keys[key] in varied:
             raise UsageError(f"compare: {text!r} sets {keys[key]} twice; remove one")
         try:
@@ -114,4 +121,7 @@ def _words(key: str, value: object) -> str:
     key = key.rpartition(".")[2]
     if key == "feedback":
         return str(value)
-    return f"{'k' if key == 'num_candidates' else key.replace('_', ' ')} {value}"
+    if (key, value) == ("sft_on", "positives"):
+        return f"{VFT} on right samples too"
+    named = {"num_candidates": "k", "dpo_beta": "DPO’s beta", "sft_weight": f"weight of {VFT}"}
+    return f"{named.get(key, key.replace('_', ' '))} {value}"

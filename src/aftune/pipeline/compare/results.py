@@ -145,7 +145,7 @@ def _summary(
         seeds = [row["seed"] for row in own if baseline != method.name and (baseline, row["seed"]) in verdicts]
         if seeds:
             pairs = [(verdicts[method.name, seed], verdicts[baseline, seed]) for seed in seeds]
-            paired = pooled_paired_difference(pairs, same_problems=_same_problems(wanted, seeds))
+            paired = pooled_paired_difference(pairs, same_problems=same_problems(wanted, seeds))
             per_seed = seed_summary([sum(ours) / len(ours) - sum(theirs) / len(theirs) for ours, theirs in pairs])
             summary["differences"][baseline] = {
                 "difference": paired.difference,
@@ -164,12 +164,12 @@ def _accuracy_interval(
     """The interval of the mean accuracy, over problems: Wilson's, on the problems of all seeds together; where all seeds have the
     same problems, that of the mean over problems."""
     right = [verdicts[method.name, seed] for seed in seeds]
-    if _same_problems(wanted, seeds):
+    if same_problems(wanted, seeds):
         return share_interval([sum(column) / len(column) for column in zip(*right, strict=True)])
     return proportion_interval(sum(map(sum, right)), sum(map(len, right)))
 
 
-def _same_problems(wanted: Comparison, seeds: Sequence[int]) -> bool:
+def same_problems(wanted: Comparison, seeds: Sequence[int]) -> bool:
     """Whether all seeds were tested on the same problems; a generated task has different ones for each seed."""
     files = {(wanted.shared(seed).recipe.run_dir / "prepare" / "test.jsonl").read_bytes() for seed in seeds}
     return len(seeds) > 1 and len(files) == 1

@@ -1,4 +1,5 @@
-"""Stage `reference`: the groups' log-probabilities under the model that training starts from, for DPO and the automatic beta."""
+"""Stage `reference`: the groups' log-probabilities under the model that training starts from, for DPO, losses like it, and the
+automatic beta."""
 
 import torch
 

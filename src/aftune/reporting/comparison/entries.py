@@ -27,7 +27,7 @@ _COLOUR_NAMES = {
     "sppo": "squared",
     "nca": "listwise",
     "infonca": "listwise",
-    "apo_zero": "listwise",
+    "apo_zero": "squared",
     "grpo": "online",
     "rloo": "online",
 }
