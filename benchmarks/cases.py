@@ -22,7 +22,12 @@ def shown(text: str) -> str:
 
 def case(group: Group, answers: dict[str, JudgedResponse], scores: dict[str, GroupScores]) -> str:
     """A question in Markdown: the greedy answers, and the candidates with their scores, best first under the last method."""
-    lines = [f"**{shown(group.problem.question)}** ({group.problem.gold_answer})", "", "| model | greedy answer | |", "|---|---|---|"]
+    lines = [
+        f"**{shown(group.problem.question)}** ({group.problem.gold_answer})",
+        "",
+        "| model | greedy answer | |",
+        "|---|---|---|",
+    ]
     lines += [f"| {name} | {shown(row.text)} | {'right' if row.right else 'wrong'} |" for name, row in answers.items()]
     names = list(scores)
     lines += ["", "| candidate | | " + " | ".join(f"score, {name}" for name in names) + " |", "|---" * (2 + len(names)) + "|"]

@@ -7,6 +7,7 @@ import typer
 from aftune import __version__
 from aftune.cli.compare_commands import compare
 from aftune.cli.export_commands import export, push
+from aftune.cli.look_commands import runs, show, status, try_
 from aftune.cli.run_commands import STAGES, quickstart, run, stage_command
 from aftune.cli.task_commands import benchmark, tasks, validate
 from aftune.cli.verify_commands import verify
@@ -34,8 +35,8 @@ def _root(
     pass
 
 
-for _command in (run, quickstart, compare, tasks, validate, benchmark, verify, export, push):
-    app.command()(_command)
+for _command in (run, quickstart, compare, status, runs, show, try_, tasks, validate, benchmark, verify, export, push):
+    app.command(name=_command.__name__.rstrip("_"))(_command)  # `try` is a word of Python
 for _name in STAGES:
     app.command(name=_name)(stage_command(_name))
 
