@@ -1,6 +1,7 @@
 """What `aftune show` prints: a list of problems, or one with its candidates and answers."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich import box
@@ -11,7 +12,6 @@ from rich.text import Text
 
 from aftune.common.wording import counted, one_line, visible
 from aftune.pipeline.look.reading import Reading, Shown
-from aftune.records import Candidate, Feedback
 
 _LONG = 600  # characters: longer answers stand below each other
 _NARROW = 22  # columns
@@ -39,7 +39,8 @@ def print_list(reading: Reading, run: Path, limit: int, console: Console) -> Non
     console.print(table)
     if len(shown) < len(problems):
         console.print(f"and {len(problems) - len(shown):,} more; --limit 0 lists all", style="dim")
-    console.print(Text(f"one of them: aftune show {one_line(str(run))} {one_line(shown[0].problem.id)}", "dim"), soft_wrap=True)
+    word = " ".join(shlex.quote(visible(one_line(text))) for text in (str(run), shown[0].problem.id))
+    console.print(Text(f"one of them: aftune show {word}", "dim"), soft_wrap=True)
 
 
 def _counts(one: Shown) -> Text:
@@ -81,15 +82,16 @@ def _print_candidates(one: Shown, reading: Reading, console: Console) -> None:
     names = {name: label for name, label in reading.names.items() if name in one.scores}
     before = f"; score, nats per token: {', '.join(names.values())}" if names else ""
     console.print(Text.assemble(("candidates", "bold"), before))
-    for place, (candidate, feedback) in enumerate(zip(one.group.candidates, one.group.feedback, strict=True)):
-        scores = [one.scores[name][place] for name in names]
-        console.print(_heading(candidate, feedback, scores, ranked=reading.ranked), soft_wrap=True)
+    for place, candidate in enumerate(one.group.candidates):
+        console.print(_heading(one, place, names, ranked=reading.ranked), soft_wrap=True)
         console.print(Padding(Text(visible(candidate.text)), (0, 0, 0, 4)))
 
 
-def _heading(candidate: Candidate, feedback: Feedback, scores: Sequence[float], *, ranked: bool) -> Text:
-    found = verdict(bool(feedback.quality > 0), feedback.reason, feedback.answer)
-    parts = [Text(f"  {candidate.index}  "), found]
+def _heading(one: Shown, place: int, names: Iterable[str], *, ranked: bool) -> Text:
+    """`2  wrong (different): 12, cut off  -0.281  -0.137`: a candidate's verdict, and its score under each model."""
+    assert one.group is not None
+    candidate, feedback = one.group.candidates[place], one.group.feedback[place]
+    parts = [Text(f"  {candidate.index}  "), verdict(feedback.quality > 0, feedback.reason, feedback.answer)]
     if ranked and feedback.rank is not None:
         parts.append(Text(f", rank {feedback.rank:g}"))
     if feedback.detail:
@@ -98,8 +100,7 @@ def _heading(candidate: Candidate, feedback: Feedback, scores: Sequence[float], 
         parts.append(Text(", cut off", "yellow"))
     if candidate.source:
         parts.append(Text(f", from {visible(one_line(candidate.source))}"))
-    if scores:
-        parts.append(Text("  " + "  ".join(f"{score:.3f}" for score in scores), "cyan"))
+    parts.append(Text("".join(f"  {one.scores[name][place]:.3f}" for name in names), "cyan"))
     return Text.assemble(*parts)
 
 

@@ -107,7 +107,7 @@ def _print_comparison(found: ComparisonState, console: Console) -> None:
 def print_rows(rows: Sequence[Row], folder: Path, console: Console) -> None:
     """A table of runs, two lines each; of a comparison, a line for each method too."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("run\nlast change", overflow="fold")
+    table.add_column("run\nlast change", overflow="fold", min_width=16)
     table.add_column("task\nmodel", overflow="fold")
     table.add_column("method\nstate", overflow="fold")
     for heading in ("base", "VFT", "aligned"):
@@ -131,9 +131,10 @@ def print_rows(rows: Sequence[Row], folder: Path, console: Console) -> None:
     for row in rows:
         if row.trouble:
             console.print(f"[red]{_text(one_line(row.trouble))}[/red]", soft_wrap=True)
-    console.print(
-        "[dim]base, VFT, aligned: accuracy, %; assessment: assessment accuracy of the aligned model, %[/dim]", soft_wrap=True
-    )
+    note = "base, VFT, aligned: accuracy, %; assessment: assessment accuracy of the\naligned model, %"
+    if any(row.methods for row in rows):
+        note += "; of a comparison: of each method, controls too, means over its seeds"
+    console.print(note, style="dim")
 
 
 def _place(row: Row, folder: Path) -> str:

@@ -79,5 +79,5 @@ def _of_comparison(found: ComparisonState) -> dict[str, Any]:
         if "accuracy" in means:
             key = "vft" if method["name"] == "vft" else "aligned"
             methods[method["title"]] = Figures({key: means["accuracy"]}, means.get("assessment_accuracy"))
-    sizes = f"{counted(len(found.methods), 'method')}, {counted(len(found.runs), 'seed')}"
+    sizes = f"compare: {counted(len(found.methods), 'method')}, {counted(len(found.runs), 'seed')}"
     return {"method": sizes, "methods": methods}
