@@ -11,11 +11,14 @@ from typer.testing import CliRunner
 import small_run
 from aftune.cli import run_views, try_views
 from aftune.cli.main import app
-from aftune.cli.status_views import position
+from aftune.cli.status_views import position, print_rows
 from aftune.common import progress
+from aftune.common.json_text import read_json
 from aftune.common.progress_record import Record
 from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.look import overview
 from aftune.pipeline.look.asking import Answers, Asker, Question, Response
+from aftune.pipeline.look.overview import Figures
 from aftune.recipe import load_recipe
 from aftune.records import Feedback, Group, JudgedResponse, Problem, read_records, write_records
 from hostile_text import UNSEEN, hostile
@@ -77,8 +80,25 @@ def test_runs_has_a_row_for_each(small_finished_run: Path, tmp_path: Path) -> No
     assert "[red]x[/red]" in text
     assert "AFT-BC" in text
     assert "finished" in text
-    accuracy = [words(lines, "a small run")[-4:-1]]
-    assert all(float(share) >= 0 for share in accuracy[0])
+    results = read_json(small_finished_run / "metrics.json")["results"]
+    shares = [results[key]["accuracy"] for key in ("base", "vft", "aligned")] + [results["aligned"]["assessment_accuracy"]]
+    assert words(lines, "a small run")[-4:] == ["-" if share is None else f"{100 * share:.1f}" for share in shares]
+
+
+def test_runs_has_a_line_for_each_method_of_a_comparison() -> None:
+    """All figures fit into 80 columns beside long names, which wrap."""
+    methods = {"VFT": Figures({"vft": 0.375}, 1.0), "AFT-BC, beta 0.3": Figures({"aligned": 0.104}, 0.85)}
+    place, tasks, model = Path("runs/a-comparison-with-a-long-name"), "arithmetic + sequences", "org/A-Model-2.5B-Instruct"
+    rows = [
+        overview.Row(place, 0.0, MARKUP, tasks, model, "compare: 3 methods, 2 seeds", "finished", Figures(), methods),
+        overview.Row(Path("runs/bad"), 0.0, "bad", trouble=f"runs/bad/manifest.json: cannot be read {MARKUP}"),
+    ]
+    out = io.StringIO()
+    print_rows(rows, Path("runs"), Console(file=out, width=80, highlight=False))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert words(lines, "VFT")[-4:] == ["-", "37.5", "-", "100.0"]
+    assert words(lines, "AFT-BC")[-4:] == ["-", "-", "10.4", "85.0"]
+    assert any(line.startswith(f"runs/bad/manifest.json: cannot be read {MARKUP}") for line in lines)
 
 
 def test_a_list_of_problems(small_finished_run: Path) -> None:

@@ -106,7 +106,7 @@ def _print_comparison(found: ComparisonState, console: Console) -> None:
 
 def print_rows(rows: Sequence[Row], folder: Path, console: Console) -> None:
     """A table of runs, two lines each; of a comparison, a line for each method too."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("run\nlast change", overflow="fold", min_width=16)
     table.add_column("task\nmodel", overflow="fold")
     table.add_column("method\nstate", overflow="fold")
