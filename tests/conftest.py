@@ -54,6 +54,25 @@ def model_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `small_run`'s recipe, called `a small run`, that no test changes. Tests that use it are of the group `look`."""
+    import small_run
+    from aftune.pipeline.runner import run_stages
+
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    sections: dict[str, Any] = {
+        "task": {"train": "train[:12]", "validation": "validation[:4]", "test": "test[:8]"},
+        "sft": {"num_epochs": 1},
+        "align": {"num_epochs": 1},
+        "sample": {"temperature": 1.0},
+        "evaluate": {"num_candidates": 3, "temperature": 1.0},
+    }
+    wanted = small_run.recipe(folder, **sections).model_copy(update={"name": "a small run"})
+    run_stages(wanted, report=lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tokenizer():
     """The tokenizer that ships with the package."""
     from aftune.models.loading import BUNDLED, load_tokenizer

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from aftune.common.errors import UsageError
 from aftune.pipeline.compare import methods
+from aftune.pipeline.directory.changes import what_matters
 from aftune.recipe import Recipe, load_recipe, with_settings
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
@@ -313,3 +315,12 @@ def test_long_values_are_cut_short(complaint: Callable[..., str]) -> None:
         ("run_dir: x\n" + ("y" * 5000 + ": 1\n") * 2, []),
     ):
         assert len(complaint(text, *overrides)) < 1000
+
+
+def test_a_name_is_one_line_and_redoes_nothing(tmp_path: Path) -> None:
+    assert Recipe(run_dir=tmp_path / "seed7").title == "seed7"
+    assert Recipe(run_dir=tmp_path, name="Short chains, [new] data").title == "Short chains, [new] data"
+    for name in ("", " ", "two\nlines", "\x1b[31m", "a\u202eb", "x" * 101):
+        with pytest.raises(ValidationError, match="name"):
+            Recipe(run_dir=tmp_path, name=name)
+    assert "name" not in what_matters({"name": "one"})

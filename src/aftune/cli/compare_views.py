@@ -101,7 +101,8 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
     methods = [method for method in results["methods"] if method["num_seeds"]]
     baseline = headline_baseline(results)
     measured = {key: column for key, column in _MORE.items() if any(key in method["metrics"] for method in methods)}
-    title = f"{escape(results['task'])}, seeds {', '.join(map(str, results['seeds']))}"
+    name = f"{escape(results['name'])}: " if "name" in results else ""
+    title = f"{name}{escape(results['task'])}, seeds {', '.join(map(str, results['seeds']))}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("method", overflow="fold")
     table.add_column("accuracy", justify="right", no_wrap=True)

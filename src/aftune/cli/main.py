@@ -9,6 +9,7 @@ from aftune import __version__
 from aftune.cli.begin_commands import init, recipes
 from aftune.cli.compare_commands import compare
 from aftune.cli.export_commands import export, push
+from aftune.cli.look_commands import runs, show, status, try_
 from aftune.cli.run_commands import STAGES, quickstart, run, stage_command
 from aftune.cli.task_commands import benchmark, tasks, validate
 from aftune.cli.verify_commands import verify
@@ -49,6 +50,12 @@ _COMMANDS: dict[str, tuple[tuple[Callable[..., None], str], ...]] = {
         (compare, "aftune compare compare-small --methods vft,aft-bc:beta=0.3 --seeds 3"),
         (benchmark, "aftune benchmark bundled gsm8k data=FOLDER --out runs/gsm8k"),
     ),
+    "Look at runs": (
+        (status, "aftune status runs/quickstart"),
+        (runs, "aftune runs"),
+        (show, "aftune show runs/quickstart"),
+        (try_, "aftune try runs/quickstart -q 'Ann has 3 apples and buys 4 more. How many has she now?'"),
+    ),
     "Use what a run left": (
         (verify, "aftune verify runs/quickstart"),
         (export, "aftune export runs/quickstart --to preference-pairs --out pairs.jsonl"),
@@ -59,7 +66,8 @@ _STAGES_PANEL = "One stage of a run (`aftune run` does all of them)"
 
 for _panel, _group in _COMMANDS.items():
     for _command, _example in _group:
-        app.command(rich_help_panel=_panel, epilog=f"Example: {_example}")(_command)
+        name = _command.__name__.strip("_")  # `try` is a word of Python
+        app.command(name=name, rich_help_panel=_panel, epilog=f"Example: {_example}")(_command)
 for _name in STAGES:
     app.command(name=_name, rich_help_panel=_STAGES_PANEL, epilog=f"Example: aftune {_name} quickstart seed=1")(
         stage_command(_name)

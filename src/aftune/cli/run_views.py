@@ -1,5 +1,6 @@
 """What a run prints: the plan of a dry run and the table of results."""
 
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from aftune.pipeline.estimate.weights import num_parameters
 from aftune.pipeline.machine_checks import engines, launch_obstacle
 from aftune.pipeline.plans import plan
 from aftune.pipeline.precision_choice import settle, settle_elsewhere
-from aftune.pipeline.registry import enabled_stages
+from aftune.pipeline.registry import enabled_stages, policies
 from aftune.recipe import Recipe
 from aftune.recipe.names import CONTROLS, control_note, model_names
 
@@ -120,7 +121,9 @@ def _print_costs(
 def print_results(recipe: Recipe, console: Console) -> None:
     """The models of a run side by side, and how the aligned one compares."""
     metrics = read_metrics(recipe.run_dir / "metrics.json")
-    table = Table(title=f"{metrics['task']}, seed {metrics['seed']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    title = f"{metrics['task']}, seed {metrics['seed']}"
+    title = title if recipe.name is None else f"{escape(recipe.name)}: {title}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model")  # wraps where 80 columns are not enough for everything
     for heading in ("accuracy", "assessment accuracy", "mean score\nright / wrong"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -151,7 +154,22 @@ def print_results(recipe: Recipe, console: Console) -> None:
         evidence = f"(95 % interval {low:+.1f} to {high:+.1f}, p = {comparison['p_value']:.2g})"
         console.print(f"{names['aligned']} - {other}: {difference:+.1f} points {evidence}", soft_wrap=True)
     _print_number_of_warnings(recipe, console)
-    console.print(f"report: [bold]{escape(str(recipe.run_dir / 'report.html'))}[/bold]", soft_wrap=True)
+    _print_next_steps(recipe, console)
+
+
+def _print_next_steps(recipe: Recipe, console: Console) -> None:
+    """Where the model is, how to ask it something, how to look at the groups, and where the page is."""
+    run, names = recipe.run_dir, {name.key: name.label for name in model_names(policies(recipe), recipe)}
+    model = run / policies(recipe)["aligned"] / "model"
+    word = escape(shlex.quote(str(run)))
+    console.print()
+    for what, how in {
+        "model": f"[bold]{escape(str(model))}[/bold] ({escape(names['aligned'])})",
+        "try it": f'aftune try {word} -q "A question of your own"',
+        "look": f"aftune show {word}",
+        "page": f"[bold]{escape(str(run / 'report.html'))}[/bold]",
+    }.items():
+        console.print(f"{what:<7} {how}", soft_wrap=True)
 
 
 def _print_number_of_warnings(recipe: Recipe, console: Console) -> None:

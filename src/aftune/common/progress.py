@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from aftune.common.progress_record import recorder
+
 console = Console(highlight=False)
 
 # When a log gets a line: after this share of the work, but no sooner and no later than this many seconds after the last one.
@@ -32,7 +34,20 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Shows a bar, or in a log a line now and then, while the block runs; gives a function that takes the number done so far."""
+    """Shows a bar, or in a log a line now and then, while the block runs; gives a function that takes the number done so far, and
+    records it for other terminals where a run asks for that."""
+    note = recorder(title, total, unit, done)
+    with _shown(title, total, unit, done) as show:
+
+        def update(count: int) -> None:
+            show(count)
+            note(count)
+
+        yield update
+
+
+@contextmanager
+def _shown(title: str, total: int, unit: str, done: int) -> Iterator[Callable[[int], None]]:
     if not console.is_terminal:
         yield _Log(title, total, unit, done)
         return
@@ -66,7 +81,7 @@ class _Log:
             return
         self.said, self.said_at = count, now
         rate = (count - self.start) / (now - self.started)
-        left = f", {_duration((self.total - count) / rate)} left" if rate > 0 else ""
+        left = f", {time_left((self.total - count) / rate)} left" if rate > 0 else ""
         share = f"{100 * count / self.total:.0f} %"
         how = f"{count:,} of {self.total:,} {self.unit} ({share}), {_rate(rate, self.unit)}{left}"
         console.print(f"  {self.title}: {how}", soft_wrap=True, markup=False)
@@ -76,7 +91,8 @@ def _rate(rate: float, unit: str) -> str:
     return f"{rate:,.1f} {unit}/s" if rate >= 1 or rate == 0 else f"{1 / rate:,.1f} s each"
 
 
-def _duration(seconds: float) -> str:
+def time_left(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.1 h`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

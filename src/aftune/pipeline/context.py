@@ -144,6 +144,8 @@ def context_of(folder: Path) -> Context:
     recipe = folder / "recipe.yaml"
     if not recipe.exists():
         raise UsageError(f"{folder} is not a run directory (recipe.yaml is missing)")
+    if not (folder / "manifest.json").exists() and any(folder.glob("seed-*")):
+        raise UsageError(f"{folder} is not a run directory, but that of a comparison; give a folder seed-N in it")
     return Context(load_recipe(recipe).model_copy(update={"run_dir": folder}), RunDirectory(folder))
 
 

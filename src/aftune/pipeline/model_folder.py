@@ -1,8 +1,6 @@
 """A model of a run as a folder of its own, which others load without aftune, with a card that says what it is."""
 
 import shutil
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,10 +11,10 @@ from aftune.models.adapters import CONFIG, add_adapter, has_adapter, merged
 from aftune.models.loading import load_model, resolve
 from aftune.models.saving import save_policy, saved_dtype
 from aftune.pipeline.context import Context
-from aftune.pipeline.directory.inputs import Inputs, recorded_commit
-from aftune.pipeline.plans import Plan, plan
+from aftune.pipeline.directory.inputs import recorded_commit
+from aftune.pipeline.plans import Plan, recorded_plan
 from aftune.pipeline.recipe_task import used
-from aftune.pipeline.registry import EVALUATE, PREPARE, enabled_stages, policies
+from aftune.pipeline.registry import EVALUATE, PREPARE, policies
 from aftune.pipeline.stages.report import gather
 from aftune.recipe import Recipe
 from aftune.reporting import ReportData
@@ -32,7 +30,8 @@ def write_model_folder(context: Context, form: str, out: Path, model: str = "ali
     of the folder. Raises UsageError for a model or an adapter that the run does not have and for a folder that is not empty,
     StageError where the run has not got that far.
     """
-    stage, plans = _stage_of(context, model), _plans(context)
+    plans = {item.stage.name: item for item in recorded_plan(context.recipe, context.run)}
+    stage = _stage_of(context, model)
     _check_finished(context, plans[stage])
     if form == "adapter" and context.recipe.adapter.kind == "none":
         raise UsageError(f"--to adapter: {context.run.path} trained all weights (adapter.kind is none); use --to merged")
@@ -58,17 +57,6 @@ def _stage_of(context: Context, model: str) -> str:
     if model not in trained:
         raise UsageError(f"--model is {model!r}, expected one of {', '.join(trained)}")
     return trained[model]
-
-
-def _plans(context: Context) -> dict[str, Plan]:
-    """The state of each stage by its settings; the files that it was made from may have moved since."""
-
-    def recorded(name: str, recipe: Recipe) -> Inputs:
-        inputs: Inputs = context.run.entry(name).get("inputs", {})
-        return inputs
-
-    stages = [replace(stage, inputs=partial(recorded, stage.name)) for stage in enabled_stages(context.recipe)]
-    return {item.stage.name: item for item in plan(context.recipe, context.run, stages)}
 
 
 def _check_finished(context: Context, item: Plan) -> None:

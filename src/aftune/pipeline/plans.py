@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, cast
 
 from aftune.common import checksums
@@ -53,6 +54,19 @@ def plan(
         known[stage.name] = found
         plans.append(found)
     return plans
+
+
+def recorded_plan(
+    recipe: Recipe, run: RunDirectory, stages: Sequence[Stage] | None = None, earlier: Sequence[Plan] = ()
+) -> list[Plan]:
+    """The same by settings alone: what a stage reads from outside counts as it was then, and may have moved since."""
+
+    def recorded(name: str, recipe: Recipe) -> Inputs:
+        inputs: Inputs = run.entry(name).get("inputs", {})
+        return inputs
+
+    found = registry.enabled_stages(recipe) if stages is None else stages
+    return plan(recipe, run, [replace(stage, inputs=partial(recorded, stage.name)) for stage in found], earlier)
 
 
 def _plan(recipe: Recipe, run: RunDirectory, stage: Stage, upstream: Sequence[Plan]) -> Plan:

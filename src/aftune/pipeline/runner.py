@@ -15,6 +15,7 @@ from aftune.common import checksums
 from aftune.common.diagnosis import diagnose
 from aftune.common.errors import AftuneError, StageError, UsageError
 from aftune.common.process import release_memory
+from aftune.common.progress_record import recording
 from aftune.models.adapters import check_adapter, check_targets
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit
@@ -22,7 +23,7 @@ from aftune.models.loading import empty_model, load_config
 from aftune.pipeline import processes, recipe_task
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.inputs import Inputs
-from aftune.pipeline.directory.run_directory import RESULTS, RunDirectory
+from aftune.pipeline.directory.run_directory import PROGRESS, RESULTS, RunDirectory
 from aftune.pipeline.machine_checks import check_engines, check_launch, idle_gpus
 from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
@@ -104,6 +105,7 @@ def run_stages(
     made = run.create()
     try:
         with run.locked():
+            (run.path / PROGRESS).unlink(missing_ok=True)  # of a run that was killed
             current = plans()
             if claim.claim(recipe, run, current, overwrite=overwrite):
                 report(f"the run of another recipe in {escape(str(run.path))} was removed")
@@ -190,11 +192,11 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
-        with _noted(stage.name, report) as noted:
+        with recording(context.run.path / PROGRESS, stage.name), _noted(stage.name, report) as noted:
             summary = processes.everywhere(function, context) if stage.kind in TRAIN else function(context)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            context.run.interrupted(stage.name, time.monotonic() - started)
+            context.run.interrupted(stage.name, time.monotonic() - started, *_how_it_ended(error))
         # torch and safetensors report a full disk in words of their own, so the disk is asked.
         if isinstance(error, Exception) and not isinstance(error, AftuneError) and context.run.is_full():
             raise StageError(
@@ -214,6 +216,12 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
     seconds = context.run.entry(stage.name)["seconds"]
     report(f"[bold]{stage.name:<9}[/bold] [green]done[/green] in {seconds:,.1f} s  {escape(_brief(summary))}")
     _report_warnings(stage.name, [text for text in found if text not in noted], report)
+
+
+def _how_it_ended(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, Exception):
+        return "failed", str(diagnose(error))
+    return "interrupted", getattr(error, "name", type(error).__name__)
 
 
 @contextlib.contextmanager

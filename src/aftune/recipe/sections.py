@@ -26,6 +26,12 @@ def _expanded(path: Path) -> Path:
         raise PydanticCustomError("no_home", "there is no home folder for {path}", {"path": path.parts[0]}) from error
 
 
+def _name(text: str | None) -> str | None:
+    if text is not None and (not text.isprintable() or text.isspace()):
+        raise PydanticCustomError("not_printable", "expected one line of printable characters")
+    return text
+
+
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_expanded)]  # written as text
 
 
@@ -450,9 +456,11 @@ class ReportSection(Section):
 
 
 class Recipe(Section):
-    """Everything that a run depends on. rounds: how many times sample, label and align are done, each from the latest model."""
+    """Everything that a run depends on. name: what it is called, in the terminal and on the page, if not by its folder. rounds: how
+    many times sample, label and align are done, each from the latest model."""
 
     run_dir: FilePath
+    name: Annotated[str | None, Field(min_length=1, max_length=100), AfterValidator(_name), HARMLESS] = None
     seed: Annotated[int, Field(ge=0)] = 0
     rounds: Count = 1
     data: Annotated[FilePath | None, HARMLESS] = None
@@ -486,6 +494,11 @@ class Recipe(Section):
         if self.adapter.kind == "qlora" and sharding == "fsdp":
             raise ValueError("launch.sharding: fsdp does not take the 4-bit weights of qlora; set none or zero2, or use lora")
         return self
+
+    @property
+    def title(self) -> str:
+        """The run's name, by default that of its folder."""
+        return self.name or self.run_dir.resolve().name
 
     def to_yaml(self) -> str:
         return to_yaml(self.model_dump(mode="json"))

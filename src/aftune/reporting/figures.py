@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from aftune.reporting.formatting import visible
+from aftune.common.wording import visible
 from aftune.reporting.svg import COLOURS
 
 _LABEL_LENGTH = 24  # characters

@@ -1,21 +1,11 @@
 """Numbers and texts as the pages show them."""
 
-import re
 from collections.abc import Sequence
 
 MISSING = "–"
 NBSP = "\N{NO-BREAK SPACE}"
 PER_CENT = f"{NBSP}%"
 _MINUS = "\N{MINUS SIGN}"
-
-# What a browser would not show, or what changes how the text around it is shown: controls, marks that set the direction of text,
-# characters without width, other ends of lines, tags, halves of surrogate pairs. Joiners belong to some scripts and emoji, but
-# hide beside ASCII.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
-    "|(?<=[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?=[\x00-\x7f])"
-)
 
 
 def number(value: float | None, decimals: int, *, sign: bool = False) -> str:
@@ -61,30 +51,8 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def duration(seconds: float) -> str:
-    """`3.2 s`, `4 min 10 s`, `2 h 5 min`."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def setting(value: object) -> str:
     """A value of the recipe: numbers as people write them (`0.0005`, `2e-05`), switches as yes or no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def visible(text: str) -> str:
-    """The text with what cannot be seen made visible: ASCII controls as their pictures (U+2400...), the rest as `⟨U+202E⟩`. Tabs
-    and ends of lines stay."""
-    return _UNSEEN.sub(lambda found: _picture(ord(found[0])), text)
-
-
-def _picture(code: int) -> str:
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\N{SYMBOL FOR DELETE}" if code == 0x7F else f"⟨U+{code:04X}⟩"

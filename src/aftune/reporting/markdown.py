@@ -4,7 +4,7 @@ import re
 
 from markupsafe import Markup
 
-from aftune.reporting.formatting import visible
+from aftune.common.wording import visible
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#$])")
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aftune.reporting.formatting import visible
+from aftune.common.wording import visible
 
 # Colours by the name of the CSS variable that replaces them, so that a figure follows the page into dark mode.
 COLOURS = {

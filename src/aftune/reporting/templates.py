@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from aftune.reporting.formatting import visible
+from aftune.common.wording import visible
 from aftune.reporting.markdown import escaped
 
 

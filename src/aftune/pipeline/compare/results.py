@@ -42,7 +42,8 @@ def gather(wanted: Comparison) -> dict[str, Any]:
     verdicts = {(row["method"], row["seed"]): _right(Path(row["folder"])) for row in runs}
     methods = [_summary(wanted, method, runs, verdicts) for method in wanted.methods]
     _adjust(methods)
-    return {
+    named = {} if wanted.recipe.name is None else {"name": wanted.recipe.name}
+    return named | {
         "task": wanted.recipe.task.title,
         "model": wanted.recipe.model.name,
         "seeds": list(wanted.seeds),

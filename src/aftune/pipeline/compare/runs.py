@@ -4,9 +4,10 @@
 are resumed stage by stage. With several jobs, methods run side by side in processes of their own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from aftune.pipeline import processes, registry, runner
 from aftune.pipeline.compare import methods as known
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.directory import claim
-from aftune.pipeline.directory.run_directory import RunDirectory
+from aftune.pipeline.directory.run_directory import RunDirectory, missing_folders, remove_made
 from aftune.pipeline.machine_checks import check_rl
 from aftune.pipeline.plans import Shared, plan
 from aftune.pipeline.precision_choice import settle
@@ -112,7 +113,7 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progres
         raise UsageError(f"compare.jobs: {jobs} runs at a time, each in {processes.number()} processes; set one of the two to 1")
     failures: list[Failure] = []
     num_done = 0
-    with executor(jobs) as workers:
+    with _recipe_written(wanted), executor(jobs) as workers:
         waiting: dict[Future[list[str]], tuple[int, str | None]] = {}
 
         def submit(seed: int, name: str | None) -> None:
@@ -142,6 +143,21 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progres
                         submit(seed, other)
                 on_progress(num_done)
     return failures
+
+
+@contextmanager
+def _recipe_written(wanted: Comparison) -> Iterator[None]:
+    """Writes what is compared into the folder, for whoever looks at it; nothing stays there if no run came to anything."""
+    folder = wanted.recipe.run_dir
+    made = missing_folders(folder)
+    chosen = {"compare.methods": wanted.names, "compare.num_seeds": len(wanted.seeds)}
+    RunDirectory(folder).write_recipe(with_settings(wanted.recipe, chosen, "compare"))
+    try:
+        yield
+    finally:
+        if not any(folder.glob("seed-*")):
+            (folder / "recipe.yaml").unlink(missing_ok=True)
+            remove_made(made)
 
 
 def _run(recipe: Recipe, names: Sequence[str], seed: int, name: str | None) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from aftune import tasks
 from aftune.common import hub
 from aftune.interchange.importers import source_files
-from aftune.models.loading import model_files, resolve
 from aftune.pipeline.directory.run_directory import hash_file
 from aftune.pipeline.recipe_task import used
 from aftune.recipe import Recipe
@@ -20,6 +19,8 @@ Inputs = dict[str, str | None]
 
 def problem_inputs(recipe: Recipe) -> Inputs:
     """The files of the tasks and of the model."""
+    from aftune.models.loading import model_files, resolve  # brings torch, which looking at a run does not need
+
     found: Inputs = {}
     for key, part in used(recipe).items():
         task = tasks.find(part.name, f"{key}.name")

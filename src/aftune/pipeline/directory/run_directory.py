@@ -28,6 +28,8 @@ from aftune.common.yaml_text import parse_yaml
 from aftune.recipe import Recipe
 
 RESULTS = ("report.html", "metrics.json")  # what a whole run leaves, beside the folders of its stages
+PROGRESS = "progress.json"  # how far the stage under way is
+_PATIENCE = 0.3  # seconds: somebody may be looking whether the directory is in use
 _MIB = 2**20
 _LARGE_FILE = 64 * _MIB  # of larger files (weights) only parts are hashed
 _PART = 2**15
@@ -76,7 +78,7 @@ class RunDirectory:
         stages = [name for stage in self.manifest()["stages"] for name in (stage, f"{stage}.{_NEW}", f"{stage}.{_OLD}")]
         for name in (*stages, _UNUSED, "methods"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in (*RESULTS, "recipe.yaml", "manifest.json"):
+        for name in (*RESULTS, PROGRESS, "recipe.yaml", "manifest.json"):
             (self.path / name).unlink(missing_ok=True)
 
     def set_aside(self, stage: str) -> Path:
@@ -110,13 +112,38 @@ class RunDirectory:
         """Keeps a second run out. The system frees the lock when the process ends, however it ends; where a file system knows no
         locks, the process is named in the file, and its lock counts no more when it is gone."""
         try:
-            lock = FileLock(self.path / ".lock").acquire(timeout=0)
+            lock = FileLock(self.path / ".lock").acquire(timeout=_PATIENCE)
         except Timeout as error:
             raise StageError(
                 f"run_dir: another aftune process is using {self.path}; wait for it or choose another folder"
             ) from error
         with lock:
             yield
+
+    def in_use(self) -> bool:
+        """Whether a process is running here now. It takes the lock for a moment, shared where it can, and writes nothing."""
+        path = self.path / ".lock"
+        if not path.exists():
+            return False
+        try:
+            import fcntl
+
+            with open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        except (ImportError, OSError):  # Windows, or a file system without such locks
+            try:
+                with FileLock(path).acquire(timeout=0):
+                    return False
+            except Timeout:
+                return True
+
+    def ready_folder(self, stage: str) -> Path | None:
+        """The folder that a stage has left, finished; None where there is none. While it is made again, that is the old one."""
+        entry = self.entry(stage)
+        return self.path / stage if entry.get("status") == "finished" or "replaces" in entry else None
 
     def is_full(self) -> bool:
         """Whether the disk has less room than a stage's smallest file may need."""
@@ -200,9 +227,10 @@ class RunDirectory:
         shutil.rmtree(self._beside(stage, _NEW), ignore_errors=True)
         self._update(stage, finished)
 
-    def interrupted(self, stage: str, seconds: float) -> None:
+    def interrupted(self, stage: str, seconds: float, how: str, why: str) -> None:
+        """Records that a stage ended without its result. how: `failed` or `interrupted`; a process that was killed says nothing."""
         entry = self.entry(stage)
-        self._update(stage, {**entry, "seconds": round(entry["seconds"] + seconds, 2)})
+        self._update(stage, {**entry, "seconds": round(entry["seconds"] + seconds, 2), "ended": {"how": how, "why": why}})
 
     def _update(self, stage: str, entry: dict[str, Any]) -> None:
         manifest = self.manifest()

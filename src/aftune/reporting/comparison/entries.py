@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aftune.common.wording import visible
 from aftune.recipe.losses import LOSSES
 from aftune.reporting.figures import Marker
-from aftune.reporting.formatting import visible
 from aftune.reporting.svg import COLOURS
 
 Method = Mapping[str, Any]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aftune.common.wording import duration
 from aftune.reporting.comparison.entries import finished, title
-from aftune.reporting.formatting import MISSING, count, duration
+from aftune.reporting.formatting import MISSING, count
 from aftune.reporting.run.facts import Fact, model_name
 
 

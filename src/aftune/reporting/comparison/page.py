@@ -22,10 +22,11 @@ def render_comparison(results: Mapping[str, Any], logs: Mapping[tuple[str, int],
     runs that do not align, and keys of a log, may be missing.
     """
     methods = finished(results)
+    what = f"{results['task']}, {model_name(results['model'])}"
     shapes = {marker(method).shape for method in methods}
     return render(
         "comparison/page.html.j2",
-        title=f"{results['task']}, {model_name(results['model'])}",
+        title=f"{results['name']}: {what}" if "name" in results else what,
         lead=lead(results),
         caveat=caveat(results),
         warnings=[(warning["where"], warning["text"]) for warning in results.get("warnings", ())],

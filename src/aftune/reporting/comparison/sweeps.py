@@ -9,12 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from aftune.common.wording import visible
 from aftune.recipe.names import beta_unit
 from aftune.reporting.comparison.baselines import headline_baseline
 from aftune.reporting.comparison.entries import Method, colour, finished, mean, metric
 from aftune.reporting.comparison.plots import baseline_line, baseline_words, mark
 from aftune.reporting.figures import STEPS, Figure, decades, share_axis
-from aftune.reporting.formatting import PER_CENT, percent, setting, visible
+from aftune.reporting.formatting import PER_CENT, percent, setting
 from aftune.reporting.svg import COLOURS, draw
 
 _DECADES = 5  # from this ratio of the largest to the smallest value on, the axis is logarithmic

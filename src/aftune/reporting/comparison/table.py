@@ -5,20 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aftune.common.wording import duration
 from aftune.recipe.names import BASELINES
 from aftune.reporting.comparison.entries import Method, colour_name, finished, mean, metric, title
 from aftune.reporting.comparison.findings import told
-from aftune.reporting.formatting import (
-    MISSING,
-    NBSP,
-    count,
-    duration,
-    number,
-    p_value,
-    percent,
-    percent_interval,
-    score,
-)
+from aftune.reporting.formatting import MISSING, NBSP, count, number, p_value, percent, percent_interval, score
 
 
 @dataclass(frozen=True)

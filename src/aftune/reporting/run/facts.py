@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from aftune.common.wording import counted
+from aftune.common.wording import counted, duration
 from aftune.recipe import AdapterSection, TrainingSection
 from aftune.recipe.losses import LOSSES
 from aftune.recipe.names import CONTROLS, beta_unit, control_note, method_name, model_names, start_name
-from aftune.reporting.formatting import MISSING, count, duration, setting
+from aftune.reporting.formatting import MISSING, count, setting
 from aftune.reporting.run.data import ReportData
 
 

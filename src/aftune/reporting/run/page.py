@@ -13,9 +13,10 @@ _LEFT_OUT_SHOWN = 20
 
 def render_page(data: ReportData) -> str:
     """The whole page as HTML text."""
+    what = f"{data.recipe.task.title}, {facts.model_name(data.recipe.model.name)}"
     return render(
         "run/page.html.j2",
-        title=f"{data.recipe.task.title}, {facts.model_name(data.recipe.model.name)}",
+        title=what if data.recipe.name is None else f"{data.recipe.name}: {what}",
         lead=result_tables.lead(data),
         facts=facts.facts(data),
         stage_times=facts.stage_times(data),
