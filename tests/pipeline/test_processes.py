@@ -34,7 +34,7 @@ SECONDS = 120.0  # for a process to notice that another one is gone, on however 
 # So that processes share unevenly: five validation problems, and one held-out group that is assessed. With a stage `reference`.
 SETTINGS: dict[str, Any] = {
     "task": {"validation": "validation[:5]"},
-    "align": {"validation_groups": 9, "beta": "auto"},
+    "align": {"validation_groups": 9, "beta": "auto", "learning_rate": 1e-4},
 }
 
 

@@ -54,7 +54,7 @@ _COMMANDS: dict[str, tuple[tuple[Callable[..., None], str], ...]] = {
         (status, "aftune status runs/quickstart"),
         (runs, "aftune runs"),
         (show, "aftune show runs/quickstart"),
-        (try_, "aftune try runs/quickstart -q 'Ann has 3 apples and buys 4 more. How many has she now?'"),
+        (try_, "aftune try runs/quickstart -q '5 birds, 2 fly away: how many stay?'"),
     ),
     "Use what a run left": (
         (verify, "aftune verify runs/quickstart"),

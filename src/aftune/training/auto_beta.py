@@ -22,7 +22,7 @@ from aftune.records import GroupLogprobs
 from aftune.training.reference_logprobs import matched
 
 _CHUNK = 1024  # groups
-_SMALLEST, _LARGEST, _PRECISION = 1e-4, 1e6, 1e-4
+_SMALLEST, _LARGEST, _PRECISION = 1e-4, 1e6, 1e-9  # fine enough that rounding of scores moves it by rounding only
 _TOLERANCE = 0.05
 
 
@@ -32,7 +32,7 @@ def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs],
     groups: as they are trained on, so that feedback, number of candidates and reference count as they do there; `logprobs`: those
     of the same groups under the model that training starts from, which is also the reference policy. share: above 0, below 1.
     The push is the sum over candidates that are better than none of the loss's derivative by their summed log-probability; pulls
-    count against it. Between 0.0001 and 1,000,000, to four digits, with a warning where the share cannot be reached: hinges have
+    count against it. Between 0.0001 and 1,000,000, with a warning where the share cannot be reached: hinges have
     steps. Raises DataError where no worse candidate is pushed, and where groups and `logprobs` do not match.
     """
     constrained = cast(ConstrainedLoss, loss)
