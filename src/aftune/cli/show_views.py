@@ -1,6 +1,7 @@
 """What `aftune show` prints: a list of problems, or one with its candidates and answers."""
 
 import shlex
+import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def print_problem(reading: Reading, run: Path, console: Console) -> None:
         )
         console.print(heading, soft_wrap=True)
         _print_block("question", problem.question, console)
-        for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", problem.options or (), strict=False):
+        for letter, option in zip(string.ascii_uppercase, problem.options or (), strict=False):
             _print_block("", f"({letter}) {option}", console)
         _print_block("gold answer", problem.gold_answer, console)
         if problem.rationale is not None:

@@ -147,7 +147,6 @@ def online_trainer(
         per_device_train_batch_size=batches.batch_size * batches.num_responses // batches.passes,
         gradient_accumulation_steps=batches.passes,
         num_generations=batches.num_responses,
-        restore_callback_states_from_checkpoint=True,
         dataloader_pin_memory=False,
         **settings,
     )

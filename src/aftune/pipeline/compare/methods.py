@@ -39,7 +39,7 @@ class Method:
     @property
     def folder(self) -> str:
         """The name of its folder."""
-        return self.name.replace(":", ",")
+        return folder_name(self.name)
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe of this method's run; raises UsageError for a setting that does not fit."""
@@ -71,6 +71,16 @@ def _methods() -> dict[str, Method]:
 
 def _aligning(name: str, **settings: Any) -> Method:
     return Method(name, method_name(AlignSection(**settings)), ALIGN, {f"align.{key}": value for key, value in settings.items()})
+
+
+def folder_name(method: str) -> str:
+    """The name of the folder of a method, by its own: `aft-bc,beta=0.3`, since file systems have their own uses for colons."""
+    return method.replace(":", ",")
+
+
+def name_of_folder(folder: str) -> str:
+    """The name of the method whose folder is called so."""
+    return folder.replace(",", ":")
 
 
 METHODS = _methods()

@@ -204,7 +204,7 @@ def _is_ready(context: Context, stage: str) -> bool:
 
 def _method_title(context: Context, key: str) -> str | None:
     if key == "aligned" and context.shared is not None:
-        return methods.parse(context.run.path.name.replace(",", ":")).title
+        return methods.parse(methods.name_of_folder(context.run.path.name)).title
     return None
 
 

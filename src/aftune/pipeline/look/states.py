@@ -98,7 +98,7 @@ def _stages(path: Path, recipe: Recipe) -> tuple[Sequence[Stage] | None, Sequenc
     if is_method(path):
         shared = path.parent.parent
         common = load_recipe(shared / "recipe.yaml")
-        stages = methods.parse(path.name.replace(",", ":")).stages(recipe)
+        stages = methods.parse(methods.name_of_folder(path.name)).stages(recipe)
         return stages, recorded_plan(common, RunDirectory(shared), _shared_stages(shared, common))
     if HELD_OUT.name in known or is_comparison(path.parent):
         return _shared_stages(path, recipe), ()
@@ -139,7 +139,7 @@ def comparison_state(path: Path) -> ComparisonState:
     runs = {}
     for seed in sorted({*seeds.values(), *wanted}):
         folder = path / f"seed-{seed}"
-        places = {"shared": folder} | {name: folder / "methods" / name.replace(":", ",") for name in names}
+        places = {"shared": folder} | {name: folder / "methods" / methods.folder_name(name) for name in names}
         runs[seed] = {name: run_state(place) if (place / "recipe.yaml").is_file() else None for name, place in places.items()}
     return ComparisonState(path, recipe, names, runs)
 
@@ -147,5 +147,5 @@ def comparison_state(path: Path) -> ComparisonState:
 def _method_names(path: Path, recipe: Recipe) -> list[str]:
     own = path / "recipe.yaml"
     asked = list(load_recipe(own).compare.methods) if own.is_file() else []
-    there = sorted(folder.name.replace(",", ":") for seed in seed_folders(path) for folder in seed.glob("methods/*"))
+    there = sorted(methods.name_of_folder(folder.name) for seed in seed_folders(path) for folder in seed.glob("methods/*"))
     return list(dict.fromkeys([*asked, *there]))

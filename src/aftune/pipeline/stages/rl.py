@@ -14,10 +14,9 @@ from aftune.common.json_text import write_json
 from aftune.common.seeds import derive_seed
 from aftune.models import checkpointing
 from aftune.models.adapters import base_of
-from aftune.models.devices import pick_device
 from aftune.pipeline.checkpoints import last_checkpoint
 from aftune.pipeline.context import Context, Summary
-from aftune.pipeline.stages.train import finite, save_model
+from aftune.pipeline.stages.train import common_arguments, finite, save_model
 from aftune.pipeline.stages.validation_groups import trained_on
 from aftune.pipeline.warning_signs import of_rl
 from aftune.recipe import Recipe
@@ -26,7 +25,7 @@ from aftune.reporting.curves import curve, ends
 from aftune.sampling import Request, TransformersEngine
 from aftune.training.callbacks import RichProgressCallback, TimedCheckpoints
 from aftune.training.online_rl import Batches, online_trainer
-from aftune.training.trackers import PROJECT, grouped
+from aftune.training.trackers import grouped
 
 
 def rl(context: Context) -> Summary:
@@ -101,9 +100,7 @@ def rl(context: Context) -> Summary:
 def _settings(recipe: Recipe, batches: Batches) -> dict[str, Any]:
     """The settings of TRL's trainer that are a recipe's."""
     section, sample = recipe.rl, recipe.sample
-    return {
-        "report_to": list(recipe.track.report_to),
-        "project": recipe.track.project or PROJECT,
+    return common_arguments(recipe) | {
         "learning_rate": section.learning_rate,
         "lr_scheduler_type": section.lr_schedule,
         "warmup_steps": -(-section.warmup_fraction * batches.num_steps // 1),
@@ -114,12 +111,5 @@ def _settings(recipe: Recipe, batches: Batches) -> dict[str, Any]:
         "top_p": sample.top_p,
         "top_k": sample.top_k,
         "max_completion_length": sample.max_new_tokens,
-        "bf16": recipe.model.precision == "bfloat16",
-        "use_cpu": pick_device(recipe.model.device) == "cpu",
         "save_strategy": "no",  # but by the clock
-        "save_total_limit": recipe.save.keep,
-        "logging_steps": 0.02,
-        "disable_tqdm": True,
-        "log_level_replica": "passive",
-        "seed": recipe.seed,
     }

@@ -205,9 +205,7 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         selection |= {"eval_strategy": "epoch", **(best if isinstance(section, SftSection) else {"eval_on_start": True})}
     config = AlignmentConfig(
         output_dir=str(folder / "checkpoints"),
-        report_to=list(recipe.track.report_to),
         run_name=str(folder),
-        project=recipe.track.project or PROJECT,
         learning_rate=section.learning_rate,
         lr_scheduler_type=section.lr_schedule,
         warmup_fraction=section.warmup_fraction,
@@ -217,22 +215,31 @@ def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *
         kept_logits_gib=section.kept_logits_gib,
         weight_decay=section.weight_decay,
         max_grad_norm=section.max_grad_norm,
-        bf16=recipe.model.precision == "bfloat16",
         weights="float32" if recipe.adapter.kind != "none" else recipe.model.weights,
-        use_cpu=pick_device(recipe.model.device) == "cpu",
         save_strategy="epoch",
-        save_total_limit=recipe.save.keep,
-        restore_callback_states_from_checkpoint=True,
-        logging_steps=0.02,
-        disable_tqdm=True,
-        log_level_replica="passive",  # no warnings of transformers, in no process
-        seed=recipe.seed,
+        **common_arguments(recipe),
         **alignment,
         **selection,
         **sharding_arguments(recipe.launch.sharding, offload=recipe.launch.offload),
     )
     config._n_gpu = min(config.n_gpu, 1)  # a process uses one, however many it sees
     return config
+
+
+def common_arguments(recipe: Recipe) -> dict[str, Any]:
+    """What every trainer is told of a recipe, ours and TRL's alike: where it computes, reports and keeps checkpoints."""
+    return {
+        "report_to": list(recipe.track.report_to),
+        "project": recipe.track.project or PROJECT,
+        "bf16": recipe.model.precision == "bfloat16",
+        "use_cpu": pick_device(recipe.model.device) == "cpu",
+        "save_total_limit": recipe.save.keep,
+        "restore_callback_states_from_checkpoint": True,
+        "logging_steps": 0.02,
+        "disable_tqdm": True,
+        "log_level_replica": "passive",  # no warnings of transformers, in no process
+        "seed": recipe.seed,
+    }
 
 
 def finite(history: list[dict[str, Any]]) -> list[dict[str, float]]:
