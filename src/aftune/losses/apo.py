@@ -12,11 +12,11 @@ from typing import ClassVar
 
 from aftune.losses.interface import LossInputs, LossOutputs
 from aftune.losses.pairs import mean_of_pairs
-from aftune.losses.reference import ReferenceLoss
+from aftune.losses.reference import WeightedReferenceLoss
 
 
 @dataclass(frozen=True)
-class ApoZeroLoss(ReferenceLoss):
+class ApoZeroLoss(WeightedReferenceLoss):
     """dpo_beta: b. beta has no effect."""
 
     CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")

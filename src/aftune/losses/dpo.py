@@ -18,11 +18,11 @@ from torch import Tensor
 from aftune.losses.constrained import check_number
 from aftune.losses.interface import LossInputs, LossOutputs
 from aftune.losses.pairs import logistic_pairs
-from aftune.losses.reference import ReferenceLoss
+from aftune.losses.reference import WeightedReferenceLoss
 
 
 @dataclass(frozen=True)
-class DpoLoss(ReferenceLoss):
+class DpoLoss(WeightedReferenceLoss):
     """As above. With the VFT loss on the right samples too (`sft_on="positives"`) this is close to Iterative RPO (Pang et al. 2024,
     arXiv 2404.19733)."""
 

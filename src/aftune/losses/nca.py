@@ -22,11 +22,11 @@ from torch.nn.functional import softplus
 
 from aftune.losses.constrained import boundaries, check_number
 from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
-from aftune.losses.reference import ReferenceLoss
+from aftune.losses.reference import WeightedReferenceLoss
 
 
 @dataclass(frozen=True)
-class InfoNcaLoss(ReferenceLoss):
+class InfoNcaLoss(WeightedReferenceLoss):
     """nca_alpha: alpha, in units of quality: right and wrong are 1 and 0, and so are neighbouring ranks."""
 
     nca_alpha: float = 0.0

@@ -11,27 +11,27 @@ from aftune.losses.interface import LossInputs
 
 @dataclass(frozen=True)
 class ReferenceLoss(ConstrainedLoss):
-    """dpo_beta: b, called beta in DPO's paper: the weight of h = log pi - log pi_ref, summed over the tokens of a response.
-    beta: of the boundary, in nats (per response, not per token)."""
+    """beta: of the boundary, in nats (per response, not per token)."""
 
     needs_reference: ClassVar[bool] = True
+
+    def log_ratios(self, inputs: LossInputs) -> Tensor:
+        """h = log pi - log pi_ref, summed over the tokens of a response: [P, G]. Raises ValueError without the log-probabilities
+        of a reference policy."""
+        if inputs.reference_logprob_sums is None:
+            raise ValueError(
+                f"{type(self).__name__} needs LossInputs.reference_logprob_sums: give the summed log-probabilities of the "
+                "responses under a frozen reference policy, usually the model that training starts from"
+            )
+        return inputs.filled(inputs.logprob_sums) - inputs.filled(inputs.reference_logprob_sums).detach()
+
+
+@dataclass(frozen=True)
+class WeightedReferenceLoss(ReferenceLoss):
+    """dpo_beta: b, called beta in DPO's paper: the weight of h."""
 
     dpo_beta: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("dpo_beta", self.dpo_beta)
-
-    def log_ratios(self, inputs: LossInputs) -> Tensor:
-        """h, [P, G]. Raises ValueError without the log-probabilities of a reference policy."""
-        return log_ratios(inputs, type(self).__name__)
-
-
-def log_ratios(inputs: LossInputs, name: str) -> Tensor:
-    """h, [P, G], for the loss of that name. Raises ValueError without the log-probabilities of a reference policy."""
-    if inputs.reference_logprob_sums is None:
-        raise ValueError(
-            f"{name} needs LossInputs.reference_logprob_sums: give the summed log-probabilities of the responses under a frozen "
-            "reference policy, usually the model that training starts from"
-        )
-    return inputs.filled(inputs.logprob_sums) - inputs.filled(inputs.reference_logprob_sums).detach()

@@ -10,18 +10,17 @@ better one down. They take no boundary. `detached`: the worse response gets no g
 from dataclasses import dataclass
 from typing import ClassVar
 
-from aftune.losses.constrained import ConstrainedLoss, check_number
+from aftune.losses.constrained import check_number
 from aftune.losses.interface import LossInputs, LossOutputs
 from aftune.losses.pairs import mean_of_pairs
-from aftune.losses.reference import ReferenceLoss, log_ratios
+from aftune.losses.reference import ReferenceLoss, WeightedReferenceLoss
 
 
 @dataclass(frozen=True)
-class IpoLoss(ConstrainedLoss):
+class IpoLoss(ReferenceLoss):
     """ipo_beta: b, tau in the paper. The margin asked for is 1 / (2b) nats per token: half a nat with 1. beta has no effect."""
 
     CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")
-    needs_reference: ClassVar[bool] = True
 
     ipo_beta: float = 1.0
 
@@ -33,14 +32,14 @@ class IpoLoss(ConstrainedLoss):
         """Raises ValueError without the log-probabilities of a reference policy or without the lengths."""
         if inputs.response_lengths is None:
             raise ValueError("IpoLoss needs LossInputs.response_lengths: give the number of tokens of each response")
-        h = log_ratios(inputs, type(self).__name__)
+        h = self.log_ratios(inputs)
         mean_h = h / inputs.filled(inputs.response_lengths).clamp(min=1)
         margins = mean_h[:, :, None] - self.pushed(mean_h[:, None, :])
         return mean_of_pairs(self, inputs, h, (margins - 0.5 / self.ipo_beta).square())
 
 
 @dataclass(frozen=True)
-class SppoLoss(ReferenceLoss):
+class SppoLoss(WeightedReferenceLoss):
     """dpo_beta: b; the targets are 1 / (2b) nats above and below the reference. The gradient at the start, 1 / b, is 2 / b^2 times
     DPO's, 200 times with 0.1: beside another loss it needs a small weight. beta has no effect."""
 
