@@ -1,7 +1,12 @@
 """Reading pages in tests."""
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
+
+import aftune.reporting
 
 ATTACK = " ".join(("<script>alert(1)</script>", "</pre><img src=x onerror=1>", "{{ 7 * 7 }}", "\x1b[31m"))
 _VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -40,8 +45,18 @@ def plots(page: str) -> list[str]:
     return re.findall(r'data-plot="([^"]*)"', page)
 
 
+def policy(page: str) -> str:
+    """The policy of a page with one script: it lets run what has the hash of the page's own file, and nothing else."""
+    script = (Path(aftune.reporting.__file__).parent / "page.js").read_bytes()
+    assert re.findall("<script[^>]*>(.*?)</script>", page, flags=re.DOTALL) == [script.decode()]
+    allowed = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    return f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
 def assert_loads_nothing(page: str) -> None:
-    """No scripts, and nothing from elsewhere."""
+    """No script but the page's own, and nothing from elsewhere."""
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy(page)}">' in page
+    page = re.sub("<script>.*?</script>", "", page, flags=re.DOTALL)
     assert "@import" not in page
     assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", page)
     for tag, attributes in Elements(page).tags:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aftune.recipe import Recipe
-from aftune.records import Candidate, Feedback, Group, GroupScores, Problem
+from aftune.records import Candidate, Feedback, Group, GroupScores, JudgedResponse, Problem
 from aftune.reporting import ReportData, render_page
 
 # One row a group: (quality, score before, score after) of each candidate.
@@ -40,6 +40,30 @@ def make_group(place: int, rows: list[tuple[float, float, float]]) -> Group:
 
 def make_scores(place: int, scores: list[float]) -> GroupScores:
     return GroupScores(problem_id=f"test/{place}", scores=scores)
+
+
+# One row a model: whether its greedy answer to each question is right.
+RIGHT = {
+    "base": [False, False, False, False, False],
+    "vft": [True, False, True, False, False],
+    "vft_same_steps": [True, False, False, False, False],
+    "aligned": [True, True, False, False, False],
+}
+
+
+def make_verdicts(right: list[bool]) -> list[JudgedResponse]:
+    """The last answer is cut off."""
+    return [
+        JudgedResponse(
+            problem_id=f"test/{place}",
+            text=f"Greedy {place}",
+            answer=str(100 + place) if one else None,
+            right=one,
+            reason="matched" if one else "no answer",
+            finish_reason="length" if place == len(right) - 1 else "stop",
+        )
+        for place, one in enumerate(right)
+    ]
 
 
 def make_result(accuracy: float, assessment: float | None) -> dict[str, Any]:
@@ -131,6 +155,8 @@ def data() -> ReportData:
             "vft": [make_scores(place, [before for _, before, _ in rows]) for place, rows in enumerate(GROUPS)],
             "aligned": [make_scores(place, [after for _, _, after in rows]) for place, rows in enumerate(GROUPS)],
         },
+        verdicts={name: make_verdicts(right) for name, right in RIGHT.items()},
+        model_folder="runs/made-up/align/model",
     )
 
 

@@ -96,15 +96,17 @@ def test_without_a_boundary_nothing_is_below_it(data: ReportData) -> None:
 
 def test_before_is_the_model_that_alignment_started_from(data: ReportData) -> None:
     scores = {"base": data.scores["vft"], "aligned": data.scores["aligned"]}
-    text = text_of(replace(with_recipe(data, align={"start": "base"}), scores=scores))
-    assert "Accuracy 18.2 % before alignment (base), 60.3 % after" in text
+    results = {name: data.metrics["results"][name] for name in ("base", "vft", "aligned")}
+    metrics = {**data.metrics, "results": results}
+    text = text_of(replace(with_recipe(data, align={"start": "base"}), scores=scores, metrics=metrics))
+    assert "answers 60.3 % of 600 test problems right, the base model 18.2 %" in text
     assert "Before: base" in text
     assert "before is base" in text
 
 
 def test_without_an_alignment_loss_nothing_was_aligned(data: ReportData) -> None:
     text = text_of(with_recipe(data, align={"alignment_weight": 0.0, "sft_on": "positives"}))
-    assert "Accuracy 55.3 % before RFT (VFT), 60.3 % after" in text
+    assert "Whether RFT changed accuracy cannot be told from these problems: RFT answers 60.3 %" in text
 
 
 def test_warnings_stand_at_the_top_of_the_page(data: ReportData) -> None:

@@ -28,6 +28,7 @@ def context(tmp_path: Path, data: ReportData) -> Context:
     for name in data.metrics["results"]:
         scored = data.scores["aligned" if name == "aligned" else "vft"]
         write_records(tmp_path / "evaluate" / name / "scores.jsonl", scored)
+        write_records(tmp_path / "evaluate" / name / "verdicts.jsonl", data.verdicts[name])
     return Context(Recipe(run_dir=tmp_path, seed=3), RunDirectory(tmp_path))
 
 

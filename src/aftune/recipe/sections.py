@@ -450,9 +450,10 @@ class CompareSection(Section):
 
 
 class ReportSection(Section):
-    """The page: how many groups to show in full."""
+    """The page: how many groups to show in full, and of how many held-out questions the answers of all models."""
 
     num_groups: Annotated[int, Field(ge=0)] = 20
+    num_answers: Annotated[int, Field(ge=0)] = 5000
 
 
 class Recipe(Section):

@@ -10,7 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from aftune.common.wording import visible
-from aftune.reporting.svg import COLOURS
+from aftune.reporting.svg import COLOURS, tip
 
 _LABEL_LENGTH = 24  # characters
 STEPS = [1, 2, 5, 10]  # round numbers on the axes
@@ -35,9 +35,17 @@ class Marker:
 
 
 def interval_mark(
-    axes: Axes, value: float, interval: Iterable[float] | None, place: float, marker: Marker, *, upright: bool = False
+    axes: Axes,
+    value: float,
+    interval: Iterable[float] | None,
+    place: float,
+    marker: Marker,
+    said: str,
+    *,
+    upright: bool = False,
 ) -> None:
-    """Draws a value with its interval as a thick line, at a place on the other axis; `upright` if values are on the y axis."""
+    """Draws a value with its interval as a thick line, at a place on the other axis; `upright` if values are on the y axis. `said`
+    is shown to a reader who points at it."""
     face = COLOURS["paper"] if marker.is_open else marker.colour
     drawn: list[tuple[list[float], dict[str, Any]]] = [
         ([*(interval or ())], {"linewidth": 3, "solid_capstyle": "round", "alpha": 0.45}),
@@ -45,7 +53,8 @@ def interval_mark(
     ]
     for values, look in drawn:
         places = [place] * len(values)
-        axes.plot(*((places, values) if upright else (values, places)), color=marker.colour, **look)
+        for line in axes.plot(*((places, values) if upright else (values, places)), color=marker.colour, **look):
+            tip(line, said)
 
 
 def shortened(label: str) -> str:
@@ -61,9 +70,12 @@ def values_axis(axes: Axes) -> None:
 
 
 def share_axis(axes: Axes) -> None:
-    """Per cent on the y axis, without room for impossible shares."""
+    """Per cent on the y axis, from 0 to 100 at most: what lies on an end is drawn whole, beyond it there is nothing."""
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -0.02), min(high, 1.02))
+    axes.set_ylim(max(low, 0), min(high, 1))
+    for line in axes.get_lines():
+        line.set_clip_on(False)
+    axes.tick_params(axis="x", pad=7)  # below marks at 0
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
 
 

@@ -25,6 +25,13 @@ def percent_interval(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f"{number(100 * interval[0], 1)} to {number(100 * interval[1], 1)}"
 
 
+def with_interval(name: str, share: float, interval: Sequence[float] | None, num_problems: int | None) -> str:
+    """A share with all that is known of it: `AFT-BC: 52.9 % (49.2 to 56.5), n = 700`."""
+    text = f"{name}: {percent(share)}"
+    text += f" ({percent_interval(interval)})" if interval is not None else ""
+    return text if num_problems is None else f"{text}, n = {count(num_problems)}"
+
+
 def points(difference: float, *, sign: bool = False) -> str:
     """A difference of shares in percentage points; only its size without `sign`."""
     text = number(100 * (difference if sign else abs(difference)), 1, sign=sign)

@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -68,6 +69,7 @@ _STYLE: dict[Any, Any] = {
     "legend.labelcolor": COLOURS["ink"],
     "lines.linewidth": 1.8,
 }
+_TIP = "tip:"
 WIDTH = 4.6  # inches of 72 units: close to the width of a phone, so that the text keeps its size there
 
 
@@ -85,12 +87,18 @@ def draw(name: str, description: str, paint: Callable[[Axes], None], height: flo
     return Markup(_inline(buffer.getvalue(), name, description))
 
 
+def tip(artist: Artist, text: str) -> None:
+    """Lets an artist show a text, such as its value and interval, to a reader who points at it."""
+    artist.set_gid(f"{_TIP}{' '.join(visible(text).split())}")
+
+
 def _inline(svg: str, name: str, description: str) -> str:
     """Only the SVG element, scaled by the page, without ids that nothing refers to: they would repeat from figure to figure."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(description)}" data-plot="{escape(name)}"', 1)
     svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(rf'<g id="{_TIP}([^"]*)"', r'<g data-tip="\1"', svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = svg.replace(f"'{_FONT}', sans-serif", "inherit")
     for variable, colour in COLOURS.items():

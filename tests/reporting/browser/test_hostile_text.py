@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from hostile_text import UNSEEN, shown
+from html_page import policy
 
 pytestmark = pytest.mark.xdist_group("page")
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _LOOK = """() => ({
     pwned: window.pwned,
-    elements: [...document.querySelectorAll("script, iframe, object, embed, img, image, link, base, form, foreignObject, set")]
+    elements: [...document.querySelectorAll(
+        "script:not(body > script:last-of-type), iframe, object, embed, img, image, link, base, form, foreignObject, set")]
         .map(element => element.outerHTML),
     handlers: [...document.querySelectorAll("*")].flatMap(element => element.getAttributeNames())
         .filter(name => name.startsWith("on")),
@@ -21,26 +22,28 @@ _LOOK = """() => ({
 })"""
 _TEXT = """() => {
     for (const details of document.querySelectorAll("details")) details.open = true;
-    document.querySelector(".code")?.remove();
+    for (const part of document.querySelectorAll(".code, .commands code")) part.remove();
     return document.body.innerText;
 }"""
 
 
 def text_of(opened: Any) -> str:
-    """All that there is to read, except the recipe, whose YAML has escapes of its own."""
+    """All that there is to read, except the recipe and commands to type, which have escapes of their own."""
+    opened.page.wait_for_function("!document.querySelector('[data-answers]') || document.querySelector('.problem')")
     return " ".join(opened.page.evaluate(_TEXT).split())
 
 
 @pytest.mark.parametrize("name", ["run_page", "comparison_page"])
 def test_the_browser_shows_the_page_and_does_nothing_else(name: str, request: pytest.FixtureRequest, open_page: Any) -> None:
-    opened = open_page(request.getfixturevalue(name))
+    html = request.getfixturevalue(name)
+    opened = open_page(html)
     found = opened.page.evaluate(_LOOK)
     assert found == {
         "pwned": None,
         "elements": [],
         "handlers": [],
         "links": [],
-        "head": ['<meta charset="utf-8">', f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'],
+        "head": ['<meta charset="utf-8">', f'<meta http-equiv="Content-Security-Policy" content="{policy(html)}">'],
     }
     assert opened.requests == opened.sent == [opened.page.url]
     assert opened.events == []
@@ -56,7 +59,7 @@ def test_every_text_of_a_run_is_there_to_read(run_page: str, open_page: Any) -> 
         *("arithmetic", "models/mine", "q_proj", "9.8.7", "my package", "3.11.7", "Linux", "my stage", "my model"),
         *("A warning.", "Another warning.", "my task", "my source", "train", "train/5: the same question is in test"),
         *("test/0", "Question number 0?", "an option", "another option", "Reference number 0 #### 100", "101"),
-        *("Candidate 0.1 indented", "matched", "different"),
+        *("Candidate 0.1 indented", "matched", "different", "Greedy 0", "no answer"),
     ):
         assert shown(said) in text, said
 
@@ -75,9 +78,9 @@ def test_the_policy_stops_what_would_get_through(page: str, open_page: Any) -> N
         "<link rel='stylesheet' href='http://a.example/x.css'><base href='http://a.example/'>"
     )
     attacked = page.replace("<body>", attack)
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    assert policy in attacked
-    with_policy, without = open_page(attacked), open_page(attacked.replace(policy, ""))
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy(page)}">'
+    assert meta in attacked
+    with_policy, without = open_page(attacked), open_page(attacked.replace(meta, ""))
     assert with_policy.page.evaluate("window.pwned") is None
     assert with_policy.page.evaluate("document.baseURI") == with_policy.page.url
     assert with_policy.sent == [with_policy.page.url]

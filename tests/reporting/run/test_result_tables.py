@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aftune.reporting import ReportData
-from aftune.reporting.run.result_tables import comparisons, operations_table, result_rows, task_tables
+from aftune.reporting.run.result_tables import comparisons, lead, operations_table, result_rows, task_tables
 
 
 def compared(data: ReportData, difference: float, interval: tuple[float, float], p: float) -> tuple[int, str]:
@@ -69,3 +69,28 @@ def test_tables_by_task(data: ReportData) -> None:
     assert [(name.label, [text[:-2] for text in texts]) for name, texts in accuracy.rows][1] == ("VFT", ["10.0", "50.0"])
     assert (assessment.corner, assessment.columns) == ("Assessment accuracy", ["a (n = 4)", "b"])
     assert assessment.rows[0][1] == ["75.0\N{NO-BREAK SPACE}%", "–"]
+
+
+def told(data: ReportData, control: bool, difference: float, interval: tuple[float, float]) -> list[str]:
+    key = "vft_same_steps" if control else "vft"
+    values: dict[str, Any] = {"difference": difference, "ci95": list(interval), "p_value": 0.5}
+    results = {name: result for name, result in data.metrics["results"].items() if control or name != "vft_same_steps"}
+    metrics = {"results": results, "comparisons": {f"aligned_vs_{key}": values}}
+    return [sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in lead(replace(data, metrics=metrics))]
+
+
+def test_the_first_sentence_says_whether_it_worked(data: ReportData) -> None:
+    """Against the control, which was trained for as long; without one against the model that alignment started from."""
+    above, assessed = told(data, True, 0.042, (0.01, 0.073))
+    assert above == (
+        "Alignment raised accuracy: AFT-BC answers 60.3 % of 600 test problems right, “VFT, same steps” 56.1 %; "
+        "+4.2 points (95 % interval 1.0 to 7.3)."
+    )
+    assert assessed == "Of a right and a wrong answer it gives the right one the higher score in 84.2 % of pairs, before in 68.1 %."
+    assert told(data, True, -0.042, (-0.073, -0.01))[0].startswith("Alignment lowered accuracy: AFT-BC")
+    assert told(data, True, 0.01, (0.0, 0.03))[0].startswith("Whether alignment changed accuracy cannot be told")
+    assert "right, VFT 55.3 %; +4.2 points" in told(data, False, 0.042, (0.01, 0.073))[0]
+
+
+def test_without_the_aligned_model_nothing_is_said(data: ReportData) -> None:
+    assert lead(replace(data, metrics={"results": {"vft": data.metrics["results"]["vft"]}})) == []

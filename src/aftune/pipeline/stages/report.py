@@ -4,8 +4,8 @@ from aftune.common.json_text import read_json, write_json
 from aftune.common.text_files import write_lines
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.directory.metrics_file import read_metrics
-from aftune.pipeline.registry import enabled_stages
-from aftune.records import Group, GroupScores
+from aftune.pipeline.registry import enabled_stages, policies
+from aftune.records import Group, GroupScores, JudgedResponse
 from aftune.records.large_files import RecordFile
 from aftune.reporting import ReportData, render_page
 from aftune.reporting.run.reading import choose
@@ -40,4 +40,6 @@ def gather(context: Context) -> ReportData:
         },
         groups=RecordFile(evaluated / "groups.jsonl", Group),
         scores={name: RecordFile(evaluated / name / "scores.jsonl", GroupScores) for name in metrics["results"]},
+        model_folder=str(context.run.path / policies(context.recipe)["aligned"] / "model"),
+        verdicts={name: RecordFile(evaluated / name / "verdicts.jsonl", JudgedResponse) for name in metrics["results"]},
     )

@@ -20,7 +20,7 @@ from aftune.reporting.comparison.entries import (
 )
 from aftune.reporting.comparison.labels import label_points
 from aftune.reporting.figures import Figure, interval_mark, share_axis, values_axis
-from aftune.reporting.formatting import PER_CENT, evidence, number, percent
+from aftune.reporting.formatting import PER_CENT, evidence, number, percent, with_interval
 from aftune.reporting.svg import COLOURS, draw
 
 _LABEL_WIDTH = 24  # characters
@@ -85,7 +85,9 @@ def _places(methods: list[Method], labels: list[str]) -> tuple[list[float], floa
 def mark(axes: Axes, method: Method, value: float, place: float, *, upright: bool = False) -> None:
     """A method's accuracy with its interval, in its colour and with its marker."""
     interval = metric(method, "accuracy").get("ci95_problems")
-    interval_mark(axes, value, interval, place, marker(method), upright=upright)
+    problems = mean(method, "num_problems")
+    said = with_interval(title(method), value, interval, None if problems is None else int(problems))
+    interval_mark(axes, value, interval, place, marker(method), said, upright=upright)
 
 
 def baseline_line(axes: Axes, baseline: Method | None, *, upright: bool = False) -> None:
@@ -112,7 +114,8 @@ def correlation_figure(results: Mapping[str, Any]) -> Figure | None:
             if run.get("assessment_accuracy") is not None:
                 axes.plot([run["assessment_accuracy"]], [run["accuracy"]], color=colours[run["method"]], **_SEEDS)
         for method, (assessed, accuracy) in zip(methods, points, strict=True):
-            interval_mark(axes, accuracy, None, assessed, marker(method), upright=True)
+            said = f"{title(method)}: accuracy {percent(accuracy)}, assessment accuracy {percent(assessed)}"
+            interval_mark(axes, accuracy, None, assessed, marker(method), said, upright=True)
         axes.set_xlabel("assessment accuracy")
         axes.margins(0.1)
         values_axis(axes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aftune.recipe import Recipe
-from aftune.records import Group, GroupScores
+from aftune.records import Group, GroupScores, JudgedResponse
 from aftune.reporting.curves import LogEntry
 
 
@@ -17,8 +17,10 @@ class ReportData:
     versions, machine: as in the manifest.
     metrics: the content of `evaluate/metrics.json`.
     left_out: the problems that `prepare` left out, with split, id and reason.
+    model_folder: where the aligned model is.
     logs: the training log of each stage that trains.
-    groups: the held-out groups; scores: by model, for each group. Both may be read from files anew for every use.
+    groups: the held-out groups; by model, scores of each group's candidates and verdicts on the greedy answers. All may be read
+        from files anew for every use.
     """
 
     recipe: Recipe
@@ -29,7 +31,9 @@ class ReportData:
     left_out: Sequence[Mapping[str, str]] = ()
     logs: Mapping[str, Sequence[LogEntry]] = field(default_factory=dict)
     groups: Sequence[Group] = ()
+    model_folder: str | None = None
     scores: Mapping[str, Sequence[GroupScores]] = field(default_factory=dict)
+    verdicts: Mapping[str, Sequence[JudgedResponse]] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[tuple[str, str]]:

@@ -1,11 +1,15 @@
 """Puts the page of a run together."""
 
+import shlex
+
 from aftune.common.wording import counted
 from aftune.recipe.names import method_name, model_names, start_name
 from aftune.reporting.run import facts, plots, result_tables
+from aftune.reporting.run.answers import answers
 from aftune.reporting.run.data import ReportData
 from aftune.reporting.run.label_tables import labelling_tables
 from aftune.reporting.run.reading import groups_to_read
+from aftune.reporting.run.terms import words
 from aftune.reporting.templates import render
 
 _LEFT_OUT_SHOWN = 20
@@ -18,6 +22,11 @@ def render_page(data: ReportData) -> str:
         "run/page.html.j2",
         title=what if data.recipe.name is None else f"{data.recipe.name}: {what}",
         lead=result_tables.lead(data),
+        model_folder=data.model_folder,
+        run_dir=shlex.quote(str(data.recipe.run_dir)),
+        adapter=data.recipe.adapter.kind != "none",
+        words=words(data),
+        answers=answers(data),
         facts=facts.facts(data),
         stage_times=facts.stage_times(data),
         counted=counted,

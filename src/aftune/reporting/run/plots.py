@@ -24,7 +24,7 @@ from aftune.reporting.figures import (
     step_axis,
     values_axis,
 )
-from aftune.reporting.formatting import PER_CENT, number, percent
+from aftune.reporting.formatting import PER_CENT, number, percent, with_interval
 from aftune.reporting.run.data import ReportData
 from aftune.reporting.run.histograms import Histogram, histograms
 from aftune.reporting.run.result_tables import operation_keys
@@ -36,10 +36,17 @@ _MARKERS = {"base": "o", "vft": "s", "control": "D", "aligned": "^"}
 def result_figures(data: ReportData) -> list[Figure]:
     """Accuracy and assessment accuracy with intervals, where they are known."""
     figures = [
-        _intervals_figure(data, "accuracy", "Accuracy", f"Greedy accuracy on the test problems with 95{PER_CENT} intervals."),
+        _intervals_figure(
+            data,
+            "accuracy",
+            "num_problems",
+            "Accuracy",
+            f"Greedy accuracy on the test problems with 95{PER_CENT} intervals.",
+        ),
         _intervals_figure(
             data,
             "assessment_accuracy",
+            "num_assessed_problems",
             "Assessment accuracy",
             f"Share of pairs whose right candidate has the higher score, with 95{PER_CENT} intervals; guessing gives 50{PER_CENT}.",
         ),
@@ -47,7 +54,8 @@ def result_figures(data: ReportData) -> list[Figure]:
     return [figure for figure in figures if figure is not None]
 
 
-def _intervals_figure(data: ReportData, key: str, title: str, caption: str) -> Figure | None:
+def _intervals_figure(data: ReportData, key: str, of: str, title: str, caption: str) -> Figure | None:
+    """`key` and `of` are the metric and the number of problems that it is measured on."""
     results: Mapping[str, Mapping[str, Any]] = data.metrics["results"]
     names = [name for name in model_names(results, data.recipe) if results[name.key].get(key) is not None]
     if not names:
@@ -57,7 +65,9 @@ def _intervals_figure(data: ReportData, key: str, title: str, caption: str) -> F
         for place, name in enumerate(names):
             value = results[name.key][key]
             colour = COLOURS.get(name.look, COLOURS["ink"])
-            interval_mark(axes, value, results[name.key].get(f"{key}_ci95"), place, Marker(colour, _MARKERS.get(name.look, "o")))
+            interval = results[name.key].get(f"{key}_ci95")
+            said = with_interval(name.label, value, interval, results[name.key].get(of))
+            interval_mark(axes, value, interval, place, Marker(colour, _MARKERS.get(name.look, "o")), said)
             axes.annotate(
                 percent(value), (value, place), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=10, color=colour
             )
@@ -93,9 +103,9 @@ def operations_figure(data: ReportData) -> Figure | None:
             )
         axes.set_xticks(range(len(keys)), map(shortened, keys))
         axes.set_xlabel("operations")
-        axes.set_ylim(-0.02, 1.02)
         axes.margins(x=0.08)
-        axes.yaxis.set_major_formatter(PER_CENT_AXIS)
+        axes.set_ylim(0, 1)
+        share_axis(axes)
         axes.legend(loc="best", handlelength=1.6, borderpad=0)
 
     return Figure(

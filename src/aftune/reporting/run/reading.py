@@ -58,14 +58,14 @@ def groups_to_read(data: ReportData) -> list[GroupToRead]:
 
 
 def choose(groups: Sequence[Group], number: int) -> list[int]:
-    """Places of the groups to read: mixed ones, spread evenly, then others with candidates; in the order of the test set."""
+    """Places of the groups to read: mixed ones, spread evenly over the test set, then others with candidates, likewise."""
     mixed: list[int] = []
     others: list[int] = []
     for place, group in enumerate(groups):
         if group.candidates:
             (mixed if group.has_pairs else others).append(place)
     chosen = _spread(mixed, number)
-    return sorted(chosen + _spread(others, number - len(chosen)))
+    return chosen + _spread(others, number - len(chosen))
 
 
 def _spread(items: Sequence[Item], number: int) -> list[Item]:

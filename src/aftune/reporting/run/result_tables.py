@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aftune.recipe.names import ModelName, method_name, model_names, start_name
-from aftune.reporting.formatting import MISSING, count, evidence, percent, percent_interval, points, score
+from aftune.common.wording import counted
+from aftune.recipe.names import CONTROLS, ModelName, method_name, model_names, start_name
+from aftune.reporting.formatting import MISSING, PER_CENT, count, evidence, percent, percent_interval, points, score
 from aftune.reporting.run.data import ReportData
 
 
@@ -42,19 +43,55 @@ class Breakdown:
     rows: list[tuple[ModelName, list[str]]]
 
 
-def lead(data: ReportData) -> str:
-    """What happened, in one sentence: before and after alignment, or what took its place."""
-    align = data.recipe.align
+def lead(data: ReportData) -> list[str]:
+    """Whether it worked, in plain sentences: accuracy against the control where there is one, else against the model that alignment
+    started from, then assessment accuracy before and after. Empty where one of the two models was not measured."""
+    align, results = data.recipe.align, data.metrics["results"]
     (start,) = model_names([start_name(data.recipe)], data.recipe)
-    before, after = data.metrics["results"].get(start.key), data.metrics["results"].get("aligned")
-    if before is None or after is None:
-        return ""
-    what = "alignment" if align.alignment_weight else method_name(align)
-    text = f"Accuracy {percent(before['accuracy'])} before {what} ({start.label}), {percent(after['accuracy'])} after"
-    assessed = before.get("assessment_accuracy"), after.get("assessment_accuracy")
-    if None in assessed:
-        return f"{text}."
-    return f"{text}; assessment accuracy {percent(assessed[0])} before, {percent(assessed[1])} after."
+    if start.key not in results or "aligned" not in results:
+        return []
+    what = "Alignment" if align.alignment_weight else method_name(align)
+    return [_accuracy_told(what, _rival(data, start), data), *_assessment_told(results[start.key], results["aligned"])]
+
+
+def _rival(data: ReportData, start: ModelName) -> ModelName:
+    """The model that shows what alignment itself did: trained for as long without it, if the run has one."""
+    control = CONTROLS[data.recipe.control.match].key
+    key = control if control in data.metrics["results"] else start.key
+    return model_names([key], data.recipe)[0]
+
+
+def _accuracy_told(what: str, rival: ModelName, data: ReportData) -> str:
+    results, ours = data.metrics["results"], method_name(data.recipe.align)
+    after, before = results["aligned"]["accuracy"], results[rival.key]["accuracy"]
+    problems = counted(results["aligned"]["num_problems"], "test problem")
+    answered = f"{ours} answers {percent(after)} of {problems} right, {rival.phrase} {percent(before)}"
+    values = data.metrics.get("comparisons", {}).get(f"aligned_vs_{rival.key}")
+    if values is None:
+        return f"{answered}."
+    told = _told(values)
+    verdict = {
+        1: f"{what} raised accuracy",
+        -1: f"{what} lowered accuracy",
+        0: f"Whether {'alignment' if what == 'Alignment' else what} changed accuracy cannot be told from these problems",
+    }[told]
+    interval = f"95{PER_CENT} interval {percent_interval(values['ci95'])}"
+    return f"{verdict}: {answered}; {points(values['difference'], sign=True)} ({interval})."
+
+
+def _assessment_told(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    shares = before.get("assessment_accuracy"), after.get("assessment_accuracy")
+    if None in shares:
+        return []
+    return [
+        f"Of a right and a wrong answer it gives the right one the higher score in {percent(shares[1])} of pairs, before in "
+        f"{percent(shares[0])}."
+    ]
+
+
+def _told(values: Mapping[str, Any]) -> int:
+    low, high = values["ci95"]
+    return 1 if low > 0 else -1 if high < 0 else 0
 
 
 def result_rows(data: ReportData) -> list[ResultRow]:
@@ -86,7 +123,7 @@ def comparisons(data: ReportData) -> list[Comparison]:
 
 def _comparison(ours: str, other: ModelName, values: Mapping[str, Any]) -> Comparison:
     difference, (low, high), p = values["difference"], values["ci95"], values["p_value"]
-    told = 1 if low > 0 else -1 if high < 0 else 0
+    told = _told(values)
     interval = evidence(percent_interval((low, high)), p)
     if told == 0:
         measured = f"{points(difference, sign=True)} measured"
