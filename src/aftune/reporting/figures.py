@@ -64,19 +64,27 @@ def shortened(label: str) -> str:
 
 
 def values_axis(axes: Axes) -> None:
-    """Shares along the x axis."""
+    """Per cent along the x axis, from 0 to 100 at most."""
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, 0), min(high, 1))
+    _draw_whole(axes)
     axes.xaxis.set_major_formatter(PER_CENT_AXIS)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
 
 
 def share_axis(axes: Axes) -> None:
-    """Per cent on the y axis, from 0 to 100 at most: what lies on an end is drawn whole, beyond it there is nothing."""
+    """Per cent on the y axis, from 0 to 100 at most."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0), min(high, 1))
-    for line in axes.get_lines():
-        line.set_clip_on(False)
+    _draw_whole(axes)
     axes.tick_params(axis="x", pad=7)  # below marks at 0
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+
+
+def _draw_whole(axes: Axes) -> None:
+    """Marks on an end of an axis are drawn whole; beyond it there is nothing that could show."""
+    for line in axes.get_lines():
+        line.set_clip_on(False)
 
 
 def step_axis(axes: Axes, most: int = 6) -> None:

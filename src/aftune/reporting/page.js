@@ -127,7 +127,15 @@
     document.addEventListener("scroll", hide, { passive: true });
   };
 
+  // A link to a closed part opens it.
+  const openTarget = () => {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    if (target && target.tagName === "DETAILS") target.open = true;
+  };
+
   showValues();
+  openTarget();
+  window.addEventListener("hashchange", openTarget);
   const section = document.querySelector("#answers[data-answers]");
   if (section) {
     showAnswers(section).catch(() => {

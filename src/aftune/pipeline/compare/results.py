@@ -27,9 +27,9 @@ from aftune.pipeline.plans import Plan, plan
 from aftune.pipeline.registry import ALIGN, RL
 from aftune.recipe import Recipe
 from aftune.recipe.names import BASELINES
-from aftune.records import JudgedResponse
+from aftune.records import JudgedResponse, Problem
 from aftune.records.large_files import RecordFile
-from aftune.reporting.comparison import render_comparison
+from aftune.reporting.comparison import Greedy, render_comparison
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\n")
 
@@ -70,11 +70,29 @@ def write(wanted: Comparison, results: Mapping[str, Any]) -> None:
     """Writes `compare.json`, `compare.csv` (a line for each run) and `compare.html` into the comparison's folder."""
     folder = wanted.recipe.run_dir
     write_json(folder / "compare.json", results)
-    write_lines(folder / "compare.csv", _csv(results["runs"]))
+    write_table(folder / "compare.csv", results["runs"])
     logs = {
         (row["method"], row["seed"]): read_json(Path(row["folder"]) / "align" / "log.json", missing=[]) for row in results["runs"]
     }
-    write_lines(folder / "compare.html", [render_comparison(results, logs)])
+    write_lines(folder / "compare.html", [render_comparison(results, logs, _greedy(wanted, results["runs"]))])
+
+
+def write_table(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
+    """A CSV file with a line for each run, in which no cell is a formula to a spreadsheet."""
+    write_lines(path, _csv(runs))
+
+
+def _greedy(wanted: Comparison, runs: Sequence[Mapping[str, Any]]) -> Greedy | None:
+    """The greedy answers of the first seed that has any."""
+    seed = min((row["seed"] for row in runs), default=None)
+    if seed is None:
+        return None
+    problems = RecordFile(wanted.shared(seed).recipe.run_dir / "prepare" / "test.jsonl", Problem)
+    return Greedy(seed, problems, {row["method"]: _verdicts(Path(row["folder"])) for row in runs if row["seed"] == seed})
+
+
+def _verdicts(folder: Path) -> RecordFile[JudgedResponse]:
+    return RecordFile(folder / "measure" / "verdicts.jsonl", JudgedResponse)
 
 
 def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) -> dict[str, Any] | None:
@@ -113,7 +131,7 @@ def _loss(method: Method, recipe: Recipe) -> str | None:
 
 
 def _right(folder: Path) -> list[bool]:
-    return [verdict.right for verdict in RecordFile(folder / "measure" / "verdicts.jsonl", JudgedResponse)]
+    return [verdict.right for verdict in _verdicts(folder)]
 
 
 def _summary(

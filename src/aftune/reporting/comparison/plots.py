@@ -56,8 +56,8 @@ def accuracy_figure(results: Mapping[str, Any]) -> Figure | None:
         axes.set_yticks(places, labels, color=COLOURS["ink"], fontsize=9.5)
         axes.set_ylim(bottom, 0)
         axes.grid(False, axis="y")
-        values_axis(axes)
         axes.margins(x=0.05)
+        values_axis(axes)
         axes.set_title("Accuracy")
 
     values = ", ".join(f"{title(method)} {percent(mean(method, 'accuracy'))}" for method in methods)

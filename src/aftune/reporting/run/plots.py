@@ -74,8 +74,8 @@ def _intervals_figure(data: ReportData, key: str, of: str, title: str, caption: 
         axes.set_yticks(range(len(names)), [shortened(name.label) for name in names], color=COLOURS["ink"])
         axes.set_ylim(len(names) - 0.5, -0.7)
         axes.grid(False, axis="y")
-        values_axis(axes)
         axes.margins(x=0.12)
+        values_axis(axes)
         axes.set_title(title)
 
     values = ", ".join(f"{name.label} {percent(results[name.key][key])}" for name in names)

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from aftune.common.wording import counted
 from aftune.evaluation.assessment import assessment_accuracy
 from aftune.recipe.names import start_name
 from aftune.records import Feedback, Group
+from aftune.reporting.choosing import spread
 from aftune.reporting.formatting import percent, score
 from aftune.reporting.run.data import ReportData
 
 AFTER = "aligned"
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,8 @@ def choose(groups: Sequence[Group], number: int) -> list[int]:
     for place, group in enumerate(groups):
         if group.candidates:
             (mixed if group.has_pairs else others).append(place)
-    chosen = _spread(mixed, number)
-    return chosen + _spread(others, number - len(chosen))
-
-
-def _spread(items: Sequence[Item], number: int) -> list[Item]:
-    """`number` items at even distances, or all if there are fewer."""
-    number = min(number, len(items))
-    return [items[(2 * place + 1) * len(items) // (2 * number)] for place in range(number)]
+    chosen = spread(mixed, number)
+    return chosen + spread(others, number - len(chosen))
 
 
 def _group(group: Group, before: Sequence[float], after: Sequence[float]) -> GroupToRead:
