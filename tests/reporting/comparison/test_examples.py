@@ -28,7 +28,8 @@ def results(*names: str) -> dict[str, Any]:
 
 
 def test_what_only_one_of_the_two_has_right() -> None:
-    """Against VFT, same steps (`+-+-+`): only AFT (`++---`) is right on question 1, only the baseline on 2 and 4; RFT does not differ."""
+    """Against VFT, same steps (`+-+-+`): only AFT (`++---`) is right on question 1, only the baseline on 2 and 4; RFT
+    does not differ."""
     found = examples(results("vft-steps", "aft", "rft"), greedy(vft_steps="+-+-+", aft="++---", rft="+-+-+"))
     assert list(found) == ["aft"]
     entry = found["aft"]
