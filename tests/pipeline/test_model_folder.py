@@ -49,7 +49,7 @@ def test_a_merged_model_is_that_of_the_run(
 ) -> None:
     """It loads without PEFT, as any model does, and is saved in the recipe's type: that of the base model is bfloat16."""
     folder = adapter_runs[merge]
-    assert export(folder, "merged", tmp_path / "out", model=model) == {"files": 6}
+    assert export(folder, "merged", tmp_path / "out", model=model) == {"files": 7}
     context = context_of(folder)
     ours = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert {weight.dtype for weight in ours.parameters()} == {torch.float32}
@@ -75,7 +75,7 @@ def test_an_adapter_is_that_of_the_run(adapter_runs: dict[bool, Path], tmp_path:
     import peft
 
     folder = adapter_runs[merge]
-    assert export(folder, "adapter", tmp_path / "out") == {"files": 5}
+    assert export(folder, "adapter", tmp_path / "out") == {"files": 6}
     base = AutoModelForCausalLM.from_pretrained(resolve("bundled"), dtype=torch.float32)
     context = context_of(folder)
     ours = peft.PeftModel.from_pretrained(base, tmp_path / "out")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedModel
+from huggingface_hub import ModelCard
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import own_processes
 import small_run
@@ -18,8 +19,10 @@ from aftune.common.errors import DataError, StageError
 from aftune.pipeline import runner
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.plans import plan
+from aftune.pipeline.verify import verify
 from aftune.pipeline.workers import jobs_for
-from aftune.records import Candidate, Group, read_records
+from aftune.recipe import load_recipe
+from aftune.records import Candidate, Group, JudgedResponse, Problem, read_records
 from aftune.sampling import collect
 from aftune.training import AlignmentTrainer
 
@@ -59,6 +62,31 @@ def test_run_leaves_everything_that_the_readme_promises(finished_run: Path) -> N
     # AFT and its control: same number of steps, same problems a step.
     summaries = {name: entry["summary"] for name, entry in manifest["stages"].items()}
     assert summaries["align"]["optimizer_steps"] == summaries["control"]["optimizer_steps"] == 6
+
+
+@pytest.mark.parametrize(("stage", "key"), [("sft", "vft"), ("align", "aligned"), ("control", "vft_same_steps")])
+def test_a_model_is_ready_to_use(stage: str, key: str, finished_run: Path) -> None:
+    """Loaded as its card says and asked as a chat program asks, with nothing else set but the precision: the greedy answers of the
+    evaluation."""
+    folder = finished_run / stage / "model"
+    precision = load_recipe(finished_run / "recipe.yaml").model.precision
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder, dtype=precision), AutoTokenizer.from_pretrained(folder)
+    problems = {problem.id: problem for problem in read_records(finished_run / "prepare" / "test.jsonl", Problem)}
+    for answer in read_records(finished_run / "evaluate" / key / "verdicts.jsonl", JudgedResponse)[:3]:
+        messages = [{"role": "user", "content": problems[answer.problem_id].question}]
+        inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+        output = model.generate(**inputs)
+        assert tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True) == answer.text
+
+
+def test_each_model_has_a_card_with_its_figures(finished_run: Path) -> None:
+    """Of the last report; cards are for people, so checksums leave them out."""
+    accuracy = figures(finished_run)["results"]["aligned"]["accuracy"]
+    card = ModelCard.load(finished_run / "align" / "model" / "README.md")
+    assert [found.metric_value for found in card.data.eval_results if found.metric_type == "accuracy"] == [accuracy]
+    assert {path.parent.parent.name for path in finished_run.glob("*/model/README.md")} == {"sft", "align", "control"}
+    assert "README.md" not in (finished_run / "align" / "SHA256SUMS").read_text()
+    assert [found for _, found in verify(finished_run) if found.differences or found.others] == []
 
 
 def test_a_stage_leaves_no_model_in_memory(tmp_path: Path) -> None:

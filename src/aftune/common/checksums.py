@@ -9,6 +9,7 @@ from aftune.common.errors import StageError
 from aftune.common.text_files import write_lines
 
 LIST = "SHA256SUMS"
+_FOR_PEOPLE = "README.md"  # cards of models, which no stage reads and which are written again with new figures
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def check(folder: Path, of_list: str | None, reader: str) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != LIST)
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (LIST, _FOR_PEOPLE))
 
 
 def _listed(folder: Path) -> dict[str, str]:
@@ -82,4 +83,5 @@ def _listed(folder: Path) -> dict[str, str]:
     if not (folder / LIST).exists():
         return {}
     lines = (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    listed = (line.partition("  ") for line in lines)
+    return {name: digest for digest, _, name in listed if Path(name).name != _FOR_PEOPLE}

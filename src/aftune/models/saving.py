@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import torch
 from safetensors import safe_open
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers.utils import CHAT_TEMPLATE_FILE
 
 from aftune.common import durable
 from aftune.models.loading import load_config, resolve
@@ -14,12 +15,23 @@ from aftune.models.precision import SHORT
 from aftune.recipe import ModelSection
 
 
-def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Writes safetensors and the tokenizer to a folder that any transformers program can load."""
+def save_policy(
+    model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, *, max_new_tokens: int, chat_template: str | None = None
+) -> None:
+    """Writes safetensors and the tokenizer to a folder that any transformers program can load.
+
+    `generate` then answers as evaluation does: greedy, with at most `max_new_tokens`. chat_template: takes the place of the
+    tokenizer's own.
+    """
+    before = model.generation_config
+    ends = {name: getattr(before, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=max_new_tokens, **ends)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
+    if chat_template is not None:
+        (partial / CHAT_TEMPLATE_FILE).write_text(chat_template, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     durable.rename(partial, folder)
 

@@ -13,9 +13,11 @@ from aftune import tasks
 from aftune.common.errors import UsageError
 from aftune.models import loading
 from aftune.models.adapters import add_adapter
+from aftune.models.saving import save_policy
 from aftune.pipeline import recipe_task
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import in_round
+from aftune.prompts.chat_template import chat_template
 from aftune.prompts.formats import PromptFormat
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import AdapterSection, PromptSection, Recipe, SamplingSection, load_recipe
@@ -71,6 +73,14 @@ class Context:
         return make_prompter(self.tokenizer, self.task, self.recipe.prompt, examples)
 
     @cached_property
+    def chat_template(self) -> str | None:
+        """The prompt of this run as a chat template, where its style is not the model's own template and a template can say it."""
+        first: dict[tuple[str, str | None], Problem] = {}
+        for problem in self.problems("train"):
+            first.setdefault((problem.task, self.prompter.heading(problem)), problem)
+        return chat_template(self.prompter, list(first.values()))
+
+    @cached_property
     def end_id(self) -> int:
         """The token that ends a complete response."""
         section = self.recipe.model
@@ -82,6 +92,11 @@ class Context:
         section = self.recipe.model
         config = loading.load_config(section.name, **section.load_options)
         return loading.context_length(config if config is not None else self.load_policy("base").config)
+
+    def save_policy(self, model: Any, folder: Path) -> None:
+        """Writes a model with the tokenizer, the prompt and the generation settings of this run."""
+        most = self.recipe.evaluate.max_new_tokens
+        save_policy(model, self.tokenizer, folder, max_new_tokens=most, chat_template=self.chat_template)
 
     def folder(self, stage: str) -> Path:
         """A stage's folder; for a repeated stage, that of the current round."""

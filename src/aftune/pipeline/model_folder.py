@@ -4,21 +4,18 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from aftune import tasks
 from aftune.common.errors import StageError, UsageError
 from aftune.common.json_text import read_json, write_json
 from aftune.models.adapters import CONFIG, add_adapter, has_adapter, merged
-from aftune.models.loading import load_model, resolve
-from aftune.models.saving import save_policy, saved_dtype
+from aftune.models.loading import load_model
+from aftune.models.saving import saved_dtype
+from aftune.pipeline.cards import base_of_run, published
 from aftune.pipeline.context import Context
-from aftune.pipeline.directory.inputs import recorded_commit
 from aftune.pipeline.plans import Plan, recorded_plan
-from aftune.pipeline.recipe_task import used
-from aftune.pipeline.registry import EVALUATE, PREPARE, policies
+from aftune.pipeline.registry import EVALUATE, policies
 from aftune.pipeline.stages.report import gather
-from aftune.recipe import Recipe
 from aftune.reporting import ReportData
-from aftune.reporting.run.card import Published, model_card
+from aftune.reporting.run.card import model_card
 
 FORMS = ("merged", "adapter")
 
@@ -37,8 +34,8 @@ def write_model_folder(context: Context, form: str, out: Path, model: str = "ali
         raise UsageError(f"--to adapter: {context.run.path} trained all weights (adapter.kind is none); use --to merged")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out: {out} is not empty; choose a new folder")
-    published = _published(context, model, title or out.resolve().name, adapter=form == "adapter")
-    card = model_card(_data(context, plans), published)
+    said = published(context, model, title or out.resolve().name, adapter=form == "adapter")
+    card = model_card(_data(context, plans), said)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as place:
         folder = Path(place) / "model"
@@ -72,53 +69,18 @@ def _write_merged(context: Context, folder: Path, out: Path) -> None:
     if not has_adapter(folder):
         shutil.copytree(folder, out)
         return
-    _, _, commit = _base(context)
+    _, _, commit = base_of_run(context)
     section = context.recipe.model
     section = section.model_copy(update={"device": "cpu", "revision": commit or section.revision})
     base = load_model(section.name, section, float32=True)
     model = merged(add_adapter(base, context.recipe.adapter, folder)).to(saved_dtype(section))
-    save_policy(model, context.tokenizer, out)
-
-
-def _base(context: Context) -> tuple[str, bool, str | None]:
-    """Name or folder of the base model, whether it is on the Hub, and the commit that the run used, if known."""
-    source = resolve(context.recipe.model.name)
-    if Path(source).is_dir():
-        return str(Path(source).resolve()), False, None
-    return source, True, recorded_commit(context.run.entry(PREPARE.name)["inputs"], source)
+    context.save_policy(model, out)
 
 
 def _record_base(context: Context, folder: Path) -> None:
-    source, _, commit = _base(context)
+    source, _, commit = base_of_run(context)
     recorded = {"base_model_name_or_path": source, "revision": commit or context.recipe.model.revision}
     write_json(folder / CONFIG, read_json(folder / CONFIG) | recorded)
-
-
-def _published(context: Context, model: str, title: str, *, adapter: bool) -> Published:
-    problem = context.problems("train")[0]
-    _, on_hub, commit = _base(context)
-    return Published(
-        title=title,
-        model=model,
-        adapter=adapter,
-        prompt=str(context.tokenizer.decode(context.prompter(problem))),
-        asked=context.prompter.conversation(problem),
-        on_hub=on_hub,
-        revision=context.recipe.model.revision,
-        commit=commit,
-        data_sets=_data_sets(context.recipe),
-    )
-
-
-def _data_sets(recipe: Recipe) -> dict[str, str]:
-    """The data sets of the Hub that a run reads, by the task that its problems carry."""
-    found: dict[str, str] = {}
-    for key, part in used(recipe).items():
-        if (part.data or recipe.data) is None:
-            task = tasks.find(part.name, f"{key}.name")
-            sources = task.sources(None, tasks.check_options(part.name, part.options, key))
-            found |= {task.problem_task(): name for name in sources.data_sets}
-    return found
 
 
 def _data(context: Context, plans: dict[str, Plan]) -> ReportData:

@@ -68,11 +68,12 @@ def render_text(form: PromptFormat, examples: Sequence[Turn], question: str, hea
         opening = [text for text in (form.system, form.instruction) if text]
     if heading:
         opening.append(heading)
-    shown = [_asked(form, turn.question) + turn.response for turn in examples]
-    return "\n\n".join([*opening, *shown, _asked(form, question)])
+    shown = [asked(form, turn.question) + turn.response for turn in examples]
+    return "\n\n".join([*opening, *shown, asked(form, question)])
 
 
-def _asked(form: PromptFormat, question: str) -> str:
+def asked(form: PromptFormat, question: str) -> str:
+    """One question as plain and alpaca style ask it; it is as in a `Turn`."""
     if form.style == "plain":
         return question
     if form.instruction:
@@ -87,7 +88,7 @@ def stop_strings(form: PromptFormat, ask: Callable[[str], str]) -> tuple[str, ..
     if form.style == "chat":
         return ()
     mark = "\ue000"  # a character without meaning
-    heading = _asked(form, ask(mark)).partition(mark)[0].split("\n")[0].strip()
+    heading = asked(form, ask(mark)).partition(mark)[0].split("\n")[0].strip()
     # Anything else, such as a hyphen or a number, may begin lines of responses too.
     return (f"\n\n{heading}", f"\n{heading}") if any(map(str.isalpha, heading)) else ()
 

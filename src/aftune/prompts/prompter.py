@@ -15,6 +15,7 @@ from aftune.prompts.formats import (
     Messages,
     PromptFormat,
     Turn,
+    asked,
     plain_prompt,
     question_text,
     render_messages,
@@ -71,6 +72,14 @@ class Prompter:
             if problem.task not in found and self._shown(problem):
                 found[problem.task] = stop_strings(self.form, partial(self._ask_as, problem))
         return tuple(dict.fromkeys(text for texts in found.values() for text in texts))
+
+    def turn(self, problem: Problem) -> str:
+        """The question as it stands after others, in plain and alpaca style: nothing is said or shown before it."""
+        return asked(self.form, self._ask(problem))
+
+    def starts_with_bos(self) -> bool:
+        """Whether a prompt that is a text begins with the tokenizer's beginning-of-sequence token."""
+        return encode_prompt(self.tokenizer, "") == [self.tokenizer.bos_token_id]
 
     def end_id(self, stop_ids: Sequence[int] = ()) -> int:
         """The id that ends a complete response: the tokenizer's, or the chat template's own end of a turn if `stop_ids` has it."""

@@ -2,6 +2,7 @@
 
 from aftune.common.json_text import read_json, write_json
 from aftune.common.text_files import write_lines
+from aftune.pipeline.cards import write_cards
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.registry import enabled_stages, policies
@@ -12,8 +13,9 @@ from aftune.reporting.run.reading import choose
 
 
 def report(context: Context) -> Summary:
-    """Writes the page and a copy of the metrics; reads what the stages wrote and runs no model."""
+    """Writes the page, a copy of the metrics and the cards of the models; reads what the stages wrote and runs no model."""
     data = gather(context)
+    write_cards(context, data)
     write_json(context.run.path / "metrics.json", data.metrics)
     page = context.run.path / "report.html"
     write_lines(page, [render_page(data)])

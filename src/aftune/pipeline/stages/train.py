@@ -19,7 +19,7 @@ from aftune.evaluation.reference_loss import reference_loss
 from aftune.models import checkpointing
 from aftune.models.adapters import base_of, merged
 from aftune.models.devices import pick_device
-from aftune.models.saving import save_policy, saved_dtype
+from aftune.models.saving import saved_dtype
 from aftune.pipeline import processes
 from aftune.pipeline.checkpoints import last_checkpoint
 from aftune.pipeline.context import Context, Summary
@@ -183,11 +183,11 @@ def save_model(context: Context, model: Any, folder: Path) -> None:
     """The whole model in `model`, and its adapter in `adapter`; an adapter that is not merged stands in `model` instead."""
     section, dtype = context.recipe.adapter, saved_dtype(context.recipe.model)
     if section.kind != "none":
-        save_policy(model, context.tokenizer, folder / ("adapter" if section.merge else "model"))
+        context.save_policy(model, folder / ("adapter" if section.merge else "model"))
         if not section.merge:
             return
         model = merged(model)
-    save_policy(model.to(dtype), context.tokenizer, folder / "model")
+    context.save_policy(model.to(dtype), folder / "model")
 
 
 def training_arguments(section: TrainingSection, folder: Path, recipe: Recipe, *, validated: bool) -> AlignmentConfig:
