@@ -434,7 +434,8 @@ def test_export_writes_pairs_and_names_what_is_wrong(tmp_path: Path) -> None:
     }
     wrong = aftune("export", source, "--to", "parquet", "--out", tmp_path / "p")
     assert wrong.status == 2
-    assert wrong.stderr == "aftune: error: --to is 'parquet', expected one of preference-pairs, dataset, samples, merged, adapter\n"
+    known = "preference-pairs, dataset, samples, merged, adapter, gguf, ollama"
+    assert wrong.stderr == f"aftune: error: --to is 'parquet', expected one of {known}\n"
 
 
 def test_compare_lists_its_methods() -> None:

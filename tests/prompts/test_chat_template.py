@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from aftune import tasks
 from aftune.models.loading import load_tokenizer
 from aftune.pipeline.context import make_prompter
-from aftune.prompts.chat_template import chat_template
+from aftune.prompts.chat_template import ChatTemplate, chat_template
 from aftune.prompts.formats import PromptFormat
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import PromptSection
@@ -27,8 +27,10 @@ def tokenizer() -> Any:
     return load_tokenizer("bundled")
 
 
-def asked(prompter: Prompter, template: str, messages: Sequence[dict[str, str]]) -> str:
-    return str(prompter.tokenizer.apply_chat_template(messages, chat_template=template, add_generation_prompt=True, tokenize=False))
+def asked(prompter: Prompter, template: ChatTemplate, messages: Sequence[dict[str, str]]) -> str:
+    return str(
+        prompter.tokenizer.apply_chat_template(messages, chat_template=template.jinja(), add_generation_prompt=True, tokenize=False)
+    )
 
 
 FORMS = [
@@ -99,3 +101,10 @@ def test_where_no_template_can_say_it(tokenizer: Any) -> None:
     assert chat_template(headed, [problem(0), problem(1)]) is None
     assert chat_template(replace(plain, form=PromptFormat("chat")), [problem(0)]) is None
     assert chat_template(plain, []) is None
+
+
+def test_for_ollama_braces_of_the_prompt_stay_text(tokenizer: Any) -> None:
+    template = chat_template(Prompter(tokenizer, PromptFormat(system="{{ .Secret }}")), [problem(0)])
+    assert template is not None
+    said = '{{ if .System }}{{ .System }}\n\n{{ end }}{{ "{{" }} .Secret }}\n\nQuestion: {{ .Prompt }}\nAnswer:\n{{ .Response }}'
+    assert template.go() == said

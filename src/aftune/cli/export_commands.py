@@ -11,13 +11,16 @@ from aftune.cli.shared import Debug, guard
 def export(
     source: Annotated[Path, typer.Argument(metavar="GROUPS_OR_RUN", help="A groups.jsonl, or a run directory.")],
     to: Annotated[
-        str, typer.Option("--to", help="Of groups: preference-pairs, dataset; of a run: these, samples, merged or adapter.")
+        str,
+        typer.Option(
+            "--to", help="Of groups: preference-pairs, dataset; of a run: these, samples, merged, adapter, gguf or ollama."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The file to write; for dataset, merged and adapter, a new folder.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write; for dataset, merged, adapter and ollama, a new folder.")],
     pairs: Annotated[str, typer.Option(help="Pairs per group: all, or one (a best and a worst candidate).")] = "all",
     ranks: Annotated[bool, typer.Option("--ranks", help="Compare candidates by rank.")] = False,
     model: Annotated[
-        str, typer.Option(help="For samples, merged, adapter: base (samples), vft, vft_same_steps (or _compute), or aligned.")
+        str, typer.Option(help="For samples and models: base (samples), vft, vft_same_steps (or _compute), or aligned.")
     ] = "aligned",
     form: Annotated[str, typer.Option("--from", help="Format of the file: groups, or voted_explanations.")] = "groups",
     debug: Debug = False,

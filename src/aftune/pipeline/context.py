@@ -17,7 +17,7 @@ from aftune.models.saving import save_policy
 from aftune.pipeline import recipe_task
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import in_round
-from aftune.prompts.chat_template import chat_template
+from aftune.prompts.chat_template import ChatTemplate, chat_template
 from aftune.prompts.formats import PromptFormat
 from aftune.prompts.prompter import Prompter
 from aftune.recipe import AdapterSection, PromptSection, Recipe, SamplingSection, load_recipe
@@ -73,7 +73,7 @@ class Context:
         return make_prompter(self.tokenizer, self.task, self.recipe.prompt, examples)
 
     @cached_property
-    def chat_template(self) -> str | None:
+    def chat_template(self) -> ChatTemplate | None:
         """The prompt of this run as a chat template, where its style is not the model's own template and a template can say it."""
         first: dict[tuple[str, str | None], Problem] = {}
         for problem in self.problems("train"):
@@ -95,8 +95,9 @@ class Context:
 
     def save_policy(self, model: Any, folder: Path) -> None:
         """Writes a model with the tokenizer, the prompt and the generation settings of this run."""
-        most = self.recipe.evaluate.max_new_tokens
-        save_policy(model, self.tokenizer, folder, max_new_tokens=most, chat_template=self.chat_template)
+        most, found = self.recipe.evaluate.max_new_tokens, self.chat_template
+        template = None if found is None else found.jinja()
+        save_policy(model, self.tokenizer, folder, max_new_tokens=most, chat_template=template)
 
     def folder(self, stage: str) -> Path:
         """A stage's folder; for a repeated stage, that of the current round."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aftune.prompts.prompter import Prompter
 from aftune.records import Problem
@@ -23,7 +24,30 @@ _TEMPLATE = """\
 {{%- endfor -%}}"""
 
 
-def chat_template(prompter: Prompter, problems: Sequence[Problem]) -> str | None:
+@dataclass(frozen=True)
+class ChatTemplate:
+    """What stands around questions: `opening` before the first, `before` later ones, `after` all. with_bos: whether a
+    beginning-of-sequence token comes first."""
+
+    opening: str
+    before: str
+    after: str
+    with_bos: bool
+
+    def jinja(self) -> str:
+        """For transformers, vLLM and llama.cpp."""
+        start = "bos_token" if self.with_bos else "''"
+        return _TEMPLATE.format(
+            start=start, opening=_literal(self.opening), before=_literal(self.before), after=_literal(self.after)
+        )
+
+    def go(self) -> str:
+        """For Ollama, which puts the beginning-of-sequence token itself; of one question and a system message."""
+        opening, after = (text.replace("{{", '{{ "{{" }}') for text in (self.opening, self.after))
+        return f"{{{{ if .System }}}}{{{{ .System }}}}\n\n{{{{ end }}}}{opening}{{{{ .Prompt }}}}{after}{{{{ .Response }}}}"
+
+
+def chat_template(prompter: Prompter, problems: Sequence[Problem]) -> ChatTemplate | None:
     """A template that makes of a user's message what `prompter` makes of a question. problems: one of each task of the run, and of
     each heading in it.
 
@@ -34,18 +58,17 @@ def chat_template(prompter: Prompter, problems: Sequence[Problem]) -> str | None
         return None
     found = {_template(prompter, problem) for problem in problems}
     [template] = found if len(found) == 1 else [None]
-    return template if template is not None and _says_the_same(prompter, problems[0], template) else None
+    return template if template is not None and _says_the_same(prompter, problems[0], template.jinja()) else None
 
 
-def _template(prompter: Prompter, problem: Problem) -> str | None:
+def _template(prompter: Prompter, problem: Problem) -> ChatTemplate | None:
     marked = _asked(problem, _MARK)
     prompt, turn = prompter.conversation(marked), prompter.turn(marked)
     if not isinstance(prompt, str) or not prompt.count(_MARK) == turn.count(_MARK) == 1:
         return None
     opening, after = prompt.split(_MARK)
     before = turn.split(_MARK)[0]
-    start = "bos_token" if prompter.starts_with_bos() else "''"
-    return _TEMPLATE.format(start=start, opening=_literal(opening), before=_literal(before), after=_literal(after))
+    return ChatTemplate(opening, before, after, prompter.starts_with_bos())
 
 
 def _asked(problem: Problem, question: str) -> Problem:
