@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOCK ?=
 TOOLS := .tools/bin
 
-.PHONY: quickstart test lint bench install lock audit licences clean
+.PHONY: quickstart test lint docs reference notebooks bench install lock audit licences clean
 
 quickstart: install
 	$(BIN)/aftune quickstart
@@ -18,6 +18,18 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation as a site, in build/site; fails at a broken link, anchor or page that no menu has.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pages of docs/reference that follow from the code: every key of a recipe, every command, every recipe of aftune's.
+reference: install
+	$(BIN)/python scripts/make_reference.py
+
+# The tutorials, run, with what they print.
+notebooks: install
+	$(BIN)/python scripts/run_notebooks.py
 
 bench: install
 	$(BIN)/python benchmarks/guard.py
@@ -55,4 +67,4 @@ $(TOOLS):
 	$(TOOLS)/pip install --quiet pip-tools pip-audit pip-licenses
 
 clean:
-	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .tools build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -51,6 +51,17 @@ def test_short_work_is_silent_and_fast_work_does_not_flood(log: io.StringIO, mon
     assert [line.split(" of")[0] for line in log.getvalue().splitlines()] == [f"  verdicts: {step}" for step in (20, 40, 60, 80)]
 
 
+def test_colours_make_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jupyter and some machines of continuous integration set FORCE_COLOR: a pipe there gets colours, but no moving bars."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    written = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=written, width=60))
+    assert progress.console.is_terminal
+    with progress.progress_bar("sft", 10, "steps") as update:
+        update(10)
+    assert written.getvalue() == ""
+
+
 def test_slow_work_is_not_silent(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     """10,000 steps of half a minute: 5 % would be four hours; done before the start is no rate."""
     clock = Clock(monkeypatch)

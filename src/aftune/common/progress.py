@@ -48,7 +48,7 @@ def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[C
 
 @contextmanager
 def _shown(title: str, total: int, unit: str, done: int) -> Iterator[Callable[[int], None]]:
-    if not console.is_terminal:
+    if not console.is_terminal or not console.file.isatty():  # FORCE_COLOR, which Jupyter sets, makes rich see a terminal in a pipe
         yield _Log(title, total, unit, done)
         return
     columns = (

@@ -43,8 +43,8 @@ class AlignmentConfig(TrainingArguments):
 
     loss: a name from `aftune.losses.LOSSES`: aft, rrhf, pro, dpo, ...; its options are constraint, beta (nats per token; nats for
     losses with a reference policy) and detach_boundary. dpo_beta is for dpo and all others with a reference policy but ipo,
-    rrhf_length_normalisation (`response` or `padded`) for rrhf, pro_eps for pro; simpo_*, ipo_*, dpop_*, bdpo_* and nca_* for the
-    losses of these names.
+    rrhf_length_normalisation (`response` or `padded`) for rrhf, pro_eps for pro; `simpo_*`, `ipo_*`, `dpop_*`, `bdpo_*` and `nca_*`
+    for the losses of these names.
     alignment_weight, sft_weight: factors of the two losses; the paper has none, that is, 1 and 1. With alignment_weight 0,
     candidates are not computed at all, and training is plain VFT.
     reference_is_candidate: whether the reference response joins the best candidates (open in the paper).
