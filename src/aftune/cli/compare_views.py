@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from aftune.cli.durations import format_duration
-from aftune.common.errors import AftuneError
+from aftune.common.errors import StageError
 from aftune.common.progress import progress_bar
 from aftune.common.wording import counted
 from aftune.pipeline.compare import runs
@@ -76,7 +76,7 @@ def _state(plans: Sequence[Plan]) -> str:
 
 
 def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
-    """Runs the comparison, writes its results and prints the table; raises AftuneError at the end if runs failed."""
+    """Runs the comparison, writes its results and prints the table; raises StageError at the end if runs failed."""
     num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
     sizes = f"{counted(len(wanted.methods), 'method')}, {counted(len(wanted.seeds), 'seed')}"
     console.print(f"{sizes}, {counted(jobs, 'run')} at a time -> {escape(str(wanted.recipe.run_dir))}")
@@ -93,7 +93,7 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
             soft_wrap=True,
         )
     if failures:
-        raise AftuneError(f"{len(failures)} of {num_runs} runs failed; the first: {failures[0].what}: {failures[0].message}")
+        raise StageError(f"{len(failures)} of {num_runs} runs failed; the first: {failures[0].what}: {failures[0].message}")
 
 
 def print_table(results: Mapping[str, Any], console: Console) -> None:
