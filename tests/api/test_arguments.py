@@ -53,6 +53,10 @@ OF_MINE = PROBLEM.model_copy(update={"task": "mine"})
             DataError,
             r"sample: problems: 1: the question has \S+ tokens, the model's context is \S+; leave it out",
         ),
+        (lambda: aftune.sample("bundled", PROBLEM), UsageError, r"sample: problems\[0\] is tuple, expected Problem"),
+        (lambda: aftune.sample("bundled", [PROBLEM], purpose="try"), UsageError, "sample: purpose is 'try', expected sample or"),
+        (lambda: aftune.label([PROBLEM], [GROUP]), UsageError, r"label: candidates\[0\] is Group, expected Candidate"),
+        (lambda: aftune.align("bundled", [PROBLEM], "out"), UsageError, r"align: groups\[0\] is Problem, expected Group"),
         (lambda: aftune.label([PROBLEM], []), UsageError, "label: candidates is empty; give at least one"),
         (lambda: aftune.label([PROBLEM], [CANDIDATE], reading="loose"), UsageError, "label: reading is 'loose'"),
         (

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from aftune.api.call import Call, CallContext, Model, PromptOfRecipe
 from aftune.api.keys import AlignKeys, section_of, with_keys_of
-from aftune.api.problem_tasks import TaskOfRecipe
+from aftune.api.problem_tasks import TaskOfRecipe, records
 from aftune.api.training import Trained, train
 from aftune.pipeline.registry import needs_reference
 from aftune.pipeline.stages.reference import reference
@@ -58,6 +58,7 @@ def align(
     >>> aligned.summary
     {'optimizer_steps': 2, 'epochs': 1.0}
     """
+    groups = records("align", "groups", groups, Group)
     sections = {
         "align": section_of(AlignSection, keys, "align", without=_WITHOUT),
         "adapter": None if adapter is None else section_of(AdapterSection, dict(adapter), "align", "adapter."),

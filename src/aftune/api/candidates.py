@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal, TypeAlias, Unpack, get_args
 
 from transformers import PreTrainedTokenizerBase
 
 from aftune.api.call import Call, Model, PromptOfRecipe
 from aftune.api.keys import SampleKeys, section_of, with_keys_of
 from aftune.api.problem_tasks import TaskOfRecipe
+from aftune.common.errors import UsageError
 from aftune.pipeline.stages.sample import drawn, used
 from aftune.recipe import SampleSection
 from aftune.records import Candidate, Problem
+
+Purpose: TypeAlias = Literal["sample", "evaluate"]
 
 
 @with_keys_of(SampleSection)
@@ -25,7 +28,7 @@ def sample(
     prompt: PromptOfRecipe | None = None,
     examples: Sequence[Problem] = (),
     seed: int = 0,
-    purpose: Literal["sample", "evaluate"] = "sample",
+    purpose: Purpose = "sample",
     **keys: Unpack[SampleKeys],
 ) -> list[Candidate]:
     """Candidates for each problem, in the order of the problems, as stage `sample` of a run draws them.
@@ -46,6 +49,8 @@ def sample(
     >>> candidates[1].problem_id, candidates[1].index, candidates[1].finish_reason
     ('arithmetic/train/0', 1, 'stop')
     """
+    if purpose not in get_args(Purpose):
+        raise UsageError(f"sample: purpose is {purpose!r}, expected {' or '.join(get_args(Purpose))}")
     section = section_of(SampleSection, keys, "sample")
     call = Call("sample", model, problems, tokenizer, task, data, prompt, examples, seed)
     with call.context(sample=section) as context:

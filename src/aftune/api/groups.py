@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from aftune.api.keys import LabelKeys, section_of, with_keys_of
-from aftune.api.problem_tasks import TaskOfRecipe, checked, task_section
-from aftune.common.errors import UsageError
+from aftune.api.problem_tasks import TaskOfRecipe, checked, records, task_section
 from aftune.common.text_files import text_lines
 from aftune.groups.labelling import label_files
 from aftune.pipeline import recipe_task
@@ -62,8 +61,7 @@ def label(
     """
     section = section_of(LabelSection, keys, "label")
     problems = checked("label", "problems", problems)
-    if not candidates:
-        raise UsageError("label: candidates is empty; give at least one")
+    candidates = records("label", "candidates", candidates, Candidate)
     with tempfile.TemporaryDirectory(prefix="aftune-") as temporary:
         folder = Path(temporary)
         values = {"run_dir": temporary, "data": None if data is None else str(data), "label": section}

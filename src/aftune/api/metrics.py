@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from aftune.api.call import Call, Model, PromptOfRecipe
 from aftune.api.keys import EvaluateKeys, section_of, with_keys_of
-from aftune.api.problem_tasks import TaskOfRecipe
+from aftune.api.problem_tasks import TaskOfRecipe, records
 from aftune.pipeline.stages.measure import measure_policy
 from aftune.pipeline.warning_signs import of_results
 from aftune.recipe import EvaluateSection, LabelSection
@@ -63,6 +63,7 @@ def evaluate(
     >>> metrics.responses[0].reason
     'matched'
     """
+    groups = records("evaluate", "groups", groups, Group, some=False)
     sections: dict[str, Any] = {
         "evaluate": section_of(EvaluateSection, keys, "evaluate", without=_WITHOUT),
         "label": section_of(LabelSection, {"reading": reading}, "evaluate"),
@@ -70,7 +71,7 @@ def evaluate(
     call = Call("evaluate", model, problems, tokenizer, task, data, prompt, examples, seed)
     with call.context(**sections) as context:
         folder = context.run.folder("evaluate")
-        metrics = measure_policy(context, folder, "base", list(groups), "evaluate")
+        metrics = measure_policy(context, folder, "base", groups, "evaluate")
         responses = read_records(folder / "verdicts.jsonl", JudgedResponse)
         scores = read_records(folder / "scores.jsonl", GroupScores) if groups else []
         signs = of_results({"base": metrics}, context.recipe)

@@ -1,4 +1,4 @@
-"""The problems of a call: checked, and the section of a recipe for the task that they are of. Loads without torch."""
+"""The records of a call, checked, and the section of a recipe for the task that problems are of. Loads without torch."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
@@ -7,17 +7,25 @@ from aftune import tasks
 from aftune.api.keys import section_of, values_of
 from aftune.common.errors import UsageError
 from aftune.recipe import TaskSection
-from aftune.records import Problem, with_unique_ids
+from aftune.records import AnyRecord, Problem, with_unique_ids
 from aftune.tasks import Task
 
 TaskOfRecipe: TypeAlias = str | Mapping[str, Any] | TaskSection
 
 
 def checked(name: str, argument: str, problems: Iterable[Problem]) -> list[Problem]:
-    """Problems as a list; raises UsageError for none and RepeatedIdError. name: of the function, for errors."""
-    found = list(with_unique_ids(problems, f"{name}: {argument}"))
-    if not found:
+    """Problems as a list; raises what `records` raises, and RepeatedIdError. name: of the function, for errors."""
+    return list(with_unique_ids(records(name, argument, problems, Problem), f"{name}: {argument}"))
+
+
+def records(name: str, argument: str, given: Iterable[AnyRecord], kind: type[AnyRecord], *, some: bool = True) -> list[AnyRecord]:
+    """An argument of records as a list; raises UsageError for anything else and, if there have to be some, for none."""
+    found = list(given)
+    if some and not found:
         raise UsageError(f"{name}: {argument} is empty; give at least one")
+    for place, one in enumerate(found):
+        if not isinstance(one, kind):
+            raise UsageError(f"{name}: {argument}[{place}] is {type(one).__name__}, expected {kind.__name__}")
     return found
 
 
