@@ -5,14 +5,37 @@ BIN := $(VENV)/bin
 # LOCK=requirements.lock installs just the files that are listed there, with their hashes, as continuous integration does.
 LOCK ?=
 TOOLS := .tools/bin
+comma := ,
 
-.PHONY: quickstart test lint docs reference notebooks bench install lock audit licences clean
+.PHONY: quickstart test test-lowest lint docs reference notebooks bench install dist lock audit licences clean
 
 quickstart: install
 	$(BIN)/aftune quickstart
 
 test: install lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+
+# The lowest versions that pyproject.toml allows of what it names, and a part of the tests. torch is that of constraints.txt, which
+# has a build without CUDA; LOWEST_TORCH=.venv-lowest/lowest.txt takes the lowest too.
+LOWEST := .venv-lowest
+LOWEST_TORCH ?= constraints.txt
+LOWEST_EXTRAS := math,peft,openai,hub
+LOWEST_TESTS := tests/api tests/cli tests/common tests/evaluation tests/losses tests/models tests/prompts tests/recipe tests/records \
+  tests/reporting tests/sampling tests/tasks tests/training/test_trainer.py
+
+test-lowest: $(LOWEST)/.installed
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest -n 2 --dist loadgroup $(LOWEST_TESTS)
+
+$(LOWEST)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet uv
+	$(LOWEST)/bin/uv pip compile --quiet --no-deps --resolution lowest --no-header --no-annotate \
+	  $(foreach extra,$(subst $(comma), ,$(LOWEST_EXTRAS)),--extra $(extra)) --output-file $(LOWEST)/lowest.txt pyproject.toml
+	sed '/^torch==/d' $(LOWEST)/lowest.txt > $(LOWEST)/without-torch.txt
+	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST_TORCH) torch
+	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/without-torch.txt --editable '.[$(LOWEST_EXTRAS)]' \
+	  'pytest>=9,<9.2' 'pytest-xdist>=3.6' 'hypothesis>=6.120'
+	touch $@
 
 lint: install
 	$(BIN)/ruff check .
@@ -47,6 +70,10 @@ else
 endif
 	touch $@
 
+# The source distribution, and the wheel that is made of it.
+dist: $(TOOLS)
+	$(TOOLS)/python -m build --outdir dist
+
 # Exact versions and hashes of everything in the extra dev, from the ranges of pyproject.toml and the versions of constraints.txt.
 lock: $(TOOLS)
 	$(TOOLS)/pip-compile --quiet --generate-hashes --extra dev --constraint constraints.txt --unsafe-package torch \
@@ -64,7 +91,7 @@ licences: $(TOOLS) install
 
 $(TOOLS):
 	$(PYTHON) -m venv .tools
-	$(TOOLS)/pip install --quiet pip-tools pip-audit pip-licenses
+	$(TOOLS)/pip install --quiet build pip-tools pip-audit pip-licenses
 
 clean:
-	rm -rf $(VENV) .tools build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .tools build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

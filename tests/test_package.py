@@ -9,9 +9,9 @@ import aftune
 
 
 def test_import_is_light() -> None:
-    """Neither the package nor its records, recipes and tasks bring torch in, nor what `aftune tasks` prints."""
+    """Neither the package, its records, recipes, tasks and `load_problems` bring torch in, nor what `aftune tasks` prints."""
     code = (
-        "import sys, aftune, aftune.records, aftune.recipe, aftune.tasks, aftune.answers, aftune.common.errors;"
+        "import sys, aftune, aftune.api.problems, aftune.records, aftune.recipe, aftune.tasks, aftune.answers, aftune.errors;"
         "import aftune.cli.task_list, rich.console; aftune.cli.task_list.print_tasks(rich.console.Console(quiet=True));"
         "print([name for name in ('torch', 'transformers', 'scipy', 'matplotlib') if name in sys.modules])"
     )

@@ -108,7 +108,7 @@ def test_data_sets_of_the_hub(questions: list[int], monkeypatch: pytest.MonkeyPa
     def load_dataset(*arguments: Any, **options: Any) -> Any:
         raise ConnectionError("Couldn't reach 'openai/gsm8k'\non the Hub")
 
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset, __spec__=object()))
     message = r"openai/gsm8k could not be loaded from the Hub: the Hub at http://127\.0\.0\.1:\d+ cannot be reached .*give data="
     with pytest.raises(AftuneError, match=message):
         hub_rows("gsm8k", "openai/gsm8k", "main", "train")

@@ -671,7 +671,8 @@ def model_folder(chance: random.Random, folder: Path) -> None:
 
 def server_answer(chance: random.Random, folder: Path) -> None:
     """Every request has a completion that can be written, or is named in an error."""
-    from aftune.sampling.interface import Request, SamplingSettings, UnansweredError
+    from aftune.errors import UnansweredError
+    from aftune.sampling.interface import Request, SamplingSettings
     from aftune.sampling.openai.engine import OpenAIEngine
     from aftune.sampling.openai.manner import Own
     from aftune.sampling.openai.server import ServerSettings

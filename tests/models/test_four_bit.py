@@ -184,9 +184,9 @@ def test_layers_that_a_cpu_computes_wrongly(llama: Any, tmp_path: Path) -> None:
 
 def test_what_cannot_be_had_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(UsageError, match=r"adapter\.kind: qlora needs bitsandbytes; install it with pip install 'aftune\[qlora\]'"):
+    with pytest.raises(UsageError, match=r"qlora needs bitsandbytes, not installed here; pip install 'aftune\[qlora\]'"):
         check_four_bit("cpu")
-    monkeypatch.setattr("aftune.models.four_bit.find_spec", lambda name: object())
+    monkeypatch.setattr("aftune.common.extras.find_spec", lambda name: object())
     check_four_bit("cpu")
     with pytest.raises(UsageError, match=r"qlora needs a CUDA GPU, or \(slowly\) a CPU, and model\.device is mps; use lora"):
         check_four_bit("mps")

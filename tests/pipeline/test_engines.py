@@ -10,13 +10,13 @@ import pytest
 
 import small_run
 from aftune.common.errors import DataError, UsageError
+from aftune.errors import UnansweredError
 from aftune.pipeline.benchmark import benchmark
 from aftune.pipeline.context import context_of
 from aftune.pipeline.runner import run_stages
 from aftune.pipeline.stages.sample import used
 from aftune.recipe import Recipe, SampleSection, recipe_from
 from aftune.records import Candidate, Feedback, Group, Problem, read_records
-from aftune.sampling.interface import UnansweredError
 from aftune.scoring import score_groups
 from aftune.tasks import build
 

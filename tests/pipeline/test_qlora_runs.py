@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
 
 def test_without_bitsandbytes(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
-    monkeypatch.setattr("aftune.models.four_bit.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"qlora needs bitsandbytes; install it with pip install 'aftune\[qlora\]', or use lora"):
+    monkeypatch.setattr("aftune.common.extras.find_spec", lambda name: None if name == "bitsandbytes" else find_spec(name))
+    with pytest.raises(UsageError, match=r"qlora needs bitsandbytes, not .*; pip install 'aftune\[qlora\]', or use lora"):
         run_stages(recipe(folder, base), report=lambda line: None)
     assert not folder.exists()

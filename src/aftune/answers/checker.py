@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import importlib.util
 import json
 import os
 import select
@@ -14,7 +13,8 @@ from collections.abc import Iterator
 from typing import IO
 
 from aftune.answers.verdicts import TimedOut
-from aftune.common.errors import UsageError
+from aftune.common.errors import StageError
+from aftune.common.extras import needed
 
 CPU_SECONDS = 0.7  # of processor time for a comparison, by the worker's own alarm: the machine's load does not matter
 SECOND_TRY = 2.0  # times as much for a comparison that did not finish, in a new worker
@@ -45,7 +45,7 @@ class _Worker:
     def wait_until_ready(self) -> None:
         if not self.ready and self.reply(_START_SECONDS) != "ready":
             self.close()
-            raise RuntimeError(
+            raise StageError(
                 f"the process that compares expressions did not start; see: {sys.executable} -m aftune.answers.worker 1024"
             )
         self.ready = True
@@ -116,8 +116,7 @@ class _Lane:
         self.worker = spare if spare is not None and spare.usable else self._start()
 
     def _start(self) -> _Worker:
-        if importlib.util.find_spec("math_verify") is None:
-            raise UsageError("answers of kind math need math-verify, which is not installed; pip install 'aftune[math]'")
+        needed("math_verify", extra="math", purpose="a comparison of answers of kind math")
         return _Worker(self.megabytes)
 
     def close(self) -> None:
@@ -138,8 +137,8 @@ class Checker:
         self._known: dict[tuple[str, str], bool | str] = {}  # candidates of a problem often give the same answer
 
     def equal(self, answer: str, gold: str) -> bool:
-        """Whether two expressions are equal; raises TimedOut for a comparison over its limits and UsageError without
-        math-verify."""
+        """Whether two expressions are equal; raises TimedOut for a comparison over its limits and MissingPackageError
+        without math-verify."""
         with self._lock:
             known = self._known.get((answer, gold))
         if known is None:

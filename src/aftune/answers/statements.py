@@ -12,6 +12,7 @@ from functools import cache
 from itertools import islice
 
 from aftune.answers.verdicts import FORMATS, Format
+from aftune.common.errors import UsageError
 
 MAX_TEXT = 100_000  # characters of a response, from its end; a longer one is a run-on
 MAX_STATEMENT = 400  # characters
@@ -286,7 +287,7 @@ def asked_for(text: str, form: Format, is_form: Callable[[str], bool] = lambda _
 def all_asked_for(text: str, form: Format, is_form: Callable[[str], bool] = lambda _: False) -> list[Statement]:
     """The statements in the format that was asked for: those after the thoughts, where there are any, else all."""
     if form not in _KINDS:
-        raise ValueError(f"form is {form!r}, expected {', '.join(FORMATS)}")
+        raise UsageError(f"form is {form!r}, expected {', '.join(FORMATS)}")
     answer = after_thinking(text)
     found = statements(answer, _KINDS[form], is_form)
     return found if found or len(answer) == len(text) else statements(text, _KINDS[form], is_form)

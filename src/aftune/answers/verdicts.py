@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from aftune.common.errors import UsageError
+
 Reading = Literal["strict", "flexible"]
 # The format that a prompt asks for, and the only one that a strict reading knows.
 Format = Literal["hashes", "boxed", "phrase", "json"]
@@ -59,9 +61,9 @@ NOTHING = Found(None, "no answer")
 
 def judge(kind: AnswerKind, text: str, gold: str, reading: Reading = "strict", options: Sequence[str] | None = None) -> Verdict:
     """Reads the final answer of a response and compares it with the gold one. No text raises an error; a reading or a form that
-    does not exist raises ValueError."""
+    does not exist raises UsageError."""
     if reading not in ("strict", "flexible"):
-        raise ValueError(f"reading is {reading!r}, expected strict or flexible")
+        raise UsageError(f"reading is {reading!r}, expected strict or flexible")
     found = kind.read(text, reading, options)
     if found.answer is None or found.reason == "no answer" or found.reason == "ambiguous":
         return Verdict(None, False, "ambiguous" if found.reason == "ambiguous" else "no answer", found.detail)

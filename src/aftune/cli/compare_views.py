@@ -9,13 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from aftune.cli.durations import format_duration
-from aftune.common.errors import AftuneError
-from aftune.common.progress import progress_bar
 from aftune.common.wording import counted
-from aftune.pipeline.compare import runs
 from aftune.pipeline.compare.methods import METHODS
-from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import Comparison
+from aftune.pipeline.compare.whole import run_whole
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
 from aftune.pipeline.plans import Plan, plan
@@ -76,24 +73,20 @@ def _state(plans: Sequence[Plan]) -> str:
 
 
 def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
-    """Runs the comparison, writes its results and prints the table; raises AftuneError at the end if runs failed."""
-    num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
-    sizes = f"{counted(len(wanted.methods), 'method')}, {counted(len(wanted.seeds), 'seed')}"
-    console.print(f"{sizes}, {counted(jobs, 'run')} at a time -> {escape(str(wanted.recipe.run_dir))}")
-    for note in wanted.notes:
-        console.print(note, soft_wrap=True)
-    with progress_bar("compare", num_runs, "runs") as update:
-        failures = runs.run(wanted, jobs, lambda line: console.print(line, soft_wrap=True), update)
-    results = gather(wanted)
-    if results["runs"] or not failures:  # without results there is nothing to write
-        write(wanted, results)
+    """Runs the comparison, writes its results and prints the table; raises StageError at the end if runs failed."""
+
+    def show(results: Mapping[str, Any]) -> None:
         print_table(results, console)
         console.print(
             f"written: [bold]{escape(str(wanted.recipe.run_dir / 'compare.html'))}[/bold], compare.csv, compare.json",
             soft_wrap=True,
         )
-    if failures:
-        raise AftuneError(f"{len(failures)} of {num_runs} runs failed; the first: {failures[0].what}: {failures[0].message}")
+
+    sizes = f"{counted(len(wanted.methods), 'method')}, {counted(len(wanted.seeds), 'seed')}"
+    console.print(f"{sizes}, {counted(jobs, 'run')} at a time -> {escape(str(wanted.recipe.run_dir))}")
+    for note in wanted.notes:
+        console.print(note, soft_wrap=True)
+    run_whole(wanted, jobs, lambda line: console.print(line, soft_wrap=True), show)
 
 
 def print_table(results: Mapping[str, Any], console: Console) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from aftune.cli.slurm import join_step
 from aftune.common import interrupts
-from aftune.common.errors import AftuneError, UsageError
+from aftune.common.errors import StageError, UsageError
 from aftune.common.progress import console
 from aftune.pipeline import processes
 
@@ -89,7 +89,7 @@ def launch(number: int) -> None:
         rank, status = culprit({rank: failure.exitcode for rank, failure in error.failures.items()})
         if status < 0:
             ended = f"process {rank + 1} of {number} was ended by {signal.Signals(-status).name}"
-            raise AftuneError(f"{ended}; run the same command again, finished work is kept") from error
+            raise StageError(f"{ended}; run the same command again, finished work is kept") from error
         raise typer.Exit(status) from error
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from aftune.common.errors import AftuneError, StageError
+from aftune.common.extras import needed
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -40,6 +41,7 @@ class Workers(Generic[Batch, Result]):
     """
 
     def __init__(self, make: Callable[[], Callable[[Batch], Result]], places: Places) -> None:
+        needed("ray", extra="ray", purpose="engine: ray")
         with _its_errors():
             import ray
 
@@ -47,8 +49,8 @@ class Workers(Generic[Batch, Result]):
                 _connect()
             resources = ray.cluster_resources()
             self.number = places.workers or _room(resources, places.gpus_per_worker)
-            needed: dict[str, Any] = {"num_gpus": places.gpus_per_worker} if places.gpus_per_worker else {"num_cpus": 1}
-            worker = ray.remote(max_restarts=-1, max_task_retries=_RETRIES, **needed)(_Worker)
+            takes: dict[str, Any] = {"num_gpus": places.gpus_per_worker} if places.gpus_per_worker else {"num_cpus": 1}
+            worker = ray.remote(max_restarts=-1, max_task_retries=_RETRIES, **takes)(_Worker)
             self._workers: list[Any] = [worker.remote(make) for _ in range(self.number)]
             try:
                 ready, waiting = ray.wait(
@@ -58,7 +60,7 @@ class Workers(Generic[Batch, Result]):
                     has = ", ".join(f"{resources.get(kind, 0):g} {kind}" for kind in ("CPU", "GPU"))
                     raise StageError(
                         f"engine ray: {len(ready)} of {self.number} workers run after {places.patience:g} s: each takes"
-                        f" {next(iter(needed.values())):g} of {has}; set engine.workers or engine.gpus_per_worker to what fits"
+                        f" {next(iter(takes.values())):g} of {has}; set engine.workers or engine.gpus_per_worker to what fits"
                     )
                 ray.get(ready)
             except Exception:

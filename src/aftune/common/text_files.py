@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from aftune.common import durable
-from aftune.common.errors import DataError
+from aftune.common.errors import DataError, MissingFileError
 
 _BLOCK = 2**16  # bytes
 _LONGEST = 2**30  # bytes of a line
@@ -51,7 +51,7 @@ def text_lines(path: Path, *, blank: bool = False, packed: bool = False) -> Iter
                     yield number, offset, text
                 offset += len(line)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the path or run the stage that writes it") from error
+        raise MissingFileError(f"{path}: no such file; check the path or run the stage that writes it") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a complete gzip archive ({error}); get it again") from error
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from aftune.common.errors import UsageError
 from aftune.evaluation.accuracy import BY_TASK
 from aftune.evaluation.statistics import share_interval
 from aftune.records import Group, GroupScores
@@ -16,10 +17,10 @@ def assessment_accuracy(scores: Sequence[float], qualities: Sequence[float]) -> 
 
     Equal scores are not in order: a model that scores all alike has 0, not one half. Equal qualities make no pair. With more
     than two qualities this works for rankings: every ordered pair counts once. Averaging over problems, each with equal
-    weight, is our derivation. Raises ValueError unless there is one quality for each score.
+    weight, is our derivation. Raises UsageError unless there is one quality for each score.
     """
     if len(scores) != len(qualities):
-        raise ValueError(f"{len(scores)} scores but {len(qualities)} qualities; give one of each for every candidate")
+        raise UsageError(f"{len(scores)} scores but {len(qualities)} qualities; give one of each for every candidate")
     pairs = [(i, j) for i in range(len(scores)) for j in range(len(scores)) if qualities[i] > qualities[j]]
     return sum(scores[i] > scores[j] for i, j in pairs) / len(pairs) if pairs else None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from aftune.common.errors import UsageError
 from aftune.common.progress import progress_bar
 from aftune.models.loading import context_length
 from aftune.prompts.encoding import EncodedGroup, check_lengths, encode_response
@@ -36,10 +37,10 @@ def letter_accuracy(
     examples before it (Hendrycks et al. 2021, arXiv 2009.03300). Among equally probable letters the first is chosen; an option with
     the same value as the gold one is right too.
 
-    Raises ValueError if there are no problems, and DataError for one that does not fit the model's context.
+    Raises UsageError if there are no problems, and DataError for one that does not fit the model's context.
     """
     if not problems:
-        raise ValueError("letter accuracy needs at least one problem")
+        raise UsageError("letter accuracy needs at least one problem")
     room = context_length(model.config)
     prompter = letter_prompter(tokenizer, task)
 

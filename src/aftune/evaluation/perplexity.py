@@ -2,7 +2,7 @@
 
 Everything is computed from two lists with one entry per problem: the summed log-probability (nats, given the prompt) and the
 number of tokens of the reference as `encode_response` encodes it. A score is their quotient, so the sum is score times tokens.
-`perplexity` and `perplexity_interval` raise ValueError for empty lists, lists of different lengths, a reference without tokens,
+`perplexity` and `perplexity_interval` raise UsageError for empty lists, lists of different lengths, a reference without tokens,
 and a log-probability that is not finite.
 """
 
@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from aftune.common.errors import UsageError
 from aftune.evaluation.statistics import ratio_interval
 from aftune.records import GroupScores
 
@@ -39,10 +40,10 @@ def _exp(nats: float) -> float:
 
 def _check(logprobs: Sequence[float], num_tokens: Sequence[int]) -> None:
     if not logprobs or len(logprobs) != len(num_tokens):
-        raise ValueError(f"{len(logprobs)} log-probabilities for {len(num_tokens)} references; give one each, at least one")
+        raise UsageError(f"{len(logprobs)} log-probabilities for {len(num_tokens)} references; give one each, at least one")
     for index, (logprob, number) in enumerate(zip(logprobs, num_tokens, strict=True)):
         if number < 1 or not math.isfinite(logprob):
-            raise ValueError(
+            raise UsageError(
                 f"reference {index}: log-probability {logprob} over {number} tokens; expected a finite number over at least one"
             )
 

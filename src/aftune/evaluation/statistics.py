@@ -1,4 +1,4 @@
-"""Intervals and tests, by scipy. All intervals are 95 %. Having no values at all raises ValueError.
+"""Intervals and tests, by scipy. All intervals are 95 %. Having no values at all raises UsageError.
 
 A percentile bootstrap is too narrow for few values (uniform ones: it covered the mean in 86 % of samples of 5, 92 % of 20,
 94 % of 50; shares that are mostly 1: 71, 87 and 92 %), and is a point for equal ones. For few or equal values, shares and paired
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from aftune.common.errors import UsageError
 
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
@@ -43,11 +45,11 @@ def share_interval(values: Sequence[float], seed: int = 0) -> Interval:
 
     Bootstrap (percentiles); for fewer than 20 values and for equal ones Wilson's formula with the mean in place of the share.
     That is wide enough, as no values in [0, 1] with a given mean vary more than zeros and ones do; it is our derivation.
-    Raises ValueError for a value outside [0, 1].
+    Raises UsageError for a value outside [0, 1].
     """
     array = _array(values)
     if not ((array >= 0) & (array <= 1)).all():
-        raise ValueError("share_interval is for values from 0 to 1; use mean_interval for others")
+        raise UsageError("share_interval is for values from 0 to 1; use mean_interval for others")
     if len(array) >= _FEW and np.ptp(array) > 0:
         return mean_interval(values, seed)
     return _wilson(min(math.fsum(values) / len(array), 1.0), len(array))
@@ -57,7 +59,7 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], s
     """Bootstrap interval (percentiles) of sum / sum over problems; numerator and denominator of a problem stay together."""
     above, below = _array(numerators), _array(denominators)
     if len(above) != len(below):
-        raise ValueError(f"{len(above)} numerators but {len(below)} denominators; give one of each for every problem")
+        raise UsageError(f"{len(above)} numerators but {len(below)} denominators; give one of each for every problem")
     if len(above) < 2:
         return (float(above[0] / below[0]),) * 2
     rng = np.random.default_rng(seed)
@@ -100,11 +102,11 @@ def pooled_paired_difference(
     Neither shows how much the training seed matters: for that, give the seeds' differences to `seed_summary`.
     """
     if not seeds:
-        raise ValueError("no seeds to compare; give the two lists of at least one")
+        raise UsageError("no seeds to compare; give the two lists of at least one")
     differences = [_array([float(a) - float(b) for a, b in zip(right, other_right, strict=True)]) for right, other_right in seeds]
     if same_problems:
         if len({len(array) for array in differences}) > 1:
-            raise ValueError("same_problems: the seeds have different numbers of problems; give lists of the same problems")
+            raise UsageError("same_problems: the seeds have different numbers of problems; give lists of the same problems")
         differences = [np.mean(differences, axis=0)]
     difference = float(np.mean([array.mean() for array in differences]))
     together = np.concatenate(differences)
@@ -160,7 +162,7 @@ def pearson(x: Sequence[float], y: Sequence[float]) -> Correlation | None:
     models made from one another, such as the stages of a run, are not.
     """
     if len(x) != len(y):
-        raise ValueError(f"{len(x)} values but {len(y)} others; a correlation needs pairs")
+        raise UsageError(f"{len(x)} values but {len(y)} others; a correlation needs pairs")
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     result = stats.pearsonr(x, y)
@@ -174,11 +176,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Calling those that are at most 0.05 real is wrong about even one of them in at most 5 % of such families of tests,
     however the tests depend on each other. For screening many comparisons, where a share of false positives is acceptable,
-    there is `scipy.stats.false_discovery_control`. Raises ValueError for what is not a p-value.
+    there is `scipy.stats.false_discovery_control`. Raises UsageError for what is not a p-value.
     """
     for p in p_values:
         if not 0 <= p <= 1:
-            raise ValueError(f"p-value {p}, expected a number from 0 to 1")
+            raise UsageError(f"p-value {p}, expected a number from 0 to 1")
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         largest = max(largest, min((len(p_values) - rank) * p_values[index], 1.0))
@@ -189,7 +191,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _array(values: Sequence[float]) -> Floats:
     array = np.asarray(values, dtype=float)
     if array.size == 0:
-        raise ValueError("no values to measure; give at least one")
+        raise UsageError("no values to measure; give at least one")
     return array
 
 

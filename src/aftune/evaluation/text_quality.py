@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from aftune.common.errors import UsageError
+
 
 @dataclass(frozen=True)
 class TextQuality:
@@ -24,7 +26,7 @@ def repetition_rate(text: str, n: int = 4) -> float:
     texts of a model together; here each text is counted alone, since wordings that problems share are no repetition.
     """
     if n < 1:
-        raise ValueError(f"n is {n}, expected at least 1 word")
+        raise UsageError(f"n is {n}, expected at least 1 word")
     words = text.split()
     grams = [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
@@ -33,12 +35,12 @@ def repetition_rate(text: str, n: int = 4) -> float:
 def text_quality(texts: Sequence[str], num_tokens: Sequence[int | None] | None = None) -> TextQuality:
     """Repetition (4-grams) and lengths of responses; `num_tokens[i]` belongs to `texts[i]`, None where it is not known.
 
-    Raises ValueError if there are no texts, or if the lists differ in length.
+    Raises UsageError if there are no texts, or if the lists differ in length.
     """
     if not texts:
-        raise ValueError("no responses to describe; give at least one")
+        raise UsageError("no responses to describe; give at least one")
     if num_tokens is not None and len(num_tokens) != len(texts):
-        raise ValueError(f"{len(texts)} responses but {len(num_tokens)} numbers of tokens; give one each, or None")
+        raise UsageError(f"{len(texts)} responses but {len(num_tokens)} numbers of tokens; give one each, or None")
     known = [number for number in num_tokens or () if number is not None]
     return TextQuality(
         num_responses=len(texts),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftune.answers.numbers import parse_whole
+from aftune.common.errors import UsageError
 from aftune.evaluation.statistics import proportion_interval
 from aftune.records import Votes
 
@@ -28,9 +29,9 @@ class Sampled:
 
     def __post_init__(self) -> None:
         if self.answer is None and self.right:
-            raise ValueError("a response without a readable answer is marked right; mark it wrong or give its answer")
+            raise UsageError("a response without a readable answer is marked right; mark it wrong or give its answer")
         if not math.isfinite(self.score):
-            raise ValueError(f"score is {self.score}, expected a finite number of nats per token")
+            raise UsageError(f"score is {self.score}, expected a finite number of nats per token")
 
 
 AnswerKey = Callable[[str], Hashable]
@@ -51,7 +52,7 @@ def majority_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sa
     Self-consistency (Wang et al. 2022, arXiv 2203.11171). Among answers with equally many votes the one that appears first
     wins. Samples are drawn independently, so each of the tied answers is equally likely to be the first: in their order
     of sampling, the expected accuracy is that of random tie-breaking. Answers with equal keys but different verdicts
-    (a comparison timed out, or the key is coarse) do not vote together. Raises ValueError if there are no samples.
+    (a comparison timed out, or the key is coarse) do not vote together. Raises UsageError if there are no samples.
     """
     return _vote(samples, [1.0] * len(samples), key)
 
@@ -59,7 +60,7 @@ def majority_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sa
 def weighted_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sampled | None:
     """Like `majority_vote`, but each vote is weighted by exp(score), the geometric mean of the response's token probabilities.
 
-    The "weighted sum (normalized)" of arXiv 2203.11171, table 1. Raises ValueError if there are no samples.
+    The "weighted sum (normalized)" of arXiv 2203.11171, table 1. Raises UsageError if there are no samples.
     """
     highest = max((sample.score for sample in samples), default=0.0)
     # Divided by the largest weight, which changes no comparison, so that very low scores do not all become 0.
@@ -69,7 +70,7 @@ def weighted_vote(samples: Sequence[Sampled], key: AnswerKey = answer_key) -> Sa
 def best_of_k(samples: Sequence[Sampled]) -> Sampled:
     """The response with the highest score, the first of several; it may be one without a readable answer, which counts as wrong.
 
-    Raises ValueError if there are no samples.
+    Raises UsageError if there are no samples.
     """
     _check_not_empty(samples)
     return max(samples, key=lambda sample: sample.score)
@@ -80,15 +81,15 @@ def pass_at_k(num_right: Sequence[int], num_samples: Sequence[int], ks: Sequence
 
     Unbiased: 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, arXiv 2107.03374, eq. 1), here as the product of
     (n - c - j) / (n - j) over j < k, so that no large number arises. Their mean over problems is the pass@k of a model.
-    Raises ValueError for no problems, for k outside 1 to the smallest n, and for c outside 0 to n.
+    Raises UsageError for no problems, for k outside 1 to the smallest n, and for c outside 0 to n.
     """
     right_P, samples_P = np.asarray(num_right), np.asarray(num_samples)
     if right_P.shape != samples_P.shape or right_P.ndim != 1 or not right_P.size or not len(ks):
-        raise ValueError("pass@k needs one number of right samples and one of samples for each problem, and at least one k")
+        raise UsageError("pass@k needs one number of right samples and one of samples for each problem, and at least one k")
     if (right_P < 0).any() or (right_P > samples_P).any():
-        raise ValueError("pass@k: a number of right samples is below 0 or above the number of samples")
+        raise UsageError("pass@k: a number of right samples is below 0 or above the number of samples")
     if min(ks) < 1 or max(ks) > samples_P.min():
-        raise ValueError(f"k is {min(ks)} to {max(ks)}, expected 1 to {samples_P.min()}, the fewest samples of a problem")
+        raise UsageError(f"k is {min(ks)} to {max(ks)}, expected 1 to {samples_P.min()}, the fewest samples of a problem")
     drawn = np.arange(max(ks))
     wrong_P_1, samples_P_1 = (samples_P - right_P)[:, None], samples_P[:, None]
     # Once no wrong sample is left a factor is 0, so that the negative ones after it do no harm.
@@ -112,7 +113,7 @@ def _vote(samples: Sequence[Sampled], weights: Sequence[float], key: AnswerKey) 
 
 def _check_not_empty(samples: Sequence[Sampled]) -> None:
     if not samples:
-        raise ValueError("a problem has no sampled responses; sample at least one")
+        raise UsageError("a problem has no sampled responses; sample at least one")
 
 
 def voting_metrics(votes: Sequence[Votes]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class ApoZeroLoss(WeightedReferenceLoss):
     CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
-        """Raises ValueError without the log-probabilities of a reference policy."""
+        """Raises UsageError without the log-probabilities of a reference policy."""
         h = self.log_ratios(inputs)
         better, worse = h[:, :, None], self.pushed(h[:, None, :])
         return mean_of_pairs(self, inputs, h, (-self.dpo_beta * better).sigmoid() + (self.dpo_beta * worse).sigmoid())

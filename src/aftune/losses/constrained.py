@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from aftune.common.errors import UsageError
+
 
 @dataclass(frozen=True)
 class ConstrainedLoss:
@@ -19,7 +21,7 @@ class ConstrainedLoss:
 
     CONSTRAINTS: those that the loss takes; one whose push fades, stops or turns around by itself takes no boundary.
     needs_reference: whether it reads log-probabilities under a reference policy.
-    Raises ValueError for an invalid value.
+    Raises UsageError for an invalid value.
     """
 
     CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached", "boundary")
@@ -33,7 +35,7 @@ class ConstrainedLoss:
         check_choice("constraint", self.constraint, self.CONSTRAINTS)
         check_number("beta", self.beta, "nats")
         if not isinstance(self.detach_boundary, bool):
-            raise ValueError(f"detach_boundary is {self.detach_boundary!r}, expected true or false")
+            raise UsageError(f"detach_boundary is {self.detach_boundary!r}, expected true or false")
 
     def needs_gradient(self, pairs_P_G_G: Tensor) -> Tensor:
         """[P, G] bool: the candidates whose scores get a gradient from the loss, whatever the scores are."""
@@ -50,16 +52,16 @@ class ConstrainedLoss:
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raises ValueError unless the value is one of the choices."""
+    """Raises UsageError unless the value is one of the choices."""
     if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected {', '.join(choices[:-1])} or {choices[-1]}")
+        raise UsageError(f"{name} is {value!r}, expected {', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def check_number(name: str, value: object, unit: str = "", *, zero: bool = False) -> None:
-    """Raises ValueError unless the value is a finite number above 0, or 0 where `zero` allows it."""
+    """Raises UsageError unless the value is a finite number above 0, or 0 where `zero` allows it."""
     number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
     if not (0 < number < math.inf or (zero and number == 0)):
-        raise ValueError(f"{name} is {value!r}, expected {'0 or ' if zero else ''}a positive number{unit and ' of '}{unit}")
+        raise UsageError(f"{name} is {value!r}, expected {'0 or ' if zero else ''}a positive number{unit and ' of '}{unit}")
 
 
 def boundaries(scores_P_G: Tensor, pairs_P_G_G: Tensor, beta: float) -> Tensor:

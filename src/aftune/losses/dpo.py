@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from aftune.common.errors import UsageError
 from aftune.losses.constrained import check_number
 from aftune.losses.interface import LossInputs, LossOutputs
 from aftune.losses.pairs import logistic_pairs
@@ -27,7 +28,7 @@ class DpoLoss(WeightedReferenceLoss):
     arXiv 2404.19733)."""
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
-        """Raises ValueError without the log-probabilities of a reference policy."""
+        """Raises UsageError without the log-probabilities of a reference policy."""
         return logistic_pairs(self, inputs, self.log_ratios(inputs), self._won, self._lost)
 
     def _won(self, h_better: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ class BdpoLoss(DpoLoss):
         super().__post_init__()
         check_number("bdpo_lambda", self.bdpo_lambda)
         if self.bdpo_lambda >= 1:
-            raise ValueError(f"bdpo_lambda is {self.bdpo_lambda!r}, expected a number between 0 and 1")
+            raise UsageError(f"bdpo_lambda is {self.bdpo_lambda!r}, expected a number between 0 and 1")
 
     def _lost(self, h_worse: Tensor) -> Tensor:
         floor = h_worse.new_tensor(math.log1p(-self.bdpo_lambda))

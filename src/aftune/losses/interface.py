@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from aftune.common.errors import UsageError
+
 # What every loss measures.
 METRICS = ("score_better", "score_worse", "pairs_in_order", "below_boundary")
 
@@ -23,7 +25,7 @@ class LossInputs:
     frozen reference policy (DPO and others). padded_lengths: [P], tokens of each group's prompt plus its longest response (RRHF's
     official length normalisation). response_lengths: [P, G], tokens (IPO).
 
-    Raises ValueError for shapes that do not agree, a mask that is not bool, a quality that is not finite, and a padded length
+    Raises UsageError for shapes that do not agree, a mask that is not bool, a quality that is not finite, and a padded length
     below 1.
     """
 
@@ -38,18 +40,18 @@ class LossInputs:
     def __post_init__(self) -> None:
         shape = self.mask.shape
         if len(shape) != 2 or not shape[1] or self.mask.dtype != torch.bool:
-            raise ValueError(f"mask is {_described(self.mask)}, expected [problems, candidates] bool, True for each candidate")
+            raise UsageError(f"mask is {_described(self.mask)}, expected [problems, candidates] bool, True for each candidate")
         for name in ("scores", "logprob_sums", "qualities", "reference_logprob_sums", "response_lengths"):
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
-                raise ValueError(f"{name} is {_described(tensor)}, expected the shape of mask, {list(shape)}")
+                raise UsageError(f"{name} is {_described(tensor)}, expected the shape of mask, {list(shape)}")
         if self.padded_lengths is not None:
             if self.padded_lengths.shape != shape[:1]:
-                raise ValueError(
+                raise UsageError(
                     f"padded_lengths is {_described(self.padded_lengths)}, expected one number per group, [{shape[0]}]"
                 )
             if not (self.padded_lengths[self.mask.any(1)] >= 1).all():
-                raise ValueError("padded_lengths holds a value below 1 for a group with candidates; count prompt and response")
+                raise UsageError("padded_lengths holds a value below 1 for a group with candidates; count prompt and response")
         _ = self.pairs_P_G_G  # refuses bad qualities at once
 
     @cached_property
@@ -97,10 +99,10 @@ class Loss(Protocol):
 def ordered_pairs(qualities_P_G: Tensor, mask_P_G: Tensor) -> Tensor:
     """[P, G, G]: True at [p, i, j] where candidate i is better than candidate j; equal qualities make no pair.
 
-    Raises ValueError for a quality that is not finite.
+    Raises UsageError for a quality that is not finite.
     """
     if not torch.isfinite(qualities_P_G[mask_P_G]).all():
-        raise ValueError("qualities holds a value that is not finite; give every candidate a number")
+        raise UsageError("qualities holds a value that is not finite; give every candidate a number")
     better = qualities_P_G[:, :, None] > qualities_P_G[:, None, :]
     return better & mask_P_G[:, :, None] & mask_P_G[:, None, :]
 

@@ -36,7 +36,7 @@ class InfoNcaLoss(WeightedReferenceLoss):
         check_number("nca_alpha", self.nca_alpha, zero=True)
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
-        """Raises ValueError without the log-probabilities of a reference policy."""
+        """Raises UsageError without the log-probabilities of a reference policy."""
         h, pairs = self.log_ratios(inputs), inputs.pairs_P_G_G
         boundary_P_G = boundaries(h, pairs, self.beta)
         is_worse = pairs.any(1)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from aftune.common.errors import UsageError
 from aftune.losses.constrained import ConstrainedLoss, check_number
 from aftune.losses.interface import LossInputs
 
@@ -16,10 +17,10 @@ class ReferenceLoss(ConstrainedLoss):
     needs_reference: ClassVar[bool] = True
 
     def log_ratios(self, inputs: LossInputs) -> Tensor:
-        """h = log pi - log pi_ref, summed over the tokens of a response: [P, G]. Raises ValueError without the log-probabilities
+        """h = log pi - log pi_ref, summed over the tokens of a response: [P, G]. Raises UsageError without the log-probabilities
         of a reference policy."""
         if inputs.reference_logprob_sums is None:
-            raise ValueError(
+            raise UsageError(
                 f"{type(self).__name__} needs LossInputs.reference_logprob_sums: give the summed log-probabilities of the "
                 "responses under a frozen reference policy, usually the model that training starts from"
             )

@@ -15,6 +15,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from aftune.common.errors import UsageError
 from aftune.losses.constrained import ConstrainedLoss, boundaries, check_choice
 from aftune.losses.interface import LossInputs, LossOutputs, outputs_of
 
@@ -36,7 +37,7 @@ class RrhfLoss(ConstrainedLoss):
         check_choice("length_normalisation", self.length_normalisation, ("response", "padded"))
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
-        """Raises ValueError for `padded` without the lengths."""
+        """Raises UsageError for `padded` without the lengths."""
         scores = self._scores(inputs)
         pairs = inputs.pairs_P_G_G
         better, worse = scores[:, :, None], scores[:, None, :]
@@ -50,7 +51,7 @@ class RrhfLoss(ConstrainedLoss):
         if self.length_normalisation == "response":
             return inputs.filled(inputs.scores)
         if inputs.padded_lengths is None:
-            raise ValueError(
+            raise UsageError(
                 "length_normalisation is 'padded', but LossInputs has no padded_lengths: give the number of tokens in each "
                 "group's prompt plus its longest response, or use 'response'"
             )

@@ -10,6 +10,7 @@ better one down. They take no boundary. `detached`: the worse response gets no g
 from dataclasses import dataclass
 from typing import ClassVar
 
+from aftune.common.errors import UsageError
 from aftune.losses.constrained import check_number
 from aftune.losses.interface import LossInputs, LossOutputs
 from aftune.losses.pairs import mean_of_pairs
@@ -29,9 +30,9 @@ class IpoLoss(ReferenceLoss):
         check_number("ipo_beta", self.ipo_beta)
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
-        """Raises ValueError without the log-probabilities of a reference policy or without the lengths."""
+        """Raises UsageError without the log-probabilities of a reference policy or without the lengths."""
         if inputs.response_lengths is None:
-            raise ValueError("IpoLoss needs LossInputs.response_lengths: give the number of tokens of each response")
+            raise UsageError("IpoLoss needs LossInputs.response_lengths: give the number of tokens of each response")
         h = self.log_ratios(inputs)
         mean_h = h / inputs.filled(inputs.response_lengths).clamp(min=1)
         margins = mean_h[:, :, None] - self.pushed(mean_h[:, None, :])
@@ -46,7 +47,7 @@ class SppoLoss(WeightedReferenceLoss):
     CONSTRAINTS: ClassVar[tuple[str, ...]] = ("none", "detached")
 
     def __call__(self, inputs: LossInputs) -> LossOutputs:
-        """Raises ValueError without the log-probabilities of a reference policy."""
+        """Raises UsageError without the log-probabilities of a reference policy."""
         h, target = self.log_ratios(inputs), 0.5 / self.dpo_beta
         losses = (h[:, :, None] - target).square() + (self.pushed(h[:, None, :]) + target).square()
         return mean_of_pairs(self, inputs, h, losses)

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from aftune.common.errors import DataError
 from aftune.models.adapters import base_of
 from aftune.models.kernels.chunked_head import chunked_logprobs, replaced_head
 from aftune.models.kernels.shared_prefix import Segment, row_arguments, shared_prefix_attention
@@ -92,6 +93,8 @@ class _Trial:
             if self.model.dtype in (torch.float32, torch.float64):
                 return ""
             own, error = distance(self._own(), truth_M_V), distance(self._shared(), truth_M_V)
+        except DataError:
+            raise
         except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as failure:
             return f"it does not take rows of segments: {str(failure).partition(chr(10))[0][:100]}"
         if not error <= _TIMES_OWN_ERROR * own + _ROUNDING:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from aftune.common.errors import DataError, UsageError
+from aftune.common.extras import needed
 from aftune.common.json_text import read_json
 from aftune.common.wording import one_line
 from aftune.models.four_bit import is_four_bit
@@ -17,10 +18,9 @@ CONFIG = "adapter_config.json"  # what a folder with an adapter has
 
 
 def _peft() -> Any:
-    try:
-        import peft
-    except ImportError as error:
-        raise UsageError("adapter.kind: adapters need PEFT; install it with pip install 'aftune[peft]', or set none") from error
+    needed("peft", extra="peft", purpose="adapter.kind: an adapter", otherwise="set none")
+    import peft
+
     return peft
 
 

@@ -1,11 +1,11 @@
 """Frozen weights in 4 bits (QLoRA, Dettmers et al. 2023, arXiv 2305.14314), through bitsandbytes: NF4, its scales quantised too."""
 
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 
 from aftune.common.errors import UsageError
+from aftune.common.extras import needed
 
 _DEVICES = ("cuda", "cpu")
 _BLOCK = 64  # weights that share a scale
@@ -14,8 +14,7 @@ _BLOCK = 64  # weights that share a scale
 def check_four_bit(device: str, model: Any | None = None) -> None:
     """Raises UsageError where bitsandbytes is missing, or cannot compute on a device, or not with the layers of a model there (an
     empty one will do)."""
-    if find_spec("bitsandbytes") is None:
-        raise UsageError("adapter.kind: qlora needs bitsandbytes; install it with pip install 'aftune[qlora]', or use lora")
+    needed("bitsandbytes", extra="qlora", purpose="adapter.kind: qlora", otherwise="use lora")
     if device not in _DEVICES:
         raise UsageError(f"adapter.kind: qlora needs a CUDA GPU, or (slowly) a CPU, and model.device is {device}; use lora")
     if device == "cpu" and model is not None:

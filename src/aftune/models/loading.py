@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from aftune.common import hub
-from aftune.common.errors import DataError, UsageError
+from aftune.common.errors import DataError, MissingFileError, UsageError
 from aftune.common.wording import counted, cut_short, one_line
 from aftune.models.adapters import CONFIG, has_adapter, load_adapter, recorded_base
 from aftune.models.devices import pick_device
@@ -42,7 +42,9 @@ def _resolved(name: str) -> str:
     if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or Path(name).exists():
         folder = Path(name).expanduser()
         if not (folder / "config.json").is_file() and not has_adapter(folder):
-            raise DataError(f"model.name: {folder} holds no model (config.json is missing); give a folder in Hugging Face format")
+            raise MissingFileError(
+                f"model.name: {folder} holds no model (config.json is missing); give a folder in Hugging Face format"
+            )
         return str(folder)
     return name
 
@@ -61,7 +63,9 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False, revision: str 
     source = resolve(name, revision)
     folder = Path(source)
     if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise DataError(f"model.name: {folder} has no tokenizer (tokenizer.json is missing); copy the tokenizer's files into it")
+        raise MissingFileError(
+            f"model.name: {folder} has no tokenizer (tokenizer.json is missing); copy the tokenizer's files into it"
+        )
     try:
         with hub.loading(source):
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)

@@ -7,11 +7,11 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from aftune.common import hub
-from aftune.common.errors import AftuneError, UsageError
+from aftune.common.errors import HubError, UsageError
 
 
 def check_push(repository: str) -> None:
-    """Raises UsageError for a name that the Hub does not take and where there is no token, AftuneError without the Hub."""
+    """Raises UsageError for a name that the Hub does not take and where there is no token, HubError without the Hub."""
     if not _is_name(repository):
         raise UsageError(
             f"REPOSITORY is {repository!r}, expected OWNER/NAME of letters, digits, '-', '_' and '.', such as me/my-model"
@@ -22,14 +22,14 @@ def check_push(repository: str) -> None:
         raise UsageError("there is no token of the Hub; set HF_TOKEN, or log in with hf auth login")
     trouble = hub.trouble()
     if trouble is not None:
-        raise AftuneError(f"{trouble}; check the network and run the same command again")
+        raise HubError(f"{trouble}; check the network and run the same command again")
 
 
 def push_folder(folder: Path, repository: str, *, private: bool = False) -> str:
     """Uploads a folder as a commit to a model repository, which is made if it is not there, and gives its address.
 
     private: only to a private repository; without it, a new one is as its owner's account says. Raises UsageError for one that is
-    there and public instead, AftuneError where the Hub refuses.
+    there and public instead, HubError where the Hub refuses.
     """
     api = HfApi()
     try:
@@ -41,7 +41,7 @@ def push_folder(folder: Path, repository: str, *, private: bool = False) -> str:
         raise
     except Exception as error:  # of the Hub, or of the client's library, which depends on its version
         reason = " ".join(str(error).split())[:200]
-        raise AftuneError(f"{repository}: not pushed to the Hub ({reason}); check the name and the rights of the token") from error
+        raise HubError(f"{repository}: not pushed to the Hub ({reason}); check the name and the rights of the token") from error
     return f"{constants.ENDPOINT}/{repository}"
 
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aftune import tasks
-from aftune.common.errors import UsageError
+from aftune.common.errors import NotFoundError, UsageError
 from aftune.models import loading
 from aftune.models.adapters import add_adapter
 from aftune.models.saving import save_policy
@@ -159,7 +159,7 @@ def context_of(folder: Path) -> Context:
     """The context of a run that is there; raises UsageError for a folder that is no run directory."""
     recipe = folder / "recipe.yaml"
     if not recipe.exists():
-        raise UsageError(f"{folder} is not a run directory (recipe.yaml is missing)")
+        raise NotFoundError(f"{folder} is not a run directory (recipe.yaml is missing)")
     if not (folder / "manifest.json").exists() and any(folder.glob("seed-*")):
         raise UsageError(f"{folder} is not a run directory, but that of a comparison; give a folder seed-N in it")
     return Context(load_recipe(recipe).model_copy(update={"run_dir": folder}), RunDirectory(folder))

@@ -1,7 +1,5 @@
 """Whether the processes of a run fit the machine and the recipe, told before anything is computed."""
 
-import importlib.util
-
 import torch
 
 from aftune.common.errors import UsageError
@@ -51,8 +49,8 @@ def check_launch(recipe: Recipe, device: str, number: int | None = None) -> None
         raise UsageError(
             f"launch.sharding: {launch.sharding} spreads the model over processes, and there is one; set launch.processes"
         )
-    if launch.sharding == "zero2" and importlib.util.find_spec("deepspeed") is None:
-        raise UsageError("launch.sharding: zero2 needs DeepSpeed; pip install 'aftune[deepspeed]', or set fsdp")
+    if launch.sharding == "zero2":
+        needed("deepspeed", extra="deepspeed", purpose="launch.sharding: zero2", otherwise="set fsdp")
 
 
 def needed_for(engine: EngineSection, section: str) -> None:

@@ -28,6 +28,7 @@ from aftune.recipe.sections import (
     Slices,
     SourceSection,
     TaskSection,
+    TrackSection,
     TrainingSection,
 )
 from aftune.recipe.shipped import Shipped, bundled_recipe, find_recipe, shipped_recipes
@@ -60,6 +61,7 @@ __all__ = [
     "Slices",
     "SourceSection",
     "TaskSection",
+    "TrackSection",
     "TrainingSection",
     "bundled_recipe",
     "find_recipe",

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from aftune.common.errors import UsageError
+from aftune.common.errors import NotFoundError, UsageError
 from aftune.common.validation_errors import explain
 from aftune.common.wording import cut_short
 from aftune.common.yaml_text import parse_yaml
@@ -25,7 +25,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         values = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such recipe file; {_nearest(path)}") from error
+        raise NotFoundError(f"{path}: no such recipe file; {_nearest(path)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as a text file ({error})") from error
     except yaml.YAMLError as error:

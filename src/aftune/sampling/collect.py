@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aftune.common.errors import UnansweredError
 from aftune.common.progress import progress_bar
 from aftune.common.seeds import derive_seed
 from aftune.prompts.formats import Messages
 from aftune.records import Candidate, Problem, iter_records, read_records, with_unique_ids, write_records
 from aftune.records.appended import append_records, check_appended, cut, forget_checksums, take_as_it_is
-from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings, UnansweredError
+from aftune.sampling.interface import Completion, Engine, Request, SamplingSettings
 
 ROUNDS = 4  # a block is this many times what an engine works on at once: only at the end of a block do slots stay empty
 

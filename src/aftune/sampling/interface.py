@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from aftune.common.errors import DataError
 from aftune.prompts.formats import Messages
 
 
@@ -68,7 +67,3 @@ class Engine(Protocol):
         UnansweredError, after all others, for requests that a server did not answer.
         """
         ...
-
-
-class UnansweredError(DataError):
-    """Some requests have no completion. Those that have one are kept, and the next run asks for the others alone."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aftune.common.errors import StageError
+from aftune.common.extras import needed
 from aftune.sampling.interface import Completion, Request, SamplingSettings
 
 _SEEDS = 2**63  # those that vLLM takes are below
@@ -38,6 +39,7 @@ class VllmEngine:
     needs_ids = True
 
     def __init__(self, settings: VllmSettings) -> None:
+        needed("vllm", extra="vllm", purpose="engine: vllm")
         import vllm
         from vllm.platforms import current_platform
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from aftune.answers import NUMBER, AnswerKind, Reading, judge
-from aftune.common.errors import DataError, UsageError
+from aftune.common.errors import DataError, MissingFileError, UsageError
 from aftune.prompts.formats import PLAIN_PROMPT, question_text
 from aftune.records import Feedback, Problem
 from aftune.tasks import splits
@@ -182,7 +182,7 @@ def data_folder(task: str, data: Path | None) -> Path | None:
     if data is None:
         return None
     if not data.is_dir():
-        raise DataError(f"data: {data} is not a folder; give the folder that holds the files of task {task}")
+        raise MissingFileError(f"data: {data} is not a folder; give the folder that holds the files of task {task}")
     return data
 
 

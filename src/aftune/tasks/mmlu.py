@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from aftune.common.data_files import scan_table
-from aftune.common.errors import DataError
+from aftune.common.errors import DataError, MissingFileError
 from aftune.common.wording import counted
 from aftune.records import Problem
 from aftune.records.questions import LETTERS, question_key
@@ -124,7 +124,7 @@ def _files(data: Path, split: str) -> Iterator[tuple[str, _Row | DataError]]:
     folder, ending = data / _FOLDERS[split], f"_{_FOLDERS[split]}.csv"
     paths = _paths(data, split)
     if not paths:
-        raise DataError(f"data: {folder} holds no files *{ending}; give the folder with dev/, val/ and test/ of MMLU")
+        raise MissingFileError(f"data: {folder} holds no files *{ending}; give the folder with dev/, val/ and test/ of MMLU")
     for path in paths:
         yield from _read_subject(path, path.name.removesuffix(ending))
 

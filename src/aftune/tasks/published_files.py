@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from aftune.common.data_files import ENDINGS, scan_rows
-from aftune.common.errors import AftuneError, DataError, RepeatedIdError
+from aftune.common.errors import DataError, HubError, MissingFileError, RepeatedIdError
+from aftune.common.extras import needed
 from aftune.common.text_files import text_lines
 from aftune.common.wording import counted
 from aftune.records import Problem
 from aftune.tasks.base import LeftOut, Task
 
 _SHOWN = 8  # files of a folder, in an error
+_OWN_FILES = "give data=FOLDER with all of the publishers' files"
 
 
 class FileTask(Task):
@@ -81,7 +83,9 @@ class FileTask(Task):
 
 
 def hub_rows(task: str, name: str, config: str | None, split: str) -> list[tuple[str, Any]]:
-    """Places and rows of a data set on the Hub; raises AftuneError where it cannot be loaded."""
+    """Places and rows of a data set on the Hub; raises HubError where it cannot be loaded, MissingPackageError without the
+    datasets package."""
+    needed("datasets", extra="hub", purpose=f"task {task}: {name} on the Hub", otherwise=_OWN_FILES)
     from aftune.common import hub
 
     try:
@@ -89,16 +93,10 @@ def hub_rows(task: str, name: str, config: str | None, split: str) -> list[tuple
             import datasets
 
             rows = datasets.load_dataset(name, config, split=split)
-    except ImportError as error:
-        raise AftuneError(
-            f"task {task}: {name} on the Hub needs the datasets package; "
-            "give data=FOLDER with all of the publishers' files, or pip install datasets"
-        ) from error
     except (OSError, ValueError) as error:
         reason = hub.trouble() or " ".join(str(error).split())[:200]
-        raise AftuneError(
-            f"task {task}: {name} could not be loaded from the Hub: {reason}; "
-            "give data=FOLDER with all of the publishers' files, or check the network"
+        raise HubError(
+            f"task {task}: {name} could not be loaded from the Hub: {reason}; {_OWN_FILES}, or check the network"
         ) from error
     return [(f"{name}:{split}:{index}", row) for index, row in enumerate(rows)]
 
@@ -120,7 +118,7 @@ def need_file(task: str, data: Path, *names: str) -> Path:
         here = sorted(path.name + "/" * path.is_dir() for path in data.iterdir() if not path.name.startswith("."))
         more = f" and {len(here) - _SHOWN} more" if len(here) > _SHOWN else ""
         has = f"it has {', '.join(here[:_SHOWN])}{more}" if here else "it is empty"
-        raise DataError(f"data: {data} holds no {' or '.join(names)} ({has}); give the folder with the files of task {task}")
+        raise MissingFileError(f"data: {data} holds no {' or '.join(names)} ({has}); give the folder with the files of task {task}")
     return path
 
 

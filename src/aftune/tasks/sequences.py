@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from aftune.answers import Reading
+from aftune.common.errors import UsageError
 from aftune.records import Problem
 from aftune.tasks.generated import GeneratedTask
 from aftune.tasks.ranking import quality_of_rank
@@ -130,7 +131,7 @@ def solve(terms: Sequence[int], rule: str, wording: int) -> str:
     between, last = WORDINGS[wording]
     answer = RULES[rule](terms)
     if answer is None:
-        raise ValueError(f"{list(terms)} does not follow the rule {rule!r}")
+        raise UsageError(f"{list(terms)} does not follow the rule {rule!r}")
     if rule == "sums":
         lines = [between.format(e=f"{a}+{b}={a + b}") for a, b in pairwise(terms[:-1])]
         return "\n".join([*lines, last.format(e=f"{terms[-2]}+{terms[-1]}={answer}"), f"#### {answer}"])

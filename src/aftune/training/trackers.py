@@ -13,16 +13,16 @@ from pathlib import Path
 from accelerate.utils import patch_environment
 from transformers import integrations
 
-from aftune.common.errors import UsageError
+from aftune.common.errors import MissingPackageError
 
 PROJECT = "aftune"  # where none is given
 
 
 def check_trackers(key: str, names: Sequence[str]) -> None:
-    """Raises UsageError, which starts with `key`, for a tracker that is not installed."""
+    """Raises MissingPackageError, which starts with `key`, for a tracker that is not installed."""
     for name in names:
         if not getattr(integrations, f"is_{name}_available")():
-            raise UsageError(f"{key}: {name} is not installed; install it with pip install {name}, or leave it out")
+            raise MissingPackageError(f"{key}: {name} is not installed; install it with pip install {name}, or leave it out")
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def test_dataset_has_a_row_for_each_group(tmp_path: Path) -> None:
 
 def test_dataset_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(AftuneError, match=r"needs the datasets package; pip install 'aftune\[hub\]'"):
+    with pytest.raises(AftuneError, match=r"needs datasets, not installed here; pip install 'aftune\[hub\]'"):
         export_groups("dataset", [group("a", [1, 0])], plain_prompt, tmp_path / "d")
 
 

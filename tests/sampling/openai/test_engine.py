@@ -19,10 +19,10 @@ pytest.importorskip("openai", reason="openai is not installed: pip install 'aftu
 
 from aftune.common import interrupts
 from aftune.common.errors import DataError, UsageError
+from aftune.errors import UnansweredError
 from aftune.records import Candidate, Problem, read_records
 from aftune.sampling import Request, SamplingSettings
 from aftune.sampling.collect import Asked, Draw, collect_candidates
-from aftune.sampling.interface import UnansweredError
 from aftune.sampling.openai.engine import OpenAIEngine
 from aftune.sampling.openai.manner import Own
 from aftune.sampling.openai.server import ServerSettings

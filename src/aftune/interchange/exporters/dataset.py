@@ -4,20 +4,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from aftune.common.errors import AftuneError, UsageError
+from aftune.common.errors import UsageError
+from aftune.common.extras import needed
 from aftune.interchange.exporters import Ask
 from aftune.records import Group
 
 
 def write(path: Path, groups: Iterable[Group], ask: Ask) -> dict[str, int]:
-    """Writes a row for each group and counts them. Raises AftuneError without the datasets package, UsageError if the folder is
-    not empty."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise AftuneError(
-            "--to dataset needs the datasets package; pip install 'aftune[hub]', or use --to preference-pairs"
-        ) from error
+    """Writes a row for each group and counts them. Raises MissingPackageError without the datasets package, UsageError if
+    the folder is not empty."""
+    needed("datasets", extra="hub", purpose="--to dataset", otherwise="use --to preference-pairs")
+    import datasets
+
     if path.exists() and (path.is_file() or any(path.iterdir())):
         raise UsageError(f"--out: {path} already exists; choose a new folder")
     rows = [row(group, ask) for group in groups]

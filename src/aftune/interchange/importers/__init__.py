@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from aftune.common.errors import DataError, UsageError
+from aftune.common.errors import DataError, MissingFileError, UsageError
 from aftune.interchange.importers import gsm8k_solutions, json_lines, lm_eval, openai_batch, voted_explanations, zeroeval
 from aftune.interchange.importers.responses import Imported, Row, match
 from aftune.recipe import ColumnsSection, ImportSection
@@ -30,7 +30,7 @@ def find_source(section: ImportSection, data: Path | None) -> Path:
     """The file or folder, at its path or in `data`; raises DataError if it is in neither place."""
     path = section.path if section.path.exists() or data is None else data / section.path
     if not path.exists():
-        raise DataError(f"candidates.path: {path}: no such file or folder; check the path")
+        raise MissingFileError(f"candidates.path: {path}: no such file or folder; check the path")
     return path
 
 

@@ -20,6 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from aftune.common.errors import DataError
 from aftune.models.abilities import Abilities, assume, expected_abilities
 from aftune.models.adapters import add_adapter
 from aftune.models.checkpointing import turn_on
@@ -107,6 +108,8 @@ def pass_memory(
         if adapter is not None or shorter.num_tokens <= shape.prompt + shape.response:
             return whole
         return max(whole, run(shorter, kept_bytes=math.inf), key=lambda memory: memory.total)
+    except DataError:
+        raise
     except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, StopIteration, TypeError, ValueError):
         return None  # numbers decide its way, such as which experts are used, or its layers are not in a list
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aftune.common.errors import AftuneError, UsageError
+from aftune.common.errors import AftuneError, NotFoundError, UsageError
 from aftune.common.json_text import read_json
 from aftune.common.wording import counted
 from aftune.pipeline.directory.metrics_file import read_metrics
@@ -42,7 +42,7 @@ class Row:
 def runs_below(folder: Path) -> list[Row]:
     """The runs and comparisons below a folder, the one that changed last first; raises UsageError where there is none."""
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; give one with runs in it, as in `aftune runs FOLDER`")
+        raise NotFoundError(f"{folder}: no such folder; give one with runs in it, as in `aftune runs FOLDER`")
     rows = [_row(path) for path in below(folder)]
     if not rows:
         raise UsageError(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from aftune.common.errors import UsageError
+from aftune.common.errors import NotFoundError
 from aftune.pipeline.directory.run_directory import PROGRESS, RunDirectory
 from aftune.pipeline.registry import HELD_OUT
 
@@ -64,13 +64,15 @@ def newest() -> Path:
     """The run in ./runs that did something last; raises UsageError where there is none."""
     found = list(below(RUNS)) if RUNS.is_dir() else []
     if not found:
-        raise UsageError(f"{RUNS}: holds no run; give the run directory, as in `aftune status FOLDER`")
+        raise NotFoundError(f"{RUNS}: holds no run; give the run directory, as in `aftune status FOLDER`")
     return max(found, key=last_change)
 
 
 def check_run(path: Path) -> None:
     """Raises UsageError for a folder that is neither a run nor a comparison."""
     if not path.is_dir():
-        raise UsageError(f"{path}: no such folder; expected a run directory (`aftune runs` lists those in ./{RUNS})")
+        raise NotFoundError(f"{path}: no such folder; expected a run directory (`aftune runs` lists those in ./{RUNS})")
     if not is_run(path) and not is_comparison(path):
-        raise UsageError(f"{path}: is no run, since recipe.yaml and manifest.json are missing; `aftune runs {path}` looks below it")
+        raise NotFoundError(
+            f"{path}: is no run, since recipe.yaml and manifest.json are missing; `aftune runs {path}` looks below it"
+        )

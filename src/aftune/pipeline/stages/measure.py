@@ -49,12 +49,13 @@ def measure(context: Context) -> Summary:
 
 
 def measure_policy(context: Context, folder: Path, stage: str, groups: Sequence[Group], title: str) -> dict[str, Any]:
-    """Metrics of a stage's model; writes `verdicts.jsonl`, `scores.jsonl` and, where the recipe asks for votes, `votes.jsonl` into
-    its folder, and reads those that are there already."""
+    """Metrics of a stage's model; writes `verdicts.jsonl`, where there are groups `scores.jsonl`, and where the recipe asks for
+    votes `votes.jsonl` into its folder, and reads those that are there already."""
     problems = context.problems("test")
-    verdicts = greedy_verdicts(context, folder, stage, problems, title)
-    scores = _scores(context, folder, stage, groups, title)
-    metrics = accuracy_metrics(problems, verdicts) | assessment_metrics(groups, scores) | reference_metrics(scores)
+    metrics = accuracy_metrics(problems, greedy_verdicts(context, folder, stage, problems, title))
+    if groups:
+        scores = _scores(context, folder, stage, groups, title)
+        metrics |= assessment_metrics(groups, scores) | reference_metrics(scores)
     if context.recipe.evaluate.num_votes:
         metrics |= voting_metrics(_votes(context, folder, stage, problems, title))
     return metrics

@@ -28,10 +28,7 @@ def sample(context: Context) -> Summary:
     path = context.folder("sample") / "candidates.jsonl"
     purpose = in_round("sample", context.round)
     problems, section = context.problems("train"), context.recipe.sample
-    if section.sources and context.recipe.candidates is None:
-        candidates = with_sources(context, problems, path, purpose)
-    else:
-        candidates = candidates_of(context, context.latest, problems, section, path, purpose)
+    candidates = drawn(context, problems, path, purpose)
     truncated = sum(candidate.finish_reason == "length" for candidate in candidates)
     summary = {"candidates": len(candidates), "truncated": truncated} | used(candidates, section)
     if section.engine.logprobs:
@@ -40,6 +37,14 @@ def sample(context: Context) -> Summary:
     if not_imported.exists():
         summary["not_imported"] = sum(1 for _ in text_lines(not_imported))
     return summary
+
+
+def drawn(context: Context, problems: Sequence[Problem], path: Path, purpose: str) -> list[Candidate]:
+    """The candidates for problems that section `sample` asks for, from the latest model and all other sources, also in a file."""
+    section = context.recipe.sample
+    if section.sources and context.recipe.candidates is None:
+        return with_sources(context, problems, path, purpose)
+    return candidates_of(context, context.latest, problems, section, path, purpose)
 
 
 def candidates_of(

@@ -5,8 +5,9 @@ import queue
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aftune.common.errors import UnansweredError
 from aftune.common.wording import counted
-from aftune.sampling.interface import Completion, Request, SamplingSettings, UnansweredError
+from aftune.sampling.interface import Completion, Request, SamplingSettings
 from aftune.sampling.openai.asking import Api
 from aftune.sampling.openai.background import in_background
 from aftune.sampling.openai.manner import Manner, Own, get_to_know
