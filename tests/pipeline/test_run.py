@@ -42,7 +42,7 @@ def test_run_leaves_everything_that_the_readme_promises(finished_run: Path) -> N
     metrics = figures(finished_run)
     for name in ("base", "vft", "vft_same_steps", "aligned"):
         result = metrics["results"][name]
-        assert result["num_problems"] == 12
+        assert result["num_problems"] == 6
         low, high = result["accuracy_ci95"]
         assert 0 <= low <= result["accuracy"] <= high <= 1
         assert "assessment_accuracy" in result
@@ -51,11 +51,11 @@ def test_run_leaves_everything_that_the_readme_promises(finished_run: Path) -> N
     assert [name for name, entry in manifest["stages"].items() if entry["status"] == "finished"] == stages
     assert manifest["versions"]["torch"]
     assert (finished_run / "report.html").stat().st_size > 10_000
-    assert len(read_records(finished_run / "sample" / "candidates.jsonl", Candidate)) == 24 * 3
+    assert len(read_records(finished_run / "sample" / "candidates.jsonl", Candidate)) == 12 * 3
     groups = read_records(finished_run / "label" / "groups.jsonl", Group)
     counts = manifest["stages"]["label"]["summary"]
     num_kept = sum(len(group.candidates) for group in groups)
-    assert num_kept + counts.get("truncated", 0) + counts.get("duplicate", 0) + counts.get("empty", 0) == 24 * 3
+    assert num_kept + counts.get("truncated", 0) + counts.get("duplicate", 0) + counts.get("empty", 0) == 12 * 3
     # AFT and its control: same number of steps, same problems a step.
     summaries = {name: entry["summary"] for name, entry in manifest["stages"].items()}
     assert summaries["align"]["optimizer_steps"] == summaries["control"]["optimizer_steps"] == 6
@@ -204,7 +204,7 @@ def test_redone_stage_replaces_its_folder_and_its_dependants(finished_run: Path,
     lines: list[str] = []
     runner.run_stages(small_run.recipe(copy, evaluate={"num_candidates": 3}), report=lines.append)
     assert sum("skipped" in line for line in lines) == 6
-    assert len(read_records(copy / "evaluate" / "candidates.jsonl", Candidate)) == 12 * 3
+    assert len(read_records(copy / "evaluate" / "candidates.jsonl", Candidate)) == 6 * 3
     assert figures(copy)["results"]["aligned"]["accuracy"] == figures(finished_run)["results"]["aligned"]["accuracy"]
 
 
