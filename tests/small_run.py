@@ -43,6 +43,8 @@ KILL_POINTS: tuple[tuple[str, int | None], ...] = (
 
 def recipe(run_dir: Path, **sections: dict[str, Any]) -> Recipe:
     merged = {name: SETTINGS.get(name, {}) | sections.get(name, {}) for name in {*SETTINGS, *sections}}
+    if "name" in sections.get("task", {}):  # options are those of one task
+        merged["task"] = {key: value for key, value in merged["task"].items() if key != "options" or key in sections["task"]}
     return Recipe.model_validate({"run_dir": str(run_dir), **merged})
 
 
