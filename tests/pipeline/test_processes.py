@@ -20,6 +20,7 @@ import small_comparison
 import small_run
 from aftune.common.errors import UsageError
 from aftune.pipeline import processes
+from aftune.pipeline.benchmark import benchmark
 from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.processes import SAID_NOTHING
@@ -31,10 +32,10 @@ pytestmark = pytest.mark.xdist_group("processes")  # its fixtures are slow to ma
 SECONDS = 120.0  # for a process to notice that another one is gone, on however busy a machine
 
 
-# So that processes share unevenly: five validation problems, and one held-out group that is assessed. With a stage `reference`.
+# So that processes share unevenly: three validation problems, and one held-out group that is assessed. With a stage `reference`.
 SETTINGS: dict[str, Any] = {
-    "task": {"validation": "validation[:5]"},
-    "align": {"validation_groups": 9, "beta": "auto", "learning_rate": 1e-4},
+    "task": {"validation": "validation[:3]"},
+    "align": {"validation_groups": 4, "beta": "auto", "learning_rate": 1e-4},
 }
 
 
@@ -202,22 +203,22 @@ def test_a_fault_is_told_once(tmp_path: Path) -> None:
     assert "training has diverged" in done.stderr
 
 
-def test_a_comparison_in_two_processes(tmp_path: Path) -> None:
+def test_a_comparison_in_two_processes(comparison: Any, tmp_path: Path) -> None:
     """Two methods that train: the figures of one process, to rounding."""
-    rows = []
-    for number in ("1", "2"):
-        folder = tmp_path / number
-        path = tmp_path / f"{number}.yaml"
-        path.write_text(small_comparison.recipe(folder).to_yaml())
-        said = aftune("compare", str(path), "--methods", "vft-steps,aft-bc", "--seeds", "1", "--processes", number)
-        assert said.count("written: ") == 1
-        rows.append({(row["method"], row["seed"]): row for row in json.loads((folder / "compare.json").read_text())["runs"]})
-    assert len(rows[0]) == 2
-    for key, wanted in rows[0].items():
-        measured = {name: value for name, value in wanted.items() if isinstance(value, float) and name != "seconds"}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(small_comparison.recipe(tmp_path / "run").to_yaml())
+    said = aftune("compare", str(path), "--methods", "vft-steps,aft", "--seeds", "1", "--processes", "2")
+    assert said.count("written: ") == 1
+    found, expected = (
+        {(row["method"], row["seed"]): row for row in json.loads((folder / "compare.json").read_text())["runs"]}
+        for folder in (tmp_path / "run", comparison.folder)
+    )
+    assert found.keys() == {("vft-steps", 0), ("aft", 0)}
+    for key, row in found.items():
+        measured = {name: value for name, value in expected[key].items() if isinstance(value, float) and name != "seconds"}
         assert {"accuracy", "vote_accuracy", "reference_perplexity"} <= measured.keys()
         for name, value in measured.items():
-            assert rows[1][key][name] == pytest.approx(value, rel=1e-4), (key, name)
+            assert row[name] == pytest.approx(value, rel=1e-4), (key, name)
 
 
 def test_several_runs_at_a_time_are_not_shared_by_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,14 +231,12 @@ def test_several_runs_at_a_time_are_not_shared_by_processes(tmp_path: Path, monk
 
 def test_a_benchmark_in_two_processes(tmp_path: Path) -> None:
     """The files of one process, to the last character."""
-    found = []
-    for number in ("1", "2"):
-        out = tmp_path / number
-        settings = ["model.precision=float32", "evaluate.max_new_tokens=60", "evaluate.batch_size=2"]
-        aftune("benchmark", "bundled", "arithmetic", "--out", str(out), "--split", "test[:11]", "--processes", number, *settings)
-        found.append([(out / name).read_text() for name in ("metrics.json", "verdicts.jsonl")])
-        assert not list(out.glob("*.checksums"))
-    assert found[0] == found[1]
+    settings = ["model.precision=float32", "evaluate.max_new_tokens=60", "evaluate.batch_size=2"]
+    benchmark("bundled", "arithmetic", tmp_path / "1", settings, split="test[:11]")
+    aftune("benchmark", "bundled", "arithmetic", "--out", str(tmp_path / "2"), "--split", "test[:11]", "--processes", "2", *settings)
+    one, two = ([(tmp_path / number / name).read_text() for name in ("metrics.json", "verdicts.jsonl")] for number in ("1", "2"))
+    assert one == two
+    assert not list((tmp_path / "2").glob("*.checksums"))
 
 
 def test_processes_that_never_come_are_not_waited_for_without_end(tmp_path: Path) -> None:
