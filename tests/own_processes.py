@@ -44,14 +44,18 @@ def start_command(
 ) -> list[BaseProcess]:
     """The command `aftune` in so many processes, as a launcher would start them; what they say is added to a file. before: what
     each does first."""
+    return [start(command, output, words, own, before) for own in launched(number)]
+
+
+def launched(number: int) -> list[dict[str, str]]:
+    """The variables that a launcher sets for each of so many processes; none for one alone."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
     counted = {"WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number)}
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
-    variables = [together | counted | rank if number > 1 else {} for rank in ranks]
-    return [start(command, output, words, own, before) for own in variables]
+    return [together | counted | rank if number > 1 else {} for rank in ranks]
 
 
 def command(output: Path, words: Sequence[str], variables: dict[str, str], before: Callable[[], None] | None) -> None:
