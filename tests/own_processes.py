@@ -6,22 +6,30 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 
-def start(function: Callable[..., Any], *args: Any) -> BaseProcess:
-    """The function and what it gets must be such that they can be pickled."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["small_comparison"])
+def context() -> ForkServerContext:
+    """Starts processes by forking one that has imported everything."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["small_comparison"])
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the server itself is not told sys.path
     try:
-        process = context.Process(target=_begin, args=(function, *args))
-        process.start()
+        forkserver.ensure_running()
     finally:
         os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+    return made
+
+
+def start(function: Callable[..., Any], *args: Any) -> BaseProcess:
+    """The function and what it gets must be such that they can be pickled."""
+    process = context().Process(target=_begin, args=(function, *args))
+    process.start()
     return process
 
 

@@ -92,11 +92,13 @@ def test_same_seed_gives_the_same_files_twice(finished_run: Path, tmp_path: Path
 def test_models_measured_beside_each_other_have_the_same_figures(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes with a thread each, as here."""
+    """Two processes with a thread each, as here; forked, so that they import nothing (those of a comparison are not)."""
     shutil.copytree(finished_run, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "evaluate")
     monkeypatch.setattr("aftune.pipeline.stages.evaluate.jobs_for", lambda *args: 2)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
+    forked = own_processes.context()
+    monkeypatch.setattr("multiprocessing.get_context", lambda method: forked)
     runner.run_stages(small_run.recipe(tmp_path / "run"), report=lambda line: None)
     assert figures(tmp_path / "run") == figures(finished_run)
 
