@@ -1,27 +1,41 @@
 """Processes of their own for tests, forked from one that has imported everything: imports take five seconds."""
 
+import gc
 import multiprocessing
 import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 
-def start(function: Callable[..., Any], *args: Any) -> BaseProcess:
-    """The function and what it gets must be such that they can be pickled."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["small_comparison"])
+def context() -> ForkServerContext:
+    """Starts processes by forking one that has imported everything."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["small_comparison"])
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the server itself is not told sys.path
     try:
-        process = context.Process(target=function, args=args)
-        process.start()
+        forkserver.ensure_running()
     finally:
         os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+    return made
+
+
+def start(function: Callable[..., Any], *args: Any) -> BaseProcess:
+    """The function and what it gets must be such that they can be pickled."""
+    process = context().Process(target=_begin, args=(function, *args))
+    process.start()
     return process
+
+
+def _begin(function: Callable[..., Any], *args: Any) -> None:
+    gc.freeze()  # stages look for garbage when they end, and need not look through all that was imported
+    function(*args)
 
 
 def exit_status(function: Callable[..., Any], *args: Any) -> int | None:
@@ -38,14 +52,18 @@ def start_command(
 ) -> list[BaseProcess]:
     """The command `aftune` in so many processes, as a launcher would start them; what they say is added to a file. before: what
     each does first."""
+    return [start(command, output, words, own, before) for own in launched(number)]
+
+
+def launched(number: int) -> list[dict[str, str]]:
+    """The variables that a launcher sets for each of so many processes; none for one alone."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
     counted = {"WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number)}
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
-    variables = [together | counted | rank if number > 1 else {} for rank in ranks]
-    return [start(command, output, words, own, before) for own in variables]
+    return [together | counted | rank if number > 1 else {} for rank in ranks]
 
 
 def command(output: Path, words: Sequence[str], variables: dict[str, str], before: Callable[[], None] | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import own_processes
 import small_run
 from aftune.cli.slurm import first_host, join_step, torch_variables
 from aftune.common.errors import UsageError
@@ -106,20 +107,22 @@ def test_two_tasks_run_a_stage_together(tmp_path: Path) -> None:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     host = {"SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NODEID": "0"}
-    variables = os.environ | STEP | host | {"MASTER_PORT": str(port), "PYTHONPATH": os.pathsep.join(sys.path)}
+    variables = STEP | host | {"MASTER_PORT": str(port)}
+    said = [tmp_path / "said-0.txt", tmp_path / "said-1.txt"]
     tasks = [
-        subprocess.Popen(
-            [sys.executable, "-m", "aftune", "prepare", str(recipe)],
-            env=variables | {"SLURM_PROCID": place, "SLURM_LOCALID": place},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # without a terminal, as Slurm starts it
+        own_processes.start(
+            own_processes.command,
+            path,
+            ["prepare", str(recipe)],
+            variables | {"SLURM_PROCID": str(place), "SLURM_LOCALID": str(place)},
+            os.setsid,  # without a terminal, as Slurm starts it
         )
-        for place in ("0", "1")
+        for place, path in enumerate(said)
     ]
-    outputs = [task.communicate(timeout=300)[0] for task in tasks]
-    assert [task.returncode for task in tasks] == [0, 0], outputs
+    for task in tasks:
+        task.join(300)
+    outputs = [path.read_text() for path in said]
+    assert [task.exitcode for task in tasks] == [0, 0], outputs
     assert "prepare   done" in outputs[0]
     assert outputs[1] == ""
     assert (tmp_path / "run" / "prepare" / "train.jsonl").exists()

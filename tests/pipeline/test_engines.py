@@ -32,9 +32,9 @@ SAMPLED = ["prepare", "sft", "sample", "label"]
 class Solver(FaultyServer):
     """Knows the arithmetic task: answers with the reference for even seeds, and with a wrong number for the others."""
 
-    def __init__(self, splits: tuple[str, ...] = ("train[:24]",)) -> None:
-        task, tokenizer = build("arithmetic"), load_tokenizer("bundled")
-        self.references = {p.question: str(task.reference_response(p)) for split in splits for p in task.load(split)}
+    def __init__(self, split: str, options: dict[str, Any] | None = None) -> None:
+        task, tokenizer = build("arithmetic", options=options), load_tokenizer("bundled")
+        self.references = {p.question: str(task.reference_response(p)) for p in task.load(split)}
         super().__init__(self.solve, lambda prompt: len(encode_prompt(tokenizer, prompt) if isinstance(prompt, str) else prompt))
         self.tokenizer, self.always_right = tokenizer, False
 
@@ -48,7 +48,8 @@ class Solver(FaultyServer):
 
 @pytest.fixture
 def server() -> Iterator[Solver]:
-    with running(Solver()) as server:
+    task = small_run.SETTINGS["task"]
+    with running(Solver(task["train"], task["options"])) as server:
         yield server
 
 
@@ -75,8 +76,8 @@ def test_a_run_samples_from_a_server_that_has_its_tokens(server: Solver, tmp_pat
     assert all(bool(feedback.quality) == ((candidate.seed or 0) % 2 == 0) for candidate, feedback in judged)
     summary = context.run.entry("sample")["summary"]
     tokens = sum(len(ids) for ids in prompts.values()) * 3
-    assert (summary["prompt_tokens"], summary["completion_tokens"]) == (tokens, 72 * 3)
-    assert summary["cost"] == pytest.approx((tokens + 10 * 216) / 1e6)
+    assert (summary["prompt_tokens"], summary["completion_tokens"]) == (tokens, 36 * 3)
+    assert summary["cost"] == pytest.approx((tokens + 10 * 108) / 1e6)
     # Its address may change: nothing is done again.
     server.asked.clear()
     moved = small_run.recipe(tmp_path / "run", sample={"engine": engine | {"base_url": "http://127.0.0.1:9/v1"}})
@@ -87,7 +88,8 @@ def test_a_run_samples_from_a_server_that_has_its_tokens(server: Solver, tmp_pat
 def test_the_drift_of_an_engine_is_the_difference_from_our_scores(server: Solver, tmp_path: Path) -> None:
     """A server that has -1 nat for every token: the difference is that of our scores from -1."""
     server.logprobs = lambda text: [-1.0] * len(encode_response(server.tokenizer, text))
-    run(small_run.recipe(tmp_path / "run", sample={"engine": with_server(server, logprobs=True)}), SAMPLED[:3])
+    sample = {"engine": with_server(server, logprobs=True), "num_candidates": 6}
+    run(small_run.recipe(tmp_path / "run", sample=sample), SAMPLED[:3])
     context = context_of(tmp_path / "run")
     candidates = read_records(tmp_path / "run" / "sample" / "candidates.jsonl", Candidate)[:64]
     problems = {problem.id: problem for problem in context.problems("train")}
@@ -107,7 +109,7 @@ def test_the_drift_of_an_engine_is_the_difference_from_our_scores(server: Solver
 def test_a_server_that_ignores_seeds_cannot_have_worked(server: Solver, tmp_path: Path) -> None:
     server.always_right = True
     recipe = small_run.recipe(tmp_path / "run", sample={"engine": with_server(server)})
-    with pytest.raises(DataError, match="all candidates of each of 24 problems are the same, so the server seems to ignore temp"):
+    with pytest.raises(DataError, match="all candidates of each of 12 problems are the same, so the server seems to ignore temp"):
         run(recipe)
 
 
@@ -125,7 +127,7 @@ def test_candidates_of_other_models_are_in_the_same_groups(server: Solver, tmp_p
     assert [(c.problem_id, c.index, c.source) for c in candidates] == order
     assert all((c.token_ids is None) == (c.source is not None) for c in candidates)
     assert all(isinstance(body["prompt"], str) for body in server.asked)
-    assert len(read_records(folder / "from-base.jsonl", Candidate)) == len(read_records(folder / "own.jsonl", Candidate)) == 48
+    assert len(read_records(folder / "from-base.jsonl", Candidate)) == len(read_records(folder / "own.jsonl", Candidate)) == 24
     groups = read_records(tmp_path / "run" / "label" / "groups.jsonl", Group)
     summary = context_of(tmp_path / "run").run.entry("label")["summary"]
     for name in ("base", "served"):
@@ -139,7 +141,7 @@ def test_candidates_of_other_models_are_in_the_same_groups(server: Solver, tmp_p
 
 def test_benchmark_of_a_served_model(tmp_path: Path) -> None:
     """The even seeds of the greedy requests are right; texts go out as they are, or as messages."""
-    with running(Solver(("test[:12]",))) as server:
+    with running(Solver("test[:12]")) as server:
         metrics = benchmark(server.base_url, "arithmetic", tmp_path / "b", [], split="test[:12]")
         rows = [json.loads(line) for line in (tmp_path / "b" / "verdicts.jsonl").read_text().splitlines()]
         assert metrics["num_problems"] == 12
@@ -156,7 +158,7 @@ def test_benchmark_of_a_served_model(tmp_path: Path) -> None:
 
 def test_answers_of_a_benchmark_that_fails_are_kept(tmp_path: Path) -> None:
     """One of 6 questions gets no text; the next run asks for that one alone. Where nothing was answered, nothing is left."""
-    with running(Solver(("test[:6]",))) as server:
+    with running(Solver("test[:6]")) as server:
         silent, own = list(server.references)[2], server.answer
         server.answer = lambda body: None if silent in str(body["prompt"]) else own(body)
         settings = ["evaluate.engine.attempts=1"]

@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import own_processes
 import small_comparison
 import small_run
+from aftune.cli import launch
+from aftune.cli.main import app
 from aftune.common.errors import UsageError
 from aftune.pipeline import processes
+from aftune.pipeline.benchmark import benchmark
 from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.processes import SAID_NOTHING
@@ -31,10 +35,10 @@ pytestmark = pytest.mark.xdist_group("processes")  # its fixtures are slow to ma
 SECONDS = 120.0  # for a process to notice that another one is gone, on however busy a machine
 
 
-# So that processes share unevenly: five validation problems, and one held-out group that is assessed. With a stage `reference`.
+# So that processes share unevenly: three validation problems, and one held-out group that is assessed. With a stage `reference`.
 SETTINGS: dict[str, Any] = {
-    "task": {"validation": "validation[:5]"},
-    "align": {"validation_groups": 9, "beta": "auto", "learning_rate": 1e-4},
+    "task": {"validation": "validation[:3]"},
+    "align": {"validation_groups": 4, "beta": "auto", "learning_rate": 1e-4},
 }
 
 
@@ -67,12 +71,13 @@ def forked(folder: Path, kind: str) -> list[BaseProcess]:
     return own_processes.start_command(said, words(folder), number)
 
 
-def aftune(*words: str) -> str:
-    """What a command prints that must succeed."""
-    command = [sys.executable, "-m", "aftune", *words]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def in_two(folder: Path, *words: str) -> str:
+    """What a command says that must succeed, in two processes as its launcher starts them."""
+    said = folder / "said.txt"
+    for process in (running := own_processes.start_command(said, [*words, "--processes", "2"], 2)):
+        process.join(300)
+    assert [process.exitcode for process in running] == [0, 0], said.read_text()
+    return said.read_text()
 
 
 ASSESSED = ("eval_assessment_accuracy", "eval_num_assessed_problems", "eval_score_right", "eval_score_wrong")
@@ -202,22 +207,22 @@ def test_a_fault_is_told_once(tmp_path: Path) -> None:
     assert "training has diverged" in done.stderr
 
 
-def test_a_comparison_in_two_processes(tmp_path: Path) -> None:
+def test_a_comparison_in_two_processes(comparison: Any, tmp_path: Path) -> None:
     """Two methods that train: the figures of one process, to rounding."""
-    rows = []
-    for number in ("1", "2"):
-        folder = tmp_path / number
-        path = tmp_path / f"{number}.yaml"
-        path.write_text(small_comparison.recipe(folder).to_yaml())
-        said = aftune("compare", str(path), "--methods", "vft-steps,aft-bc", "--seeds", "1", "--processes", number)
-        assert said.count("written: ") == 1
-        rows.append({(row["method"], row["seed"]): row for row in json.loads((folder / "compare.json").read_text())["runs"]})
-    assert len(rows[0]) == 2
-    for key, wanted in rows[0].items():
-        measured = {name: value for name, value in wanted.items() if isinstance(value, float) and name != "seconds"}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(small_comparison.recipe(tmp_path / "run").to_yaml())
+    said = in_two(tmp_path, "compare", str(path), "--methods", "vft-steps,aft", "--seeds", "1")
+    assert said.count("written: ") == 1
+    found, expected = (
+        {(row["method"], row["seed"]): row for row in json.loads((folder / "compare.json").read_text())["runs"]}
+        for folder in (tmp_path / "run", comparison.folder)
+    )
+    assert found.keys() == {("vft-steps", 0), ("aft", 0)}
+    for key, row in found.items():
+        measured = {name: value for name, value in expected[key].items() if isinstance(value, float) and name != "seconds"}
         assert {"accuracy", "vote_accuracy", "reference_perplexity"} <= measured.keys()
         for name, value in measured.items():
-            assert rows[1][key][name] == pytest.approx(value, rel=1e-4), (key, name)
+            assert row[name] == pytest.approx(value, rel=1e-4), (key, name)
 
 
 def test_several_runs_at_a_time_are_not_shared_by_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,16 +233,27 @@ def test_several_runs_at_a_time_are_not_shared_by_processes(tmp_path: Path, monk
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["compare", "benchmark"])
+def test_commands_that_start_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """As many as they are told, and nothing is done in this one. What a launcher does, the tests of `run` show."""
+    started: list[int] = []
+    monkeypatch.setattr(launch, "launch", started.append)
+    (tmp_path / "recipe.yaml").write_text(small_comparison.recipe(tmp_path / "run").to_yaml())
+    words = {"compare": [str(tmp_path / "recipe.yaml")], "benchmark": ["bundled", "arithmetic", "--out", str(tmp_path / "run")]}
+    done = CliRunner().invoke(app, [command, *words[command], "--processes", "2"])
+    assert done.exit_code == 0, done.output
+    assert started == [2]
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_benchmark_in_two_processes(tmp_path: Path) -> None:
     """The files of one process, to the last character."""
-    found = []
-    for number in ("1", "2"):
-        out = tmp_path / number
-        settings = ["model.precision=float32", "evaluate.max_new_tokens=60", "evaluate.batch_size=2"]
-        aftune("benchmark", "bundled", "arithmetic", "--out", str(out), "--split", "test[:11]", "--processes", number, *settings)
-        found.append([(out / name).read_text() for name in ("metrics.json", "verdicts.jsonl")])
-        assert not list(out.glob("*.checksums"))
-    assert found[0] == found[1]
+    settings = ["model.precision=float32", "evaluate.max_new_tokens=60", "evaluate.batch_size=2"]
+    benchmark("bundled", "arithmetic", tmp_path / "1", settings, split="test[:11]")
+    in_two(tmp_path, "benchmark", "bundled", "arithmetic", "--out", str(tmp_path / "2"), "--split", "test[:11]", *settings)
+    one, two = ([(tmp_path / number / name).read_text() for name in ("metrics.json", "verdicts.jsonl")] for number in ("1", "2"))
+    assert one == two
+    assert not list((tmp_path / "2").glob("*.checksums"))
 
 
 def test_processes_that_never_come_are_not_waited_for_without_end(tmp_path: Path) -> None:

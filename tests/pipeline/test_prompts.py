@@ -91,7 +91,7 @@ def test_chat_without_a_template_stops_at_the_first_stage(tmp_path: Path) -> Non
 
 def test_export_of_a_run_asks_as_the_run_does(run: Context, tmp_path: Path) -> None:
     """Messages that the template turns into the very ids that the run used."""
-    assert export(run.run.path, "samples", tmp_path / "s.jsonl", model="vft") == {"samples": 12}
+    assert export(run.run.path, "samples", tmp_path / "s.jsonl", model="vft") == {"samples": 6}
     (_, first), *_ = read_rows(tmp_path / "s.jsonl")
     problem, messages = run.problems("test")[0], first["arguments"]["gen_args_0"]["arg_0"]
     assert first["doc"]["problem_id"] == problem.id

@@ -45,7 +45,7 @@ def test_run_leaves_everything_that_the_readme_promises(finished_run: Path) -> N
     metrics = figures(finished_run)
     for name in ("base", "vft", "vft_same_steps", "aligned"):
         result = metrics["results"][name]
-        assert result["num_problems"] == 12
+        assert result["num_problems"] == 6
         low, high = result["accuracy_ci95"]
         assert 0 <= low <= result["accuracy"] <= high <= 1
         assert "assessment_accuracy" in result
@@ -54,11 +54,11 @@ def test_run_leaves_everything_that_the_readme_promises(finished_run: Path) -> N
     assert [name for name, entry in manifest["stages"].items() if entry["status"] == "finished"] == stages
     assert manifest["versions"]["torch"]
     assert (finished_run / "report.html").stat().st_size > 10_000
-    assert len(read_records(finished_run / "sample" / "candidates.jsonl", Candidate)) == 24 * 3
+    assert len(read_records(finished_run / "sample" / "candidates.jsonl", Candidate)) == 12 * 3
     groups = read_records(finished_run / "label" / "groups.jsonl", Group)
     counts = manifest["stages"]["label"]["summary"]
     num_kept = sum(len(group.candidates) for group in groups)
-    assert num_kept + counts.get("truncated", 0) + counts.get("duplicate", 0) + counts.get("empty", 0) == 24 * 3
+    assert num_kept + counts.get("truncated", 0) + counts.get("duplicate", 0) + counts.get("empty", 0) == 12 * 3
     # AFT and its control: same number of steps, same problems a step.
     summaries = {name: entry["summary"] for name, entry in manifest["stages"].items()}
     assert summaries["align"]["optimizer_steps"] == summaries["control"]["optimizer_steps"] == 6
@@ -120,11 +120,13 @@ def test_same_seed_gives_the_same_files_twice(finished_run: Path, tmp_path: Path
 def test_models_measured_beside_each_other_have_the_same_figures(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes with a thread each, as here."""
+    """Two processes with a thread each, as here; forked, so that they import nothing (those of a comparison are not)."""
     shutil.copytree(finished_run, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "evaluate")
     monkeypatch.setattr("aftune.pipeline.stages.evaluate.jobs_for", lambda *args: 2)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
+    forked = own_processes.context()
+    monkeypatch.setattr("multiprocessing.get_context", lambda method: forked)
     runner.run_stages(small_run.recipe(tmp_path / "run"), report=lambda line: None)
     assert figures(tmp_path / "run") == figures(finished_run)
 
@@ -232,7 +234,7 @@ def test_redone_stage_replaces_its_folder_and_its_dependants(finished_run: Path,
     lines: list[str] = []
     runner.run_stages(small_run.recipe(copy, evaluate={"num_candidates": 3}), report=lines.append)
     assert sum("skipped" in line for line in lines) == 6
-    assert len(read_records(copy / "evaluate" / "candidates.jsonl", Candidate)) == 12 * 3
+    assert len(read_records(copy / "evaluate" / "candidates.jsonl", Candidate)) == 6 * 3
     assert figures(copy)["results"]["aligned"]["accuracy"] == figures(finished_run)["results"]["aligned"]["accuracy"]
 
 

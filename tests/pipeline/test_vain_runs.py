@@ -22,7 +22,11 @@ pytestmark = pytest.mark.xdist_group("vain_runs")  # its fixtures are slow to ma
 def recipe(folder: Path) -> Recipe:
     """Responses of one token when evaluated, so that none is right; the control for the same compute."""
     return small_run.recipe(
-        folder, evaluate={"max_new_tokens": 1}, sft={"num_epochs": 3, "learning_rate": 1e-4}, control={"match": "compute"}
+        folder,
+        task={"options": {"operations": [3, 4, 5]}},  # those of two operations the base model knows
+        evaluate={"max_new_tokens": 1},
+        sft={"num_epochs": 3, "learning_rate": 1e-4},
+        control={"match": "compute"},
     )
 
 
@@ -61,7 +65,7 @@ def test_evaluate_warns_of_what_its_figures_cannot_say(vain: tuple[Path, list[st
     found = entries(folder)["evaluate"]["warnings"]
     starts = (
         "24 of 24 candidates were cut off and left out. Raise evaluate.max_new_tokens (it is 1)",
-        "No group has both right and wrong candidates (0 all right, 0 all wrong, 12 empty): assessment accuracy cannot be",
+        "No group has both right and wrong candidates (0 all right, 0 all wrong, 6 empty): assessment accuracy cannot be",
         "Greedy responses were cut off: base 100.0 %, VFT 100.0 %, VFT, same compute 100.0 %, AFT-BC 100.0 %.",
         "No model has a single right response",
     )
@@ -110,6 +114,6 @@ def test_candidates_that_are_all_cut_off(tmp_path: Path) -> None:
     lines: list[str] = []
     runner.run_stages(wanted, stages=[PREPARE, SFT, SAMPLE, LABEL], report=lines.append)
     cut_off, without_pairs = RunDirectory(tmp_path).entry("label")["warnings"]
-    assert cut_off.startswith("72 of 72 candidates were cut off and left out. Raise sample.max_new_tokens (it is 1)")
-    assert without_pairs.startswith("No group has both right and wrong candidates (0 all right, 0 all wrong, 24 empty)")
+    assert cut_off.startswith("36 of 36 candidates were cut off and left out. Raise sample.max_new_tokens (it is 1)")
+    assert without_pairs.startswith("No group has both right and wrong candidates (0 all right, 0 all wrong, 12 empty)")
     assert [line for line in lines if line == f"label     [yellow]warning: {cut_off}[/yellow]"]

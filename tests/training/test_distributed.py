@@ -1,10 +1,7 @@
-"""Several processes train as one does: real processes, started by torch's launcher, that talk through gloo."""
+"""Several processes train as one does: real processes, with the variables of torch's launcher, that talk through gloo."""
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.utils.data import SequentialSampler
 
+import own_processes
+import several_processes
 from aftune.models.checkpointing import SETTING
 from aftune.training.distributed import StepBatches
 from aftune.training.sharding import sharding_arguments
@@ -23,7 +22,6 @@ from small_groups import SETTINGS
 
 pytestmark = pytest.mark.xdist_group("distributed")  # its fixtures are slow to make, so one process runs it all
 
-PROGRAM = Path(__file__).with_name("several_processes.py")
 # Without a pair, with rows of one response each, with the last batch filled in part or by one process alone.
 TRAININGS: dict[str, dict[str, Any]] = {
     **{f"aft-{name}": {"constraint": name} for name in ("none", "detached", "boundary")},
@@ -57,15 +55,10 @@ def run(folder: Path, model: Path, tokenizer: Path, num_processes: int, training
     folder.mkdir(exist_ok=True)
     path = folder / "specification.json"
     path.write_text(json.dumps({"model": str(model), "tokenizer": str(tokenizer), "common": common, "trainings": trainings}))
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
-    command = [sys.executable, *(launcher if num_processes > 1 else []), str(PROGRAM), str(path)]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[1]), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-        "DS_ACCELERATOR": "cpu",
-    }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    running = [own_processes.start(several_processes.main, path, own) for own in own_processes.launched(num_processes)]
+    for process in running:
+        process.join(300)
+    assert [process.exitcode for process in running] == [0] * num_processes
 
 
 def log(folder: Path, name: str) -> list[dict[str, float]]:

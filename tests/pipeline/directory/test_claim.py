@@ -17,7 +17,7 @@ from aftune.pipeline import runner
 from aftune.pipeline.compare import runs
 from aftune.pipeline.directory.run_directory import RunDirectory
 
-GSM8K = {"task.name": "gsm8k", "task.train": "train[:1]", "task.validation": "train[1:]", "task.test": "test"}
+GSM8K = {"task.name": "gsm8k", "task.options": "{}", "task.train": "train[:1]", "task.validation": "train[1:]", "task.test": "test"}
 
 
 @pytest.fixture

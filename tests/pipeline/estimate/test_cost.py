@@ -101,16 +101,16 @@ def test_frozen_weights_have_no_gradients_to_compute(tmp_path: Path) -> None:
 
 
 def test_online_training_samples_and_trains_as_many_responses_as_are_sampled_offline(tmp_path: Path) -> None:
-    """24 problems, 3 responses each, 5 problems a step, 2 epochs: 2 x 5 steps; as much is sampled as by `sample` in 2 rounds, but
+    """12 problems, 3 responses each, 5 problems a step, 2 epochs: 2 x 3 steps; as much is sampled as by `sample` in 2 rounds, but
     for the last step of an epoch, which is counted as a whole one; each response is trained on with a prompt of its own."""
     wanted = small_run.recipe(tmp_path, rl={"batch_size": 5, "num_epochs": 2})
     sizes = Sizes.of(wanted)
     sample, rl = estimate(wanted, ["sample", "rl"])
     assert sample.decoding is not None
     assert rl.decoding is not None
-    assert (sample.stage, rl.stage, rl.num_steps, rl.decoding.times) == ("sample", "rl", 10, 10)
-    assert rl.decoding.num_responses * rl.decoding.times == 2 * 25 * 3
-    assert rl.trained == pytest.approx(2 * 24 * 3 * (sizes.prompt + min(sizes.response, 64)))
+    assert (sample.stage, rl.stage, rl.num_steps, rl.decoding.times) == ("sample", "rl", 6, 6)
+    assert rl.decoding.num_responses * rl.decoding.times == 2 * 15 * 3
+    assert rl.trained == pytest.approx(2 * 12 * 3 * (sizes.prompt + min(sizes.response, 40)))
     assert rl.scored == pytest.approx(2 * sample.scored)
 
 

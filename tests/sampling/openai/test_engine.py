@@ -4,8 +4,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ import pytest
 
 pytest.importorskip("openai", reason="openai is not installed: pip install 'aftune[openai]'")
 
+import own_processes
 from aftune.common import interrupts
 from aftune.common.errors import DataError, UsageError
 from aftune.errors import UnansweredError
@@ -108,27 +107,23 @@ def test_a_thousand_requests_with_a_tenth_of_each_fault(server: FaultyServer, tm
     assert 8 < server.most_under_way <= 64
 
 
+def ask_for_400(base_url: str, path: Path) -> None:
+    engine = OpenAIEngine(ServerSettings(base_url), "completions", 64, None)
+    collect_candidates(engine, problems(100), ASKED, Draw(SETTINGS, 4, 1), path, "x")
+
+
 def test_killed_with_requests_under_way_nothing_is_asked_twice(server: FaultyServer, tmp_path: Path) -> None:
     """A process of its own, killed in the middle; the second one asks for what the first has no answer on disk for."""
-    program = (  # imports this module
-        "import sys; sys.path.insert(0, sys.argv[3]); import test_engine as t; from pathlib import Path;"
-        "s = t.ServerSettings(sys.argv[1]);"
-        "t.collect_candidates(t.OpenAIEngine(s, 'completions', 64, None), t.problems(100), t.ASKED, t.Draw(t.SETTINGS, 4, 1), "
-        "Path(sys.argv[2]), 'x')"
-    )
     path = tmp_path / "candidates.jsonl"
     slow = server.answer
     server.answer = lambda body: (time.sleep(0.05), slow(body))[1]
-    command = [sys.executable, "-c", program, server.base_url, str(path), str(Path(__file__).parent)]
-    killed = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    )
+    killed = own_processes.start(ask_for_400, server.base_url, path)
     deadline = time.monotonic() + 60
     while not path.exists() or len(path.read_bytes().splitlines()) < 40:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     killed.kill()
-    killed.wait()
+    killed.join()
     kept = {(c.problem_id, c.index) for c in read_records(path, Candidate)} if path.read_bytes().endswith(b"\n") else None
     while server.under_way:
         time.sleep(0.01)

@@ -1,12 +1,12 @@
-"""Trains in as many processes as it is started in, one training after the other: python several_processes.py SPECIFICATION
+"""Trains in as many processes as `main` is called in, one training after the other.
 
-SPECIFICATION is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all and
-by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). With FSDP, accelerate is told that it may shard on
+Its specification is a JSON file: `model` and `tokenizer` (folders), `common` and `trainings` (settings of AlignmentConfig, for all
+and by name; beside them `num_groups`, `resume`, a checkpoint, and `adapter`). With FSDP, accelerate is told that it may shard on
 CPUs. The first process writes the weights and the log of each training beside the file, after all have compared their weights.
 """
 
 import json
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,9 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
         (folder / f"{name}.json").write_text(json.dumps(trainer.state.log_history))
 
 
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
+def main(path: Path, variables: dict[str, str]) -> None:
+    """path: of the specification. variables: what a launcher tells this process."""
+    os.environ.update(variables, DS_ACCELERATOR="cpu")
     wanted = json.loads(path.read_text())
     torch.set_num_threads(1)
     shard_on_cpus()
