@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 _NAMED = {"python": "python", "py": "python", "yaml": "yaml", "bash": "shell", "sh": "shell", "console": "shell"}
 # A line that is a command, after variables of its environment; one that continues another has been joined to it.
 COMMAND = re.compile(
-    r"(?:[A-Z_]+=\S+ )*(?:aftune|python|pip|make|torchrun|accelerate|srun|sbatch|lm_eval|tensorboard|pytest|ruff|cd|hf|\.) ?"
+    r"(?:[A-Z_]+=\S+ )*"
+    r"(?:aftune|python|pip|make|torchrun|accelerate|srun|sbatch|lm_eval|tensorboard|pytest|ruff|cd|hf|docker|\.)(?: |$)"
 )
 
 

@@ -71,7 +71,7 @@ def test_problems_candidates_and_groups(
     small_finished_run: Path, recipe: Recipe, vft: dict[str, Any], loaded: dict[str, Any]
 ) -> None:
     run = small_finished_run
-    problems = aftune.load_problems("arithmetic", recipe.task.train)
+    problems = aftune.load_problems("arithmetic", recipe.task.train, options=recipe.task.options)
     assert problems == read(run, "prepare/train.jsonl", Problem)
     candidates = aftune.sample(vft, problems, **keys(recipe.sample))
     written = read(run, "sample/candidates.jsonl", Candidate)  # a file has the longest prompts first
@@ -101,7 +101,8 @@ def test_alignment(small_finished_run: Path, recipe: Recipe, vft: dict[str, Any]
     aligned = aftune.align(vft, groups, tmp_path / "aligned", **settings)
     expected = small_finished_run / "align" / "model"
     assert same_weights(aligned.path, expected)
-    assert aligned.summary["optimizer_steps"] == aligned.log[-1]["step"] == 2
+    steps = json.loads((small_finished_run / "manifest.json").read_text())["stages"]["align"]["summary"]["optimizer_steps"]
+    assert aligned.summary["optimizer_steps"] == aligned.log[-1]["step"] == steps
     in_place = aftune.align(loaded["model"], groups, tmp_path / "in-place", tokenizer=loaded["tokenizer"], **settings)
     state = loaded["model"].state_dict()
     assert loaded["model"].dtype == torch.float32

@@ -50,6 +50,7 @@ PARSED = {
     "push": "needs the Hub",
     **dict.fromkeys(STAGES, "a stage of a run"),
 }
+SESSION = ROOT / "docs" / "python.md"
 # Words in commands that stand for something of the reader's; what a recipe of theirs would be is the quickstart here.
 STAND_INS = ("RECIPE", "RECIPE.yaml", "own.yaml", "COMMAND")
 # Others that are only parsed, by a part of theirs, with why.
@@ -138,7 +139,7 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "make": check_make,
     "pytest": check_paths,
     "cd": check_paths,
-    **dict.fromkeys(("lm_eval", "tensorboard", "sbatch", "ruff", "hf", "."), not_ours),
+    **dict.fromkeys(("lm_eval", "tensorboard", "sbatch", "ruff", "hf", "docker", "."), not_ours),
 }
 
 
@@ -205,8 +206,9 @@ OWN = "".join(ROW.format(number, number + 2) for number in range(20))
 
 
 def python_programs() -> list[Block]:
-    """Each program once: the README and the reference may show the same one."""
-    return list({block.code: block for block in BLOCKS if block.kind == "python"}.values())
+    """Each program once: pages may show the same one. Those of docs/python.md go on from each other: tests/api runs them."""
+    programs = (block for block in BLOCKS if block.kind == "python" and block.page != SESSION)
+    return list({block.code: block for block in programs}.values())
 
 
 OF_A_RUN = [block for block in python_programs() if "runs/quickstart" in block.code]

@@ -53,8 +53,8 @@ def align(
     >>> groups = label(problems, sample(model, problems, num_candidates=2))
     >>> with TemporaryDirectory() as folder:
     ...     aligned = align(model, groups, folder, beta=0.7, num_epochs=1, batch_size=4)
-    ...     sorted(path.name for path in aligned.path.iterdir())[:3]
-    ['config.json', 'generation_config.json', 'model.safetensors']
+    ...     (aligned.path / "model.safetensors").is_file()
+    True
     >>> aligned.summary
     {'optimizer_steps': 2, 'epochs': 1.0}
     """
