@@ -96,9 +96,14 @@ def test_what_does_not_fit(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_loaded_model_needs_its_tokenizer_and_is_sampled_here(llama: Any, tokenizer: Any) -> None:
+def test_a_loaded_model_needs_its_tokenizer(llama: Any) -> None:
     with pytest.raises(UsageError, match="sample: tokenizer: a loaded model needs its tokenizer"):
         aftune.sample(llama, [PROBLEM])
+
+
+def test_a_loaded_model_is_not_quantised(llama: Any, tokenizer: Any) -> None:
+    pytest.importorskip("peft", reason="PEFT is not installed: pip install 'aftune[peft]'")
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: pip install 'aftune[qlora]'")
     with pytest.raises(UsageError, match="align: adapter: qlora loads the model in 4 bits; give its folder or name"):
         aftune.align(llama, [GROUP], "out", tokenizer=tokenizer, adapter={"kind": "qlora"})
 
