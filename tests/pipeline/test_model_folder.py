@@ -19,6 +19,7 @@ from aftune.common import hub
 from aftune.common.errors import AftuneError, StageError, UsageError
 from aftune.common.yaml_text import parse_yaml
 from aftune.models.loading import resolve
+from aftune.pipeline.cards import published
 from aftune.pipeline.context import Context, context_of
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.export import export
@@ -310,3 +311,25 @@ def test_pushing_needs_a_token_and_a_hub(finished: Path, monkeypatch: pytest.Mon
     with pytest.raises(AftuneError, match=r"the Hub at http://127\.0\.0\.1:9 cannot be reached .*; check the network"):
         push(finished, "me/mine")
     assert reached.created == []
+
+
+@pytest.mark.parametrize(
+    ("page", "licence"),
+    [
+        ("---\nlicense: apache-2.0\n---\n# A model\n", "apache-2.0"),
+        ("---\nlicense: [a, b]\n---\n", None),
+        ("---\nlicense: [\n---\n", None),
+        ("# A model\n", None),
+        (None, None),
+    ],
+)
+def test_the_licence_is_that_of_the_base_model(page: str | None, licence: str | None, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(resolve("bundled"), base)
+    if page is not None:
+        (base / "README.md").write_text(page, encoding="utf-8")
+    recipe = small_run.recipe(tmp_path / "run", model={"name": str(base)})
+    context = Context(recipe, RunDirectory(recipe.run_dir))
+    write_records(context.folder("prepare") / "train.jsonl", [Problem(id="1", task="t", question="q?", gold_answer="1")])
+    (context.run.path / "manifest.json").write_text(json.dumps({"stages": {"prepare": {"inputs": {}}}}))
+    assert published(context, "aligned", "mine", adapter=False).licence == licence

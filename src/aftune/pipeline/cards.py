@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from huggingface_hub import ModelCard
+from yaml import YAMLError
+
 from aftune import tasks
 from aftune.models.adapters import has_adapter
-from aftune.models.loading import resolve
+from aftune.models.loading import BUNDLED, resolve
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.inputs import recorded_commit
 from aftune.pipeline.recipe_task import used
@@ -37,6 +40,7 @@ def published(context: Context, model: str, title: str, *, adapter: bool) -> Pub
         revision=context.recipe.model.revision,
         commit=commit,
         data_sets=_data_sets(context.recipe),
+        licence=_licence(context),
     )
 
 
@@ -57,3 +61,15 @@ def base_of_run(context: Context) -> tuple[str, bool, str | None]:
     if Path(source).is_dir():
         return str(Path(source).resolve()), False, None
     return source, True, recorded_commit(context.run.entry(PREPARE.name)["inputs"], source)
+
+
+def _licence(context: Context) -> str | None:
+    """What the card in the base model's folder says, if it has one; the bundled model is ours."""
+    if context.recipe.model.name == BUNDLED:
+        return "mit"
+    card = Path(resolve(context.recipe.model.name)) / "README.md"
+    try:
+        found = ModelCard.load(card).data.get("license") if card.is_file() else None
+    except (OSError, ValueError, YAMLError):  # a page of any kind
+        return None
+    return found if isinstance(found, str) else None

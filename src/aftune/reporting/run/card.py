@@ -28,6 +28,8 @@ class Published:
     whether the adapter is published alone; on_hub: whether the base model is on the Hub, there at `revision` and `commit`, where
     these are known.
 
+    licence: that of the base model, as the Hub calls it, where it is known.
+
     prompt: a training problem as the model saw it; asked: the same before the tokenizer, a text or messages. data_sets: the data
     sets of the Hub that were read, by task.
     """
@@ -41,6 +43,7 @@ class Published:
     revision: str | None = None
     commit: str | None = None
     data_sets: Mapping[str, str] = field(default_factory=dict)
+    licence: str | None = None
 
 
 def model_card(data: ReportData, published: Published) -> ModelCard:
@@ -60,6 +63,7 @@ def model_card(data: ReportData, published: Published) -> ModelCard:
         on_hub=published.on_hub,
         base=model_name(recipe.model.name),
         base_note=_base_note(published),
+        licence=published.licence,
         task=recipe.task.title,
         warnings=data.warnings,
         facts={key: value for key, value in known.items() if key not in hidden},
@@ -116,6 +120,7 @@ def _metadata(data: ReportData, published: Published, name: ModelName) -> ModelC
         **base,
         datasets=_data_sets(published) or None,
         eval_results=results or None,
+        license=published.licence,
         library_name="peft" if published.adapter else "transformers",
         model_name=published.title if results else None,
         pipeline_tag="text-generation",
