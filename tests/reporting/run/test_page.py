@@ -203,3 +203,13 @@ def test_imported_candidates_are_called_so(data: ReportData) -> None:
     text = Elements(render_page(replace(data, recipe=recipe))).text
     assert "imported from solutions.jsonl" in text
     assert "sampled from VFT" not in text
+
+
+def test_words_lead_to_what_they_mean(data: ReportData, page: str) -> None:
+    """Where they stand; a boundary is explained only to those who have one."""
+    used = set(re.findall(r'class="term" href="#(term-\w+)"', page))
+    explained = set(re.findall(r'<dt id="(term-\w+)">', page))
+    assert {"term-accuracy", "term-assessment", "term-score", "term-mcnemar", "term-interval", "term-group"} <= used <= explained
+    assert "term-boundary" in explained
+    recipe = data.recipe.model_copy(update={"align": data.recipe.align.model_copy(update={"constraint": "detached"})})
+    assert "term-boundary" not in render_page(replace(data, recipe=recipe))

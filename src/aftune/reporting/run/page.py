@@ -9,7 +9,7 @@ from aftune.reporting.run.answers import answers
 from aftune.reporting.run.data import ReportData
 from aftune.reporting.run.label_tables import labelling_tables
 from aftune.reporting.run.reading import groups_to_read
-from aftune.reporting.run.terms import words
+from aftune.reporting.run.terms import terms
 from aftune.reporting.templates import render
 
 _LEFT_OUT_SHOWN = 20
@@ -25,7 +25,7 @@ def render_page(data: ReportData) -> str:
         model_folder=data.model_folder,
         run_dir=shlex.quote(str(data.recipe.run_dir)),
         adapter=data.recipe.adapter.kind != "none",
-        words=words(data),
+        terms=terms(data),
         answers=answers(data),
         facts=facts.facts(data),
         stage_times=facts.stage_times(data),
