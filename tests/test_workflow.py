@@ -13,5 +13,5 @@ def test_the_workflow_is_yaml_and_its_targets_exist() -> None:
     commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     wanted = {target for command in commands for target in re.findall(r"\bmake ([\w-]+)", command)}
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-    assert wanted - {"docs"} == {"test", "test-lowest", "dist"}
-    assert wanted - {"docs"} <= targets
+    assert wanted == {"test", "test-lowest", "dist", "docs"}
+    assert wanted <= targets
