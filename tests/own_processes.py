@@ -1,6 +1,5 @@
 """Processes of their own for tests, forked from one that has imported everything: imports take five seconds."""
 
-import gc
 import multiprocessing
 import os
 import socket
@@ -16,7 +15,7 @@ from typing import Any
 def context() -> ForkServerContext:
     """Starts processes by forking one that has imported everything."""
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["small_comparison"])
+    made.set_forkserver_preload(["everything_imported"])
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the server itself is not told sys.path
     try:
@@ -28,14 +27,9 @@ def context() -> ForkServerContext:
 
 def start(function: Callable[..., Any], *args: Any) -> BaseProcess:
     """The function and what it gets must be such that they can be pickled."""
-    process = context().Process(target=_begin, args=(function, *args))
+    process = context().Process(target=function, args=args)
     process.start()
     return process
-
-
-def _begin(function: Callable[..., Any], *args: Any) -> None:
-    gc.freeze()  # stages look for garbage when they end, and need not look through all that was imported
-    function(*args)
 
 
 def exit_status(function: Callable[..., Any], *args: Any) -> int | None:

@@ -92,7 +92,8 @@ def test_it_overwrites_only_if_asked() -> None:
 
 
 def test_the_recipe_passes_validation_and_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the count of what a pass holds, which takes seconds and has its own tests."""
+    """Without the count of what a pass holds, which takes seconds and has its own tests, and with little work to try the model."""
+    monkeypatch.setattr("aftune.pipeline.estimate.speed._TRIAL_SECONDS", 0.01)
     monkeypatch.setattr("aftune.pipeline.estimate.memory.pass_memory", lambda *args, **options: PassMemory(2**30, 2**30, 2**30))
     write_own()
     assert aftune("init", "--data", "own.jsonl").exit_code == 0

@@ -21,6 +21,7 @@ from aftune.recipe import ModelSection
 from aftune.sampling import SamplingSettings, TransformersEngine
 from aftune.sampling.transformers.next_token import TokenChoice
 from aftune.tasks import build
+from aftune.tasks.generated import SPLIT_SIZES
 from aftune.tasks.mmlu import Mmlu
 
 
@@ -68,6 +69,7 @@ def test_stop_strings_of_examples_and_both_answers(tmp_path: Path, monkeypatch: 
         return torch.full((len(logits_N_V),), steps[-1])
 
     monkeypatch.setattr(TokenChoice, "__call__", writing)
+    monkeypatch.setitem(SPLIT_SIZES, "train", 20)  # examples are chosen from all of them, which takes a while
     settings = ["model.device=cpu", "model.precision=float32", "evaluate.max_new_tokens=60"]
     expected = {
         "prompt.few_shot=1": ("2+5=7.\nThe answer is 7.", None, "7"),

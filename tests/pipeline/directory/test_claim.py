@@ -176,7 +176,8 @@ def test_stages_that_the_recipe_no_longer_has_are_set_aside(prepared: Path) -> N
     assert list(RunDirectory(prepared).manifest()["stages"]) == ["prepare", "held_out"]
 
 
-def test_dry_run_says_that_the_run_would_be_refused(recipe_file: Path) -> None:
+def test_dry_run_says_that_the_run_would_be_refused(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aftune.pipeline.estimate.speed._TRIAL_SECONDS", 0.01)
     assert CliRunner().invoke(app, ["prepare", str(recipe_file)]).exit_code == 0
     result = CliRunner().invoke(app, ["run", str(recipe_file), "seed=1", "--dry-run"])
     assert "holds the run of another recipe (seed: 0 -> 1): this run would be refused without --overwrite" in result.stdout
