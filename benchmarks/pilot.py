@@ -39,6 +39,7 @@ from aftune.records.large_files import RecordFile
 from aftune.records.questions import question_key
 from aftune.reporting.comparison.labels import label_points
 from aftune.reporting.figures import Marker, interval_mark, legend_above, share_axis, values_axis
+from aftune.reporting.formatting import percent
 from aftune.reporting.svg import COLOURS, draw
 from aftune.tasks import splits
 
@@ -178,7 +179,8 @@ def figure(found: Mapping[Setting, Measured], kind: str) -> str:
             axes.plot([], [], marker.shape, color=marker.colour, label=f"{size} problems")
         for setting, right, assessed in models:
             axes.plot(_interval(assessed), [mean(right)] * 2, color=markers[setting.size].colour, linewidth=0.8, alpha=0.45)
-            interval_mark(axes, mean(right), _interval(right), mean(assessed), markers[setting.size], upright=True)
+            said = f"{setting.size} problems: accuracy {percent(mean(right))}, assessment accuracy {percent(mean(assessed))}"
+            interval_mark(axes, mean(right), _interval(right), mean(assessed), markers[setting.size], said, upright=True)
         axes.set_xlabel(f"assessment accuracy, {kind} candidates")
         axes.set_ylabel("accuracy")
         axes.margins(0.1)

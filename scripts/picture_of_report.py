@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-_COLOURS = 64  # a page of text has few, and the file is a third of the size
+_COLOURS = 256  # a page of text has few, and the file is half the size
 
 
 def main() -> None:

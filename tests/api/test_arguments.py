@@ -22,7 +22,11 @@ OF_MINE = PROBLEM.model_copy(update={"task": "mine"})
     [
         (lambda: aftune.load_problems("arithmetc"), UsageError, r"task\.name: there is no task 'arithmetc'"),
         (lambda: aftune.load_problems("arithmetic", "dev"), UsageError, "task arithmetic has no split 'dev'; it has train"),
-        (lambda: aftune.load_problems("gsm8k", data="nowhere"), MissingFileError, "data: nowhere is not a folder"),
+        (
+            lambda: aftune.load_problems("gsm8k", data="nowhere"),
+            MissingFileError,
+            "data: nowhere: no such file or folder",
+        ),
         (lambda: aftune.sample("bundled", []), UsageError, "sample: problems is empty; give at least one"),
         (
             lambda: aftune.sample("bundled", [PROBLEM, PROBLEM]),

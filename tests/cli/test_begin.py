@@ -40,7 +40,8 @@ def test_from_flags_alone() -> None:
     assert "own.jsonl as aftune reads it" in result.stdout
     assert "What is 2 + 1?" in result.stdout
     assert "not used: note" in result.stdout
-    assert "20 questions, 12 of them for training" in result.stdout
+    assert "20 questions, 12 of them to train on, 4 to measure on" in result.stdout
+    assert "4 questions to measure on can show only differences of about 49 points" in result.stdout  # 98 / sqrt(4)
     for command in ("aftune validate own.yaml", "aftune run own.yaml --dry-run", "aftune run own.yaml "):
         assert command in result.stdout
     options = load_recipe(Path("own.yaml")).task.options

@@ -268,7 +268,7 @@ def test_too_long_question_is_listed_when_left_out(tmp_path: Path) -> None:
 
 def test_missing_data_folder(recipe_file: Path, tmp_path: Path) -> None:
     result = aftune("prepare", recipe_file, "task.name=gsm8k", "task.options={}", "task.validation=train", "data=nowhere")
-    assert "data: nowhere is not a folder" in one_line_error(result, 1)
+    assert "data: nowhere: no such file or folder; check the path" in one_line_error(result, 1)
 
 
 def test_model_folder_without_tokenizer(recipe_file: Path, tmp_path: Path) -> None:

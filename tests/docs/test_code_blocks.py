@@ -181,6 +181,7 @@ def test_commands_that_look_at_a_run(end_to_end: "Tutorial", monkeypatch: pytest
     """Each of them is run as it stands, with the run of a tutorial for RUN and one of its problems for PROBLEM."""
     monkeypatch.chdir(end_to_end.folder)
     (end_to_end.folder / "own.jsonl").write_text(OWN, encoding="utf-8")
+    (end_to_end.folder / "own.csv").write_text(OWN_CSV, encoding="utf-8")
     swapped = {"RUN": "runs/tiny", "runs/quickstart": "runs/tiny", "runs/own": "runs/tiny", "PROBLEM": "arithmetic/test/3"}
     done: dict[str, int] = {}
     for number, command in enumerate(dict.fromkeys(command for block, command in COMMANDS if block not in SPOKEN)):
@@ -202,6 +203,9 @@ def test_commands_that_look_at_a_run(end_to_end: "Tutorial", monkeypatch: pytest
 
 
 ROW = '{{"question": "What is {0} + 2?", "answer": {1}, "target": {1}, "solution": "{0} + 2 = {1}"}}\n'
+OWN_CSV = "question,answer,solution\n" + "".join(
+    f"{number} + 2?,{number + 2},{number} + 2 = {number + 2}\n" for number in range(20)
+)
 OWN = "".join(ROW.format(number, number + 2) for number in range(20))
 
 

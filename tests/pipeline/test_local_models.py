@@ -10,6 +10,8 @@ from aftune.common.errors import StageError, UsageError
 from aftune.pipeline.context import context_of
 from aftune.pipeline.export import export
 
+pytestmark = pytest.mark.xdist_group("model_folder")
+
 CONVERTER = """
 import pathlib, sys
 folder, name, out = sys.argv[1:]

@@ -28,6 +28,8 @@ from aftune.pipeline.push import push
 from aftune.records import Problem, write_records
 from hub_stand_in import Received, hub_stand_in
 
+pytestmark = pytest.mark.xdist_group("model_folder")  # they look at what stands in one run
+
 EMBEDDING = "model.embed_tokens.weight"
 BOTH = pytest.mark.parametrize("merge", [True, False])
 

@@ -132,7 +132,7 @@ def test_terminal_and_page_show_each_task(finished: Path) -> None:
     assert [line.split()[0] for line in lines if line.strip().startswith(("arithmetic (7)", "sequences (7)"))] == NAMES
     page = (finished / "report.html").read_text(encoding="utf-8")
     assert "<h3>By task</h3>" in page
-    assert page.count("arithmetic (n = 7)") == 1  # problems; of candidates fewer can be assessed
+    assert page.count(">arithmetic (n = 7)<") == 1  # problems; of candidates fewer can be assessed
     assert "<h1>arithmetic + sequences, bundled base model</h1>" in page
 
 

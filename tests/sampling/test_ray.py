@@ -45,7 +45,7 @@ class Watched:
 @pytest.fixture(scope="module")
 def model(make_llama: Callable[..., Any], tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_policy(make_llama(seed=5), tokenizer, folder)
+    save_policy(make_llama(seed=5), tokenizer, folder, max_new_tokens=16)
     return folder
 
 

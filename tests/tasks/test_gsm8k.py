@@ -76,7 +76,7 @@ def test_missing_things(folder: Path, tmp_path: Path) -> None:
     (folder / "test.jsonl").unlink()
     with pytest.raises(DataError, match=r"holds no test\.jsonl or test\.json or test\.csv or test\.tsv \(it has train\.jsonl\)"):
         Gsm8k(folder).load("test")
-    with pytest.raises(DataError, match=r"nowhere is not a folder"):
+    with pytest.raises(DataError, match=r"nowhere: no such file or folder"):
         Gsm8k(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"train\[5:5\] holds no problems"):
         tasks.build("arithmetic").load("train[5:5]")

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from aftune.common.wording import counted, cut_short, one_line
 from aftune.pipeline.begin.look import Guessed
+from aftune.pipeline.begin.settings import smallest_told
 from aftune.pipeline.begin.write import BUNDLED, Begun
 from aftune.tasks.columns import KINDS, Columns
 
@@ -19,6 +20,7 @@ _ROWS_SHOWN = 3
 _BAD_ROWS_SHOWN = 10
 _CELL = 120  # characters of a text, at most
 _NONE = "-"
+_COARSE = 7  # points of accuracy
 
 
 def ask_file(found: Sequence[Path]) -> Path:
@@ -93,7 +95,15 @@ def print_begun(begun: Begun, console: Console) -> None:
     """What was found, the rows that cannot be read, what was written, and what to do next."""
     looked, settings = begun.looked, begun.settings
     console.print()
-    console.print(f"[bold]{counted(len(looked.problems), 'question')}[/bold], {settings.num_train:,} of them for training")
+    use = f"{settings.num_train:,} of them to train on, {settings.num_test:,} to measure on"
+    console.print(f"[bold]{counted(len(looked.problems), 'question')}[/bold], {use}")
+    told = smallest_told(settings.num_test)
+    if told > _COARSE:
+        console.print(
+            f"[yellow]{settings.num_test} questions to measure on can show only differences of about {told:.0f} points; to see "
+            f"{_COARSE} points takes some two hundred. A run works all the same.[/yellow]",
+            soft_wrap=True,
+        )
     if begun.bad_lines is not None:
         listed = escape(str(begun.bad_lines))
         console.print(f"[red]{counted(len(looked.bad), 'row')} cannot be read[/red], listed in {listed}:", soft_wrap=True)

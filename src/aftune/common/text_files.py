@@ -11,6 +11,7 @@ from typing import TextIO
 
 from aftune.common import durable
 from aftune.common.errors import DataError, MissingFileError
+from aftune.common.near import near
 
 _BLOCK = 2**16  # bytes
 _LONGEST = 2**30  # bytes of a line
@@ -51,7 +52,8 @@ def text_lines(path: Path, *, blank: bool = False, packed: bool = False) -> Iter
                     yield number, offset, text
                 offset += len(line)
     except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such file; check the path or run the stage that writes it") from error
+        hint = near(path) or "check the path or run the stage that writes it"
+        raise MissingFileError(f"{path}: no such file; {hint}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a complete gzip archive ({error}); get it again") from error
 

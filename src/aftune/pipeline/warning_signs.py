@@ -126,7 +126,7 @@ def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list
     found = []
     cut_off = {labels[key]: result["num_truncated"] / result["num_problems"] for key, result in results.items()}
     cut_off = {label: share for label, share in cut_off.items() if share >= _MANY}
-    if cut_off:
+    if cut_off.keys() - {labels.get("base")}:  # before training, a model may not know where to end
         shares = ", ".join(f"{label} {percent(share)}" for label, share in cut_off.items())
         found.append(f"Greedy responses were cut off: {shares}. {_longer('evaluate', recipe.evaluate.max_new_tokens)}")
     unread = {
@@ -142,8 +142,9 @@ def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list
     by_reading = {labels[key]: result["accuracy_by_reading"] for key, result in results.items() if "accuracy_by_reading" in result}
     found += _readings(by_reading, recipe)
     if not any(result["accuracy"] for result in results.values()):
+        who = "No model has" if len(labels) > 1 else f"{next(iter(labels.values()))} does not have"
         found.append(
-            "No model has a single right response: these figures say nothing. Read evaluate/*/verdicts.jsonl; a longer VFT "
+            f"{who} a single right response: these figures say nothing. Read evaluate/*/verdicts.jsonl; a longer VFT "
             "(sft.num_epochs), easier problems, or label.reading=flexible may help."
         )
     return found

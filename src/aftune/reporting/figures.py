@@ -67,6 +67,7 @@ def values_axis(axes: Axes) -> None:
     """Per cent along the x axis, from 0 to 100 at most."""
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, 0), min(high, 1))
+    axes.tick_params(axis="y", pad=10)  # beside marks at 0
     _draw_whole(axes)
     axes.xaxis.set_major_formatter(PER_CENT_AXIS)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=STEPS))

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from aftune.answers import NUMBER, AnswerKind, Reading, judge
 from aftune.common.errors import DataError, MissingFileError, UsageError
+from aftune.common.near import near
 from aftune.prompts.formats import PLAIN_PROMPT, question_text
 from aftune.records import Feedback, Problem
 from aftune.tasks import splits
@@ -181,6 +182,8 @@ def data_folder(task: str, data: Path | None) -> Path | None:
     """The folder with a task's files, checked; None means that they come from the Hub."""
     if data is None:
         return None
+    if not data.exists():
+        raise MissingFileError(f"data: {data}: no such file or folder; {near(data) or 'check the path'}")
     if not data.is_dir():
         raise MissingFileError(f"data: {data} is not a folder; give the folder that holds the files of task {task}")
     return data

@@ -34,7 +34,7 @@ from aftune.pipeline.plans import plan
 from aftune.prompts.encoding import encode_candidate, encode_prompt, encode_response
 from aftune.prompts.formats import PLAIN_PROMPT
 from aftune.records import Candidate, Group, GroupScores, JudgedResponse, Problem, Votes, read_records, write_records
-from aftune.reporting.comparison import render_comparison
+from aftune.reporting.comparison import Greedy, render_comparison
 from html_page import Elements, plots
 
 VFT = ("vft", "vft-steps", "vft-compute")
@@ -257,14 +257,19 @@ def test_tables_are_those_of_the_files(comparison: Any) -> None:
 
 
 def test_the_page_shows_the_results_and_the_logs(comparison: Any) -> None:
-    """It is what the written files give, with the score curves of all that align."""
+    """It is what the written files give, with the score curves of all that align and questions on which methods differ."""
     found, page = results(comparison.folder), (comparison.folder / "compare.html").read_text()
     aligned = {method["name"] for method in found["methods"] if method["loss"]}
     assert set(plots(page)) == {"accuracy", "correlation", *(f"scores-{name}" for name in aligned)}
     logs = {}
     for name in aligned:
         logs[name, 0] = json.loads((comparison.method(name) / "align" / "log.json").read_text())
-    assert page.rstrip("\n") == render_comparison(found, logs).rstrip("\n")
+    verdicts = {
+        method["name"]: read_records(comparison.method(method["name"]) / "measure" / "verdicts.jsonl", JudgedResponse)
+        for method in found["methods"]
+    }
+    greedy = Greedy(0, read_records(comparison.folder / "seed-0" / "prepare" / "test.jsonl", Problem), verdicts)
+    assert page.rstrip("\n") == render_comparison(found, logs, greedy).rstrip("\n")
     text = Elements(page).text
     for method in found["methods"]:
         assert f"{100 * method['metrics']['accuracy']['mean']:.1f} %" in text

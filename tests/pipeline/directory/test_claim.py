@@ -46,7 +46,7 @@ def refused(*arguments: str) -> str:
     ("settings", "message"),
     [
         ({"sft.learning_rat": 1}, "unknown key 'sft.learning_rat'"),
-        ({**GSM8K, "data": "nowhere"}, "data: nowhere is not a folder"),
+        ({**GSM8K, "data": "nowhere"}, "data: nowhere: no such file or folder; check the path"),
         ({**GSM8K, "data": "bad"}, 'bad/test.jsonl:1: expected an object with the texts "question" and "answer"'),
         ({**GSM8K, "data": "data"}, "gsm8k/test/1: the question has"),  # only the stage itself finds that
         ({"model.name": "./nowhere"}, "holds no model (config.json is missing)"),

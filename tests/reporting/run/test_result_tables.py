@@ -94,3 +94,9 @@ def test_the_first_sentence_says_whether_it_worked(data: ReportData) -> None:
 
 def test_without_the_aligned_model_nothing_is_said(data: ReportData) -> None:
     assert lead(replace(data, metrics={"results": {"vft": data.metrics["results"]["vft"]}})) == []
+
+
+def test_few_assessed_problems_tell_nothing(data: ReportData) -> None:
+    results = {name: {**result, "num_assessed_problems": 1} for name, result in data.metrics["results"].items()}
+    said = lead(replace(data, metrics={**data.metrics, "results": results}))
+    assert said[1] == "Whether it tells right answers from wrong ones better cannot be told: only 1 test problem has both."

@@ -15,12 +15,14 @@ _BATCHES = (4, 128)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a recipe says, under the names that it has there; `num_train`: how many questions training gets."""
+    """What a recipe says, under the names that it has there; `num_train`, `num_test`: how many questions training and measuring
+    get."""
 
     train: str
     validation: str
     test: str
     num_train: int
+    num_test: int
     toy: bool
     style: str
     skip_too_long: bool
@@ -42,13 +44,14 @@ def settings_for(num_questions: int, lengths: Lengths, *, toy: bool) -> Settings
         raise UsageError(
             f"{num_questions} questions are too few for three splits; give {FEWEST} or more, a few hundred to learn from"
         )
-    train, validation, test, num_train = _slices(num_questions)
+    train, validation, test, num_train, num_test = _slices(num_questions)
     few, several = num_train < _FEW, num_train < _SEVERAL
     return Settings(
         train=train,
         validation=validation,
         test=test,
         num_train=num_train,
+        num_test=num_test,
         toy=toy,
         style="chat" if lengths.chat else "plain",
         skip_too_long=bool(lengths.too_long),
@@ -65,13 +68,19 @@ def settings_for(num_questions: int, lengths: Lengths, *, toy: bool) -> Settings
     )
 
 
-def _slices(number: int) -> tuple[str, str, str, int]:
+def smallest_told(num_test: int) -> float:
+    """About the smallest difference of two models' accuracies, in points, whose 95 % interval excludes 0: 1.96 sqrt(0.25 / n), if a
+    quarter of the questions are right in one of them only, as in the quickstart."""
+    return 98 / math.sqrt(num_test)
+
+
+def _slices(number: int) -> tuple[str, str, str, int, int]:
     """Shares of the file; of a large one a thousand questions each are enough to measure on."""
     if number >= _MANY:
-        return f"{WHOLE_FILE}[:-2000]", f"{WHOLE_FILE}[-2000:-1000]", f"{WHOLE_FILE}[-1000:]", number - 2000
+        return f"{WHOLE_FILE}[:-2000]", f"{WHOLE_FILE}[-2000:-1000]", f"{WHOLE_FILE}[-1000:]", number - 2000, 1000
     first, second = (60, 80) if number < _FEW else (80, 90)
     cuts = f"{WHOLE_FILE}[:{first}%]", f"{WHOLE_FILE}[{first}%:{second}%]", f"{WHOLE_FILE}[{second}%:]"
-    return *cuts, number * first // 100
+    return *cuts, number * first // 100, number - number * second // 100
 
 
 def _batch_size(num_train: int) -> int:

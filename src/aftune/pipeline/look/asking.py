@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aftune.common.errors import StageError, UsageError
+from aftune.common.errors import NotFoundError, StageError, UsageError
+from aftune.common.near import near
 from aftune.common.process import release_memory
 from aftune.common.seeds import derive_seed
 from aftune.evaluation.voting import Sampled, answer_key, majority_vote
@@ -14,7 +15,7 @@ from aftune.pipeline import recipe_task
 from aftune.pipeline.compare import methods
 from aftune.pipeline.context import Context, context_of
 from aftune.pipeline.directory.run_directory import RunDirectory
-from aftune.pipeline.look.places import is_comparison, is_method, is_run
+from aftune.pipeline.look.places import below, is_comparison, is_method, is_run
 from aftune.pipeline.look.reading import MODELS
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.registry import in_round, policies
@@ -176,6 +177,8 @@ def _of_run(path: Path, overrides: Sequence[str]) -> tuple[Context, dict[str, st
 
 def _of_model(name: str, overrides: Sequence[str]) -> tuple[Context, dict[str, str]]:
     path = Path(name)
+    if not path.exists() and path.parent != Path() and next(below(path.parent), None):
+        raise NotFoundError(f"{name}: no such run; {near(path) or f'`aftune runs {path.parent}` lists what there is'}")
     if path.is_dir() and not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
         raise UsageError(f"{name}: is neither a run directory nor a model in Hugging Face format (config.json is missing)")
     recipe = recipe_from({"run_dir": ".", "model": {"name": name}}, overrides, "aftune try")

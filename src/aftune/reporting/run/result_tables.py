@@ -10,6 +10,8 @@ from aftune.recipe.names import CONTROLS, ModelName, method_name, model_names, s
 from aftune.reporting.formatting import MISSING, PER_CENT, count, evidence, percent, percent_interval, points, score
 from aftune.reporting.run.data import ReportData
 
+_FEW = 20  # problems: with fewer, an interval of assessment accuracy is some 30 points wide
+
 
 @dataclass(frozen=True)
 class ResultRow:
@@ -83,6 +85,12 @@ def _assessment_told(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
     shares = before.get("assessment_accuracy"), after.get("assessment_accuracy")
     if None in shares:
         return []
+    number = after["num_assessed_problems"]
+    if number < _FEW:
+        return [
+            f"Whether it tells right answers from wrong ones better cannot be told: only {counted(number, 'test problem')} "
+            f"{'has' if number == 1 else 'have'} both."
+        ]
     return [
         f"Of a right and a wrong answer it gives the right one the higher score in {percent(shares[1])} of pairs, before in "
         f"{percent(shares[0])}."
