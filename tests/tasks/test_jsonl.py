@@ -158,7 +158,10 @@ def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) ->
     ("row", "options", "message"),
     [
         ({"question": "q"}, {}, r'train\.jsonl:1: there is no column "answer", only question;'),
-        ({"question": "", "answer": "1"}, {}, r"train\.jsonl:1: \"question\" is '', expected a text"),
+        ({"question": "q", "answers": "1"}, {}, r'no column "answer", only question, answers; did you mean "answers"\?'),
+        ({"question": "", "answer": "1"}, {}, r"train\.jsonl:1: \"question\" is empty; fill it in, or delete the line"),
+        ({"question": "q", "answer": None}, {}, r"train\.jsonl:1: \"answer\" is empty; fill it in, or delete the line"),
+        ({"question": "q", "answer": ["5"]}, {}, r"train\.jsonl:1: \"answer\" is \['5'\], expected a text"),
         ({"question": "q", "answer": "about five"}, {}, r"train\.jsonl:1: \"answer\" is 'about five', expected a number"),
         ({"question": "q", "answer": "C", "o": ["x", "y"]}, {"answer_kind": "choice", "options": "o"}, "expected a letter A to B"),
         (

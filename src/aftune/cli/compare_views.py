@@ -60,9 +60,9 @@ def _print_cost(wanted: Comparison, costs: Sequence[cost.StageCost], num_runs: i
 
 
 def print_methods(console: Console) -> None:
-    """The names that `--methods` takes."""
+    """The names that `--methods` takes, and what they do; docs/which-method.md says which to take."""
     for method in METHODS.values():
-        console.print(f"{method.name:<12}  {method.title}", highlight=False)
+        console.print(f"{method.name:<12}  {method.title:<17}  {escape(method.meaning)}", highlight=False, soft_wrap=True)
     console.print("Settings of align may follow a name: aft-bc:beta=0.3:k=4, aft:feedback=ranking.", highlight=False)
     console.print("Those of rl may follow grpo and rloo: grpo:learning_rate=1e-5:kl_weight=0.04.", highlight=False)
 

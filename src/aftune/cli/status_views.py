@@ -35,7 +35,7 @@ def print_state(found: RunState | ComparisonState, console: Console) -> None:
     console.print(
         f"[bold]{escape(recipe.title)}[/bold]  {_state(found.state)}  [dim]{_text(str(found.path))}[/dim]", soft_wrap=True
     )
-    console.print(f"{_text(recipe.task.title)}, {_text(recipe.model.name)}, seed {recipe.seed}", soft_wrap=True)
+    console.print(f"{_text(recipe.task_title)}, {_text(recipe.model.name)}, seed {recipe.seed}", soft_wrap=True)
     if isinstance(found, ComparisonState):
         _print_comparison(found, console)
     else:

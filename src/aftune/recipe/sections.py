@@ -585,5 +585,10 @@ class Recipe(Section):
         """The run's name, by default that of its folder."""
         return self.name or self.run_dir.resolve().name
 
+    @property
+    def task_title(self) -> str:
+        """What is asked, for headings: the task's name, or that of one's own file."""
+        return self.data.stem if self.task.name == "jsonl" and self.data is not None else self.task.title
+
     def to_yaml(self) -> str:
         return to_yaml(self.model_dump(mode="json"))

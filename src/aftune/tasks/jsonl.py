@@ -10,6 +10,7 @@ a recipe names it, from Python's path or the working directory, and takes the pr
 aftune.answers, or True or False.
 """
 
+import difflib
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -213,8 +214,12 @@ def _text(row: dict[str, Any], name: str, place: str) -> str:
     """A column's text or number, as text."""
     if name not in row:
         columns = cut_short(", ".join(map(str, row)), 300)
-        raise DataError(f'{place}: there is no column "{name}", only {columns}; set task.options')
+        close = difflib.get_close_matches(name, list(map(str, row)), n=1)
+        hint = f'did you mean "{close[0]}"?' if close else "set task.options"
+        raise DataError(f'{place}: there is no column "{name}", only {columns}; {hint}')
     value = row[name]
+    if value is None or value == "":
+        raise DataError(f'{place}: "{name}" is empty; fill it in, or delete the line')
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():

@@ -14,6 +14,12 @@ from aftune.recipe import AlignSection, Recipe, RlSection, with_settings
 from aftune.recipe.losses import LOSSES
 from aftune.recipe.names import CONTROLS, SUFFIXES, VFT, method_name, rl_name
 
+_CONSTRAINTS = {
+    "none": "the alignment loss alone, beside VFT's",
+    "detached": "with wrong candidates left alone (detached constraint)",
+    "boundary": "with wrong candidates pushed down to a floor, no further (boundary constraint)",
+}
+
 
 @dataclass(frozen=True)
 class Method:
@@ -40,6 +46,21 @@ class Method:
     def folder(self) -> str:
         """The name of its folder."""
         return folder_name(self.name)
+
+    @property
+    def meaning(self) -> str:
+        """What it does, in a line."""
+        if self.trains is None:
+            return "the VFT model that all others start from"
+        if self.trains is CONTROL:
+            return CONTROLS[self.settings["control.match"]].meaning.format(method="alignment")
+        if self.trains is RL:
+            return "online RL on as many sampled responses (pip install 'aftune[trl]')"
+        if self.name == "rpo":
+            return "DPO and the likelihood of right candidates"
+        if "align.loss" not in self.settings:
+            return "VFT on references and right candidates, without those that reason alike"
+        return _CONSTRAINTS[self.settings["align.constraint"]]
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe of this method's run; raises UsageError for a setting that does not fit."""

@@ -44,7 +44,7 @@ def gather(wanted: Comparison) -> dict[str, Any]:
     _adjust(methods)
     named = {} if wanted.recipe.name is None else {"name": wanted.recipe.name}
     return named | {
-        "task": wanted.recipe.task.title,
+        "task": wanted.recipe.task_title,
         "model": wanted.recipe.model.name,
         "seeds": list(wanted.seeds),
         "methods": methods,

@@ -20,6 +20,7 @@ from aftune.pipeline.compare import methods as known
 from aftune.pipeline.compare.methods import Method
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.run_directory import RunDirectory, missing_folders, remove_made
+from aftune.pipeline.look.places import is_run
 from aftune.pipeline.machine_checks import check_rl
 from aftune.pipeline.plans import Shared, plan
 from aftune.pipeline.precision_choice import settle
@@ -64,6 +65,7 @@ def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: 
     if repeated or not chosen:
         found = f"repeated: {', '.join(repeated)}" if repeated else "the list is empty"
         raise UsageError(f"compare: expected methods, each once; {found}")
+    recipe, notes = _beside_a_run(recipe)
     runner.check(recipe)
     for method in chosen:
         runner.check(method.recipe(recipe))
@@ -72,7 +74,15 @@ def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: 
     number = recipe.compare.num_seeds if num_seeds is None else num_seeds
     seeds = range(recipe.seed, recipe.seed + number)
     settled = settle(recipe, [RunDirectory(_seed_folder(recipe, seed)) for seed in seeds])
-    return Comparison(settled.recipe, chosen, seeds, settled.lines())
+    return Comparison(settled.recipe, chosen, seeds, [*notes, *settled.lines()])
+
+
+def _beside_a_run(recipe: Recipe) -> tuple[Recipe, list[str]]:
+    """With a folder of its own where `run_dir` is that of a run, which would hide the comparison; one that is there stays."""
+    if not is_run(recipe.run_dir) or any(recipe.run_dir.glob("seed-*")):
+        return recipe, []
+    own = recipe.run_dir.with_name(f"{recipe.run_dir.name}-compare")
+    return recipe.model_copy(update={"run_dir": own}), [f"{recipe.run_dir} holds a run, so the comparison goes to {own}"]
 
 
 def _seed_folder(recipe: Recipe, seed: int) -> Path:

@@ -56,7 +56,7 @@ def _row(path: Path) -> Row:
     try:
         found = state_of(path)
         recipe = found.recipe
-        row = Row(path, changed, recipe.title, recipe.task.title, recipe.model.name, state=found.state)
+        row = Row(path, changed, recipe.title, recipe.task_title, recipe.model.name, state=found.state)
         more = _of_comparison(found) if isinstance(found, ComparisonState) else _of_run(found)
         return Row(**{**row.__dict__, **more})
     except AftuneError as error:

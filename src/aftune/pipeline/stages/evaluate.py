@@ -27,7 +27,7 @@ def evaluate(context: Context) -> Summary:
     verdicts = {name: RecordFile(folder / name / "verdicts.jsonl", JudgedResponse) for name in results}
     metrics: dict[str, Any] = {
         "seed": context.recipe.seed,
-        "task": context.recipe.task.title,
+        "task": context.recipe.task_title,
         "results": results,
         "comparisons": {
             f"aligned_vs_{other}": _compare(verdicts["aligned"], verdicts[other]) for other in verdicts if other != "aligned"

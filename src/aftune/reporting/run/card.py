@@ -64,7 +64,7 @@ def model_card(data: ReportData, published: Published) -> ModelCard:
         base=model_name(recipe.model.name),
         base_note=_base_note(published),
         licence=published.licence,
-        task=recipe.task.title,
+        task=recipe.task_title,
         warnings=data.warnings,
         facts={key: value for key, value in known.items() if key not in hidden},
         parts=recipe.task.parts or [recipe.task],

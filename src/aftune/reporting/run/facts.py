@@ -32,7 +32,7 @@ _CONSTRAINTS = {"none": "none", "detached": "detached (DC)", "boundary": "bounda
 def facts(data: ReportData) -> list[Fact]:
     recipe = data.recipe
     return [
-        Fact("Task", recipe.task.title),
+        Fact("Task", recipe.task_title),
         Fact("Model", f"{model_name(recipe.model.name)}, {recipe.model.precision}"),
         *([] if recipe.adapter.kind == "none" else [Fact("Adapter", _adapter(recipe.adapter))]),
         Fact("Problems", _problems(data)),

@@ -17,7 +17,7 @@ _LEFT_OUT_SHOWN = 20
 
 def render_page(data: ReportData) -> str:
     """The whole page as HTML text."""
-    what = f"{data.recipe.task.title}, {facts.model_name(data.recipe.model.name)}"
+    what = f"{data.recipe.task_title}, {facts.model_name(data.recipe.model.name)}"
     return render(
         "run/page.html.j2",
         title=what if data.recipe.name is None else f"{data.recipe.name}: {what}",
