@@ -1,12 +1,11 @@
 """The task of a recipe: one of aftune's, or a mixture of them."""
 
 from aftune import tasks
-from aftune.common.errors import MissingFileError, UsageError
-from aftune.common.near import near
+from aftune.common.errors import UsageError
 from aftune.recipe import PartSection, Recipe, Slices
 from aftune.tasks import Mixture, Task
 from aftune.tasks import splits as split_slices
-from aftune.tasks.base import FeedbackKind
+from aftune.tasks.base import FeedbackKind, data_folder
 from aftune.tasks.jsonl import Jsonl
 from aftune.tasks.mixture import Part, check_parts, shared_feedback
 
@@ -30,10 +29,8 @@ def build(recipe: Recipe) -> Task:
 
 def build_one(recipe: Recipe, key: str, part: PartSection) -> Task:
     """One task of a recipe, reading its own folder or that of the recipe."""
-    if part.data is not None and not part.data.exists():
-        raise MissingFileError(f"{key}.data: {part.data}: no such file or folder; {near(part.data) or 'check the path'}")
-    if part.data is not None and not part.data.is_dir() and not (part.name == Jsonl.name and part.data.is_file()):
-        raise MissingFileError(f"{key}.data: {part.data} is not a folder; give the folder that holds the files of task {part.name}")
+    if not (part.name == Jsonl.name and part.data is not None and part.data.is_file()):
+        data_folder(part.name, part.data, f"{key}.data")
     return tasks.build(part.name, part.data or recipe.data, recipe.seed, part.options, key)
 
 

@@ -178,14 +178,14 @@ class Task(ABC):
         return None
 
 
-def data_folder(task: str, data: Path | None) -> Path | None:
-    """The folder with a task's files, checked; None means that they come from the Hub."""
+def data_folder(task: str, data: Path | None, key: str = "data") -> Path | None:
+    """The folder with a task's files, checked; None means that they come from the Hub. key: what the recipe calls it."""
     if data is None:
         return None
     if not data.exists():
-        raise MissingFileError(f"data: {data}: no such file or folder; {near(data) or 'check the path'}")
+        raise MissingFileError(f"{key}: {data}: no such file or folder; {near(data) or 'check the path'}")
     if not data.is_dir():
-        raise MissingFileError(f"data: {data} is not a folder; give the folder that holds the files of task {task}")
+        raise MissingFileError(f"{key}: {data} is not a folder; give the folder that holds the files of task {task}")
     return data
 
 

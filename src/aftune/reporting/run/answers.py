@@ -14,8 +14,7 @@ from aftune.common.wording import visible
 from aftune.recipe.names import ModelName, model_names, start_name
 from aftune.records import Group, JudgedResponse
 from aftune.reporting.run.data import ReportData
-
-AFTER = "aligned"
+from aftune.reporting.run.reading import AFTER
 
 
 @dataclass(frozen=True)
