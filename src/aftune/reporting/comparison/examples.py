@@ -46,17 +46,18 @@ def examples(results: Mapping[str, Any], greedy: Greedy | None) -> dict[str, Exa
     baseline = headline_baseline(results)
     if greedy is None or baseline is None or baseline["name"] not in greedy.verdicts:
         return {}
-    theirs = greedy.verdicts[baseline["name"]]
+    theirs = list(greedy.verdicts[baseline["name"]])  # may be a file, which is read once
     found = {}
     for place, method in enumerate(finished(results)):
         if method["name"] != baseline["name"] and method["name"] in greedy.verdicts:
-            rows = zip(greedy.problems, greedy.verdicts[method["name"]], theirs, strict=True)
-            differing = [Example(*row) for row in rows if row[1].right != row[2].right]
-            gained = [one for one in differing if one.ours.right]
-            lost = [one for one in differing if one.theirs.right]
+            rows = enumerate(zip(greedy.verdicts[method["name"]], theirs, strict=True))
+            differing = [(problem, *pair) for problem, pair in rows if pair[0].right != pair[1].right]
+            gained = [row for row in differing if row[1].right]
+            lost = [row for row in differing if row[2].right]
             if differing:
+                shown = (
+                    [Example(greedy.problems[problem], *pair) for problem, *pair in spread(rows, _SHOWN)] for rows in (gained, lost)
+                )
                 anchor = f"examples-{place}"
-                sizes = len(gained), len(lost)
-                shown = spread(gained, _SHOWN), spread(lost, _SHOWN)
-                found[method["name"]] = Examples(title(method), colour_name(method), anchor, *sizes, *shown)
+                found[method["name"]] = Examples(title(method), colour_name(method), anchor, len(gained), len(lost), *shown)
     return found

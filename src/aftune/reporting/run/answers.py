@@ -6,13 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 from typing import Any
 
 from markupsafe import Markup
 
 from aftune.common.wording import visible
-from aftune.recipe.names import ModelName, model_names, start_name
-from aftune.records import Group, JudgedResponse
+from aftune.recipe.names import model_names, start_name
+from aftune.records import Group, GroupScores, JudgedResponse
 from aftune.reporting.run.data import ReportData
 from aftune.reporting.run.reading import AFTER
 
@@ -48,7 +49,14 @@ def answers(data: ReportData) -> Answers | None:
     if not names or not number:
         return None
     start = model_names([start_name(data.recipe)], data.recipe)[0]
-    rows = [_row(place, data.groups[place], names, start.key, data) for place in range(number)]
+    given = zip(*(data.verdicts[name.key] for name in names), strict=True)
+    scored = start.key in data.scores and AFTER in data.scores
+    scores = zip(data.scores[start.key], data.scores[AFTER], strict=True) if scored else repeat(None, len(data.groups))
+    keys = [name.key for name in names]
+    rows = [
+        _row(group, dict(zip(keys, answered, strict=True)), start.key, pair)
+        for group, answered, pair in islice(zip(data.groups, given, scores, strict=True), number)
+    ]
     counts = Counter(kind for row in rows for kind in row["kinds"])
     labels = {
         "gained": f"{start.label} wrong, then right",
@@ -66,9 +74,11 @@ def answers(data: ReportData) -> Answers | None:
     )
 
 
-def _row(place: int, group: Group, names: Sequence[ModelName], start: str, data: ReportData) -> dict[str, Any]:
+def _row(
+    group: Group, given: Mapping[str, JudgedResponse], start: str, scores: tuple[GroupScores, GroupScores] | None
+) -> dict[str, Any]:
+    """given: by model; scores: before and after alignment."""
     problem = group.problem
-    given = {name.key: data.verdicts[name.key][place] for name in names}
     return {
         "id": visible(problem.id),
         "question": visible(problem.question),
@@ -76,8 +86,8 @@ def _row(place: int, group: Group, names: Sequence[ModelName], start: str, data:
         "gold": visible(problem.gold_answer),
         "reference": None if problem.rationale is None else visible(problem.rationale),
         "kinds": _kinds(given, start),
-        "gap": _gaps(place, group, start, data),
-        "answers": [_answer(given[name.key]) for name in names],
+        "gap": None if scores is None else _gaps(group, scores),
+        "answers": [_answer(one) for one in given.values()],
     }
 
 
@@ -102,20 +112,14 @@ def _kinds(given: Mapping[str, JudgedResponse], start: str) -> list[str]:
     return kinds
 
 
-def _gaps(place: int, group: Group, start: str, data: ReportData) -> list[float] | None:
+def _gaps(group: Group, scores: tuple[GroupScores, GroupScores]) -> list[float] | None:
     """Mean score of the right held-out candidates minus that of the wrong ones, nats per token, before and after alignment; None
-    without both kinds or without scores."""
-    if not {start, AFTER} <= data.scores.keys():
-        return None
+    without both kinds."""
     right = [index for index, feedback in enumerate(group.feedback) if feedback.quality == 1]
     wrong = [index for index, feedback in enumerate(group.feedback) if feedback.quality == 0]
     if not right or not wrong:
         return None
-    gaps = []
-    for key in (start, AFTER):
-        scores = data.scores[key][place].scores
-        gaps.append(round(_mean(scores, right) - _mean(scores, wrong), 4))
-    return gaps
+    return [round(_mean(one.scores, right) - _mean(one.scores, wrong), 4) for one in scores]
 
 
 def _mean(scores: Sequence[float], places: Sequence[int]) -> float:
