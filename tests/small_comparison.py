@@ -44,7 +44,7 @@ def recipe(run_dir: Path, **sections: Any) -> Recipe:
 
 def run(wanted: runs.Comparison, jobs: int = 1) -> list[runs.Failure]:
     """What the command does, without its printing."""
-    failures = runs.run(wanted, jobs, lambda line: None, lambda done: None)
+    failures = runs.run(wanted, jobs, lambda line: None)
     write(wanted, gather(wanted))
     return failures
 

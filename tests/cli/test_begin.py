@@ -35,7 +35,7 @@ def write_own(bad: int = 0) -> None:
 
 def test_from_flags_alone() -> None:
     write_own()
-    result = aftune("init", "--data", "own.jsonl", "--solution", "how")
+    result = aftune("init", "--data", "own.jsonl", "--rationale", "how")
     assert result.exit_code == 0, result.output
     assert "own.jsonl as aftune reads it" in result.stdout
     assert "What is 2 + 1?" in result.stdout
@@ -46,6 +46,16 @@ def test_from_flags_alone() -> None:
         assert command in result.stdout
     options = load_recipe(Path("own.yaml")).task.options
     assert options == {"question": "q", "answer": "gold", "rationale": "how", "answer_kind": "number", "shuffle": True}
+
+
+def test_a_file_may_be_the_first_argument() -> None:
+    write_own()
+    result = aftune("init", "own.jsonl", "--rationale", "how")
+    assert result.exit_code == 0, result.output
+    assert load_recipe(Path("own.yaml")).data == Path("own.jsonl")
+    result = aftune("init", "own.jsnol")
+    assert result.exit_code == 1
+    assert result.stderr.strip() == "aftune: error: own.jsnol: no such file; did you mean 'own.jsonl'?"
 
 
 def test_it_asks_where_no_file_is_given() -> None:
@@ -98,7 +108,7 @@ def test_the_recipe_passes_validation_and_a_dry_run(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("aftune.pipeline.estimate.memory.pass_memory", lambda *args, **options: PassMemory(2**30, 2**30, 2**30))
     write_own()
     assert aftune("init", "--data", "own.jsonl").exit_code == 0
-    assert "0 findings" in aftune("validate", "own.yaml").stdout
+    assert "No findings: all 20 problems can be used." in aftune("validate", "own.yaml").stdout
     result = aftune("run", "own.yaml", "model.precision=float32", "--dry-run")
     assert result.exit_code == 0, result.output
     assert "12 references x 8 epochs" in result.stdout

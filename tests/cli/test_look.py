@@ -114,6 +114,14 @@ def test_a_list_of_problems(small_finished_run: Path) -> None:
     assert refused == ["aftune: error: --mixed and --lost: choose one of them"]
 
 
+def test_scores_of_a_training_problem_on_request(small_finished_run: Path) -> None:
+    name = read_records(small_finished_run / "label" / "groups.jsonl", Group)[0].problem.id
+    assert "candidates; their scores: --score, which loads the models" in aftune("show", small_finished_run, name)
+    assert "candidates; score, nats per token: base, VFT, AFT-BC" in aftune("show", small_finished_run, name, "--score")
+    refused = aftune("show", small_finished_run, "--score", status=2)
+    assert refused == ["aftune: error: --score: scores the candidates of one problem; give its id too"]
+
+
 def test_a_problem_with_its_answers_candidates_and_scores(small_finished_run: Path) -> None:
     group = next(one for one in read_records(small_finished_run / "evaluate" / "groups.jsonl", Group) if one.candidates)
     name = group.problem.id
@@ -161,6 +169,7 @@ def test_hostile_text_does_nothing(small_finished_run: Path, tmp_path: Path) -> 
     class Stub(Asker):
         def __init__(self) -> None:
             self.missing = []
+            self.names = {"base": evil}
 
         def ask(self, question: Question, num_samples: int = 0):  # type: ignore[no-untyped-def]
             yield Answers("base", greedy, [greedy], evil, [(evil, 1)])

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -22,7 +23,7 @@ from aftune.common import progress
 from aftune.common.errors import UsageError
 from aftune.pipeline.estimate.machines import Machine
 from aftune.pipeline.estimate.tracing import PassMemory
-from aftune.recipe import bundled_recipe
+from aftune.recipe import Recipe, bundled_recipe
 from aftune.records import Record
 from aftune.sampling import collect
 from small_run import SETTINGS
@@ -91,6 +92,35 @@ def test_dry_run_prints_the_plan_and_touches_nothing(recipe_file: Path, tmp_path
     assert re.search(r"12 groups of up to 4\s[^x]*responses\s[^x]*x 2\s", result.stdout)  # may wrap, with figures between
     assert re.search(r"1,363,360 parameters; \S+( to \S+)? (seconds?|minutes) on this machine", result.stdout)
     assert sorted(tmp_path.iterdir()) == [recipe_file]
+
+
+def printed_settings(output: str) -> Any:
+    return yaml.safe_load(re.split(r"^Settings.*\n", output, flags=re.MULTILINE)[1].partition("\nStages")[0])
+
+
+@pytest.mark.usefixtures("_uncounted")
+def test_dry_run_shows_the_settings_that_are_not_the_defaults(recipe_file: Path) -> None:
+    """Or all of them; either way they are a recipe, the same one."""
+    short, whole = (
+        aftune("run", recipe_file, "align.beta=0.25", "sft.batch_size=16", "--dry-run", *more) for more in ([], ["--settings"])
+    )
+    few, all_of_them = printed_settings(short.stdout), printed_settings(whole.stdout)
+    assert few["align"] == {**yaml.safe_load(recipe_file.read_text()).get("align", {}), "beta": 0.25}
+    assert "batch_size" not in few.get("sft", {})  # 16 is the default
+    assert all_of_them["sft"]["batch_size"] == 16
+    assert Recipe.model_validate(few) == Recipe.model_validate(all_of_them)
+    assert "add --dry-run" in one_line_error(aftune("run", recipe_file, "--settings"), 2)
+
+
+@pytest.mark.usefixtures("_uncounted")
+@pytest.mark.parametrize(("load", "said"), [(0.9, False), (3.2, True)])
+def test_dry_run_says_that_the_machine_is_busy(recipe_file: Path, monkeypatch: pytest.MonkeyPatch, load: float, said: bool) -> None:
+    monkeypatch.setattr("psutil.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("psutil.cpu_count", lambda: 2)
+    for command in ("run", "compare"):
+        result = aftune(command, recipe_file, "--dry-run")
+        assert result.status == 0, result.stderr
+        assert ("The machine is busy (load 3.2 on 2 cores)" in result.stdout) == said
 
 
 @pytest.fixture

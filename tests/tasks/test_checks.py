@@ -47,7 +47,7 @@ def test_gold_answers_and_references_that_the_verifier_refuses(folder: Path) -> 
     found = validate(Strict(folder))
     assert not found.usable
     assert [s.findings["gold"] for s in found.splits] == [4, 2]
-    assert [s.findings["reference"] for s in found.splits] == [4, 2]
+    assert [s.findings["rationale"] for s in found.splits] == [4, 2]
     assert found.findings[0]["reason"] == "strict reading: different: '#### 2'"
 
 
@@ -150,6 +150,25 @@ def test_command(folder: Path, tmp_path: Path) -> None:
     assert "unreadable" in out.read_text()
     for arguments in (["gsm9k"], ["gsm8k", "task.options.shots=1"], ["gsm8k", "dta=x"]):
         assert RUNNER.invoke(app, ["validate", *arguments, "--out", str(out)]).exit_code == 2
+
+
+def test_command_shows_what_was_found_and_rows_alike_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt column is a fault of each row, and is told once; findings of which there are none have no line."""
+    rows = [{"question": f"{n}?", "answer": n} for n in range(5)]
+    monkeypatch.chdir(tmp_path)
+    data, out = Path("own.jsonl"), "found.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"question": "6?", "answer": "six"}]))
+    misspelt = RUNNER.invoke(app, ["validate", "jsonl", f"data={data}", "task.options.answer=anwser", "--out", out])
+    assert misspelt.output.count('there is no column "anwser"') == 1
+    assert "and 5 more rows: own.jsonl:2, own.jsonl:3" in misspelt.output
+    lines = {line.split("  ")[0].strip() for line in misspelt.output.splitlines()}
+    assert {"problems", "cannot be read"} <= lines
+    assert not {"repeated ids", "gold answer refused", "repeated questions"} & lines
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sound = RUNNER.invoke(app, ["validate", "jsonl", f"data={data}"])
+    assert sound.exit_code == 0
+    assert "No findings: all 5 problems can be used." in sound.output
+    assert "cannot be read  " not in sound.output
 
 
 def test_list_of_tasks() -> None:

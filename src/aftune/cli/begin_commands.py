@@ -16,14 +16,16 @@ def recipes(debug: Debug = False) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the recipe goes.")] = Path("."),
+    place: Annotated[
+        Path, typer.Argument(metavar="[FILE|FOLDER]", help="The file of questions, or the folder that the recipe goes to.")
+    ] = Path("."),
     data: Annotated[
-        Path | None, typer.Option(help="File of questions (JSON Lines, JSON, CSV, TSV). Without it, aftune asks for everything.")
+        Path | None, typer.Option(help="File of questions (JSON Lines, JSON, CSV, TSV). Without any, aftune asks for everything.")
     ] = None,
     question: Annotated[_Column, typer.Option(metavar="COLUMN", help="The column of the questions.")] = None,
     answer: Annotated[_Column, typer.Option(metavar="COLUMN", help="That of the right answers.")] = None,
-    solution: Annotated[
-        _Column, typer.Option(metavar="COLUMN", help="That of the reference solutions; the same as --answer if these state it.")
+    rationale: Annotated[
+        _Column, typer.Option(metavar="COLUMN", help="That of the worked solutions; the same as --answer if these state it.")
     ] = None,
     options: Annotated[
         _Column, typer.Option(metavar="COLUMN", help="That of the lists of options, or a column for each: A,B,C,D.")
@@ -34,8 +36,8 @@ def init(
     debug: Debug = False,
 ) -> None:
     """Write a recipe for your own questions, with a comment at every setting. What you do not say is guessed from the file."""
-    given = {"question": question, "answer": answer, "solution": solution, "options": options, "kind": kind, "model": model}
-    guard(lambda: _init(folder, data, given, force=force), debug)
+    given = {"question": question, "answer": answer, "rationale": rationale, "options": options, "kind": kind, "model": model}
+    guard(lambda: _init(place, data, given, force=force), debug)
 
 
 def _recipes() -> None:
@@ -46,20 +48,27 @@ def _recipes() -> None:
     print_recipes(shipped_recipes(), console)
 
 
-def _init(folder: Path, data: Path | None, given: dict[str, str | None], *, force: bool) -> None:
+def _init(place: Path, data: Path | None, given: dict[str, str | None], *, force: bool) -> None:
     from aftune.cli import begin_views
     from aftune.common.progress import console
-    from aftune.pipeline.begin.look import columns_of, data_files
-    from aftune.pipeline.begin.write import BUNDLED, begin, check_new
+    from aftune.pipeline.begin.file import check_new, columns_of, data_files, names_file
+    from aftune.pipeline.begin.settings import BUNDLED
 
+    folder = place
+    if data is None and names_file(place):
+        data, folder = place, Path(".")
     asks = data is None
     if data is None:
         data = begin_views.ask_file(data_files(folder))
-    check_new(folder, data, force=force)
     guessed = columns_of(data, given)
+    check_new(folder, data, force=force)
     begin_views.print_columns(guessed, console)
     while asks and not begin_views.ask_whether_right():
         guessed = columns_of(data, begin_views.ask_columns(guessed))
         begin_views.print_columns(guessed, console)
     model = given["model"] or (begin_views.ask_model() if asks else BUNDLED)
-    begin_views.print_begun(begin(folder, data, guessed.columns, model, force=force), console)
+    with console.status("reading the file"):
+        from aftune.pipeline.begin.write import begin
+
+        begun = begin(folder, data, guessed.columns, model, force=force)
+    begin_views.print_begun(begun, console)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
@@ -11,10 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from aftune.common.wording import counted, cut_short, one_line
-from aftune.pipeline.begin.look import Guessed
-from aftune.pipeline.begin.settings import smallest_told
-from aftune.pipeline.begin.write import BUNDLED, Begun
+from aftune.pipeline.begin.file import Guessed
+from aftune.pipeline.begin.settings import BUNDLED, smallest_told
 from aftune.tasks.columns import KINDS, Columns
+
+if TYPE_CHECKING:
+    from aftune.pipeline.begin.write import Begun
 
 _ROWS_SHOWN = 3
 _BAD_ROWS_SHOWN = 10
@@ -44,7 +46,7 @@ def ask_columns(guessed: Guessed) -> dict[str, str | None]:
     asked: dict[str, str | None] = {
         "question": typer.prompt("Column of the questions", default=columns.question),
         "answer": typer.prompt("Column of the right answers", default=columns.answer),
-        "solution": typer.prompt("Column of the reference solutions", default=columns.rationale),
+        "rationale": typer.prompt("Column of the rationales, the worked solutions", default=columns.rationale),
         "kind": typer.prompt(f"Kind of answers ({', '.join(KINDS)})", default=columns.kind),
     }
     if asked["kind"] == "choice":
@@ -75,7 +77,7 @@ def print_columns(guessed: Guessed, console: Console) -> None:
 
 def _roles(columns: Columns) -> dict[str, list[str]]:
     """What is read, and the columns that hold it."""
-    roles = {"question": _names(columns.question), "answer": _names(columns.answer), "solution": _names(columns.rationale)}
+    roles = {"question": _names(columns.question), "answer": _names(columns.answer), "rationale": _names(columns.rationale)}
     return roles | ({"options": _names(columns.options)} if columns.kind == "choice" else {})
 
 
@@ -91,7 +93,7 @@ def _cell(value: Any) -> str:
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def print_begun(begun: Begun, console: Console) -> None:
+def print_begun(begun: "Begun", console: Console) -> None:
     """What was found, the rows that cannot be read, what was written, and what to do next."""
     looked, settings = begun.looked, begun.settings
     console.print()
@@ -113,14 +115,14 @@ def print_begun(begun: Begun, console: Console) -> None:
             console.print(f"  and {counted(len(looked.bad) - _BAD_ROWS_SHOWN, 'more row')}")
     if begun.lengths.too_long:
         many = counted(begun.lengths.too_long, "question")
-        console.print(f"[yellow]{many} with their solutions do not fit the model's context; a run leaves them out[/yellow]")
+        console.print(f"[yellow]{many} with their rationales do not fit the model's context; a run leaves them out[/yellow]")
     recipe = escape(str(begun.recipe))
     console.print(f"written: [bold]{recipe}[/bold], with a comment at every setting", soft_wrap=True)
     console.print()
     console.print("Correct these rows first: a run stops at them. Then" if looked.bad else "Next", highlight=False)
     steps = {
         f"aftune validate {recipe}": "checks every row",
-        f"aftune run {recipe} --dry-run": "all settings, time and memory; touches nothing",
+        f"aftune run {recipe} --dry-run": "settings, time and memory; touches nothing",
         f"aftune run {recipe}": "from the base model to the report",
     }
     width = max(map(len, steps))

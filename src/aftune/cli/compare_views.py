@@ -13,9 +13,9 @@ from aftune.common.wording import counted
 from aftune.pipeline.compare.methods import METHODS
 from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.compare.whole import run_whole
-from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
-from aftune.pipeline.plans import Plan, plan
+from aftune.pipeline.estimate.machines import busy
+from aftune.pipeline.plans import Plan
 from aftune.reporting.comparison import headline_baseline
 
 
@@ -31,10 +31,7 @@ def print_plan(wanted: Comparison, console: Console) -> None:
     planned = [(wanted.shared(seed).recipe, plans) for seed, plans in shared.items()]
     for method in wanted.methods:
         recipes = {seed: wanted.method_recipe(method, seed) for seed in wanted.seeds}
-        own = [
-            (recipe, plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared[seed]))
-            for seed, recipe in recipes.items()
-        ]
+        own = [(recipe, wanted.method_plan(method, seed, shared[seed])) for seed, recipe in recipes.items()]
         changes = ", ".join(f"{key}={value}" for key, value in {**method.settings, **method.varied}.items())
         table.add_row(method.name, method.title, changes, *(_state(plans) for _, plans in own))
         planned += own
@@ -46,6 +43,7 @@ def print_plan(wanted: Comparison, console: Console) -> None:
 
 def _print_cost(wanted: Comparison, costs: Sequence[cost.StageCost], num_runs: int, console: Console) -> None:
     """Prints the cost of what is not finished."""
+    load = busy()
     if not costs:
         console.print("All runs are finished. Nothing was run or written.")
         return
@@ -54,7 +52,7 @@ def _print_cost(wanted: Comparison, costs: Sequence[cost.StageCost], num_runs: i
     time = "an unknown time (the model is not here)" if taken is None else f"{format_duration(taken)} ({taken.why})"
     console.print(
         f"{counted(num_runs, 'run')} would compute {tokens:,.1f} million tokens and take {time} one after the other on this "
-        "machine; parallel runs share its cores. Nothing was run or written.",
+        f"machine; parallel runs share its cores. {load}Nothing was run or written.",
         soft_wrap=True,
     )
 

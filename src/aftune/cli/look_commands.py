@@ -38,12 +38,15 @@ def show(
     held_out: Annotated[bool, typer.Option("--held-out", help="List only held-out problems.")] = False,
     training: Annotated[bool, typer.Option("--training", help="List only training problems.")] = False,
     limit: Annotated[int, typer.Option(min=0, help="How many to list; 0 for all.")] = 20,
+    score: Annotated[
+        bool, typer.Option("--score", help="Of a training problem: load the models, and score its candidates with each.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Show a problem of a run: candidates, verdicts, scores, and the greedy answers of its models; or list the problems."""
     which = [name for name, wanted in (("mixed", mixed), ("gained", gained), ("lost", lost)) if wanted]
     parts = [name for name, wanted in (("training", training), ("held out", held_out)) if wanted]
-    guard(lambda: _show(run, problem, which, parts, limit), debug)
+    guard(lambda: _show(run, problem, which, parts, limit, score=score), debug)
 
 
 def try_(
@@ -92,7 +95,7 @@ def _runs(folder: Path) -> None:
     print_rows(runs_below(folder), folder, console)
 
 
-def _show(run: Path, problem: str | None, which: list[str], parts: list[str], limit: int) -> None:
+def _show(run: Path, problem: str | None, which: list[str], parts: list[str], limit: int, *, score: bool) -> None:
     from aftune.cli.show_views import print_list, print_problem
     from aftune.common.errors import UsageError
     from aftune.common.progress import console
@@ -100,10 +103,18 @@ def _show(run: Path, problem: str | None, which: list[str], parts: list[str], li
 
     if len(which) > 1:
         raise UsageError(f"--{which[0]} and --{which[1]}: choose one of them")
+    if score and problem is None:
+        raise UsageError("--score: scores the candidates of one problem; give its id too")
     if problem is None:
         print_list(read_problems(run, parts or ("training", "held out"), which[0] if which else "all"), run, limit, console)
     else:
-        print_problem(read_problem(run, problem), run, console)
+        reading = read_problem(run, problem)
+        if score:
+            with console.status("scoring with each model"):
+                from aftune.pipeline.look.scoring import scored
+
+                reading = scored(reading, run)
+        print_problem(reading, run, console)
 
 
 def _try(
@@ -118,11 +129,13 @@ def _try(
     import warnings
 
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from aftune.cli.try_views import ask_again, print_answers
     from aftune.common.progress import console
-    from aftune.pipeline.look.asking import Asker, Question
 
-    asker = Asker(source, models, settings, task=task, keep=asked is None)
+    with console.status("loading"):  # torch, which takes seconds
+        from aftune.cli.try_views import ask_again, print_answers
+        from aftune.pipeline.look.asking import Asker, Question
+
+        asker = Asker(source, models, settings, task=task, keep=asked is None)
     if asked is None:
         ask_again(asker, options, samples, console)
     else:

@@ -40,7 +40,7 @@ def _root(
 _COMMANDS: dict[str, tuple[tuple[Callable[..., None], str], ...]] = {
     "Begin": (
         (quickstart, "aftune quickstart"),
-        (init, "aftune init --data own.jsonl --answer target"),
+        (init, "aftune init own.jsonl --answer target"),
         (recipes, "aftune recipes"),
         (tasks, "aftune tasks"),
         (validate, "aftune validate own.yaml"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aftune import __version__
-from aftune.cli.shared import Debug, DryRun, For, KeepGoing, Overrides, Overwrite, Processes, RecipeFile, Redo, guard
+from aftune.cli.shared import AllSettings, Debug, DryRun, For, KeepGoing, Overrides, Overwrite, Processes, RecipeFile, Redo, guard
 
 
 def run(
@@ -14,6 +14,7 @@ def run(
     overrides: Overrides = None,
     processes: Processes = None,
     dry_run: DryRun = False,
+    all_settings: AllSettings = False,
     machine: For = None,
     overwrite: Overwrite = False,
     redo: Redo = None,
@@ -21,7 +22,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run all stages of a recipe; finished stages are skipped."""
-    settings = Wanted(processes, dry_run, machine, overwrite, redo or [], keep_going)
+    settings = Wanted(processes, dry_run, all_settings, machine, overwrite, redo or [], keep_going)
     guard(lambda: _run(recipe, overrides or [], settings), debug)
 
 
@@ -29,6 +30,7 @@ def quickstart(
     overrides: Overrides = None,
     processes: Processes = None,
     dry_run: DryRun = False,
+    all_settings: AllSettings = False,
     machine: For = None,
     overwrite: Overwrite = False,
     redo: Redo = None,
@@ -39,7 +41,7 @@ def quickstart(
     from aftune.recipe import bundled_recipe
 
     path = bundled_recipe("quickstart.yaml")
-    settings = Wanted(processes, dry_run, machine, overwrite, redo or [], keep_going)
+    settings = Wanted(processes, dry_run, all_settings, machine, overwrite, redo or [], keep_going)
     guard(lambda: _run(path, overrides or [], settings), debug)
 
 
@@ -72,6 +74,7 @@ class Wanted:
 
     processes: str | None = None
     dry_run: bool = False
+    all_settings: bool = False
     machine: str | None = None
     overwrite: bool = False
     redo: Sequence[str] = ()
@@ -90,6 +93,8 @@ def _run(path: Path, overrides: list[str], wanted: Wanted) -> None:
 
     if wanted.machine is not None and not wanted.dry_run:
         raise UsageError("--for estimates a run on another machine, and runs nothing there; add --dry-run")
+    if wanted.all_settings and not wanted.dry_run:
+        raise UsageError("--settings says what a dry run prints; add --dry-run, or read recipe.yaml in the folder of the run")
     if wanted.dry_run and wanted.processes is not None:
         overrides = [*overrides, f"launch.processes={wanted.processes}"]
     join_launcher()
@@ -107,7 +112,7 @@ def _run(path: Path, overrides: list[str], wanted: Wanted) -> None:
 
     keep_freed_memory()
     if wanted.dry_run:
-        print_plan(resolved, console, wanted.machine, wanted.redo)
+        print_plan(resolved, console, wanted.machine, wanted.redo, all_settings=wanted.all_settings)
         return
     with led(resolved.model.device) as leads:
         if leads:

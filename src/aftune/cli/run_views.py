@@ -21,7 +21,7 @@ from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate import cost, speed
 from aftune.pipeline.estimate.kinds import kinds
-from aftune.pipeline.estimate.machines import Machine, parse_machine, processes_on, this_machine
+from aftune.pipeline.estimate.machines import Machine, busy, parse_machine, processes_on, this_machine
 from aftune.pipeline.estimate.weights import num_parameters
 from aftune.pipeline.machine_checks import engines, launch_obstacle
 from aftune.pipeline.plans import plan
@@ -33,8 +33,11 @@ from aftune.recipe.names import CONTROLS, control_note, model_names
 _WHAT = {"finished": "finished, would be skipped", "resume": "would continue", "redo": "would run again", "new": "would run"}
 
 
-def print_plan(recipe: Recipe, console: Console, machine_name: str | None = None, redo: Collection[str] = ()) -> None:
-    """The resolved recipe, the state of each stage and an estimate of cost and memory, here or on another machine."""
+def print_plan(
+    recipe: Recipe, console: Console, machine_name: str | None = None, redo: Collection[str] = (), *, all_settings: bool = False
+) -> None:
+    """The settings, the state of each stage and an estimate of cost and memory, here or on another machine."""
+    load = busy()  # before the estimate, which is work too
     machine = this_machine(recipe) if machine_name is None else parse_machine(machine_name)
     number = processes_on(recipe, machine)
     if machine_name is None and number == 1:
@@ -55,7 +58,9 @@ def print_plan(recipe: Recipe, console: Console, machine_name: str | None = None
             console.print(line, soft_wrap=True)
     else:
         recipe = settle_elsewhere(recipe, has_bfloat16=machine.has_bfloat16)
-    console.print(Syntax(recipe.to_yaml().rstrip(), "yaml", background_color="default"))
+    console.print("Settings" if all_settings else "Settings that are not the defaults (all of them: --settings)", style="italic")
+    console.print(Syntax(recipe.to_yaml(defaults=all_settings).rstrip(), "yaml", background_color="default"))
+    console.print()
     plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
     for heading in ("stage", "what would happen", "why"):
         plans.add_column(heading)
@@ -76,7 +81,7 @@ def print_plan(recipe: Recipe, console: Console, machine_name: str | None = None
     costs = cost.estimate(recipe, stages)
     if machine_name is None:
         measured = speed.measured_speed(recipe) if costs else None
-        _print_costs(recipe, costs, lambda some: speed.duration(some, recipe, measured), machine, console)
+        _print_costs(recipe, costs, lambda some: speed.duration(some, recipe, measured), machine, console, load)
         memory_views.print_memory(recipe, machine, console)
     else:
         found = kinds(recipe, machine)
@@ -90,6 +95,7 @@ def _print_costs(
     duration: Callable[[Sequence[cost.StageCost]], speed.Duration | None],
     machine: Machine,
     console: Console,
+    load: str = "",
 ) -> None:
     """Prints the cost of the stages that would run, of each and of all."""
     parameters = num_parameters(recipe)
@@ -111,7 +117,7 @@ def _print_costs(
         time = (
             f"{format_duration(total)} on {name} ({total.why})" if total else f"of {name} only the memory is known, not the speed"
         )
-        console.print(f"{parameters:,.0f} parameters; {time}. Nothing was run or written.", soft_wrap=True)
+        console.print(f"{parameters:,.0f} parameters; {time}. {load}Nothing was run or written.", soft_wrap=True)
     others = [f"{engine.kind} ({section})" for section, engine in engines(recipe).items() if engine.kind != "transformers"]
     if others:
         text = f"The times are those of the engine transformers with this model; not known: {', '.join(others)}."

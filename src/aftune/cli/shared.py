@@ -21,7 +21,10 @@ Redo = Annotated[
     list[str] | None, typer.Option("--redo", metavar="STAGE", help="Make this stage again, and those that read it; repeatable.")
 ]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="After an error, run the stages that do not need the failed one.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe, the stages and their cost; touch nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the settings, the stages, their time and memory; touch nothing.")]
+AllSettings = Annotated[
+    bool, typer.Option("--settings", help="With --dry-run: all settings, not only those that are not the defaults.")
+]
 
 For = Annotated[
     str | None, typer.Option("--for", metavar="MACHINE", help="With --dry-run: another machine, such as 1xA100-80 or 1x24GiB.")

@@ -81,7 +81,7 @@ def _print_candidates(one: Shown, reading: Reading, console: Console) -> None:
         console.print("No candidate was kept; left_out.jsonl says why.")
         return
     names = {name: label for name, label in reading.names.items() if name in one.scores}
-    before = f"; score, nats per token: {', '.join(names.values())}" if names else ""
+    before = f"; score, nats per token: {', '.join(names.values())}" if names else "; their scores: --score, which loads the models"
     console.print(Text.assemble(("candidates", "bold"), before))
     for place, candidate in enumerate(one.group.candidates):
         console.print(_heading(one, place, names, ranked=reading.ranked), soft_wrap=True)

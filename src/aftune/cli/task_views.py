@@ -1,6 +1,7 @@
 """What `aftune validate` and `aftune benchmark` print."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from rich import box
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aftune.common.wording import counted
+from aftune.common.wording import counted, cut_short
 from aftune.pipeline.validate import Validated
 from aftune.tasks.checks import FINDINGS, Validation
 
@@ -17,7 +18,7 @@ _MEANING = {
     "repeated_id": "repeated ids",
     "gold": "gold answer refused",
     "contradiction": "rationale against the gold answer",
-    "reference": "reference refused",
+    "rationale": "rationale refused",
     "too_long": "longer than the context",
     "duplicate": "repeated questions",
     "overlap": "question of another split",
@@ -45,28 +46,41 @@ def print_benchmark(metrics: Mapping[str, Any], console: Console) -> None:
 def print_validation(validated: Validated, console: Console) -> None:
     """A table for each task, and where the findings are."""
     for name, validation in validated.by_task.items():
-        _print_task(name, validation, validated.with_lengths, console)
-    where = f": {escape(str(validated.path))}" if validated.num_findings else ""
-    console.print(f"{counted(validated.num_findings, 'finding')}{where}", soft_wrap=True)
+        _print_task(name, validation, console)
+    checked = [_MEANING[kind] for kind in FINDINGS if validated.with_lengths or kind != "too_long"]
+    console.print(f"looked for: {', '.join(checked)}", style="dim")
+    if validated.num_findings:
+        console.print(f"{counted(validated.num_findings, 'finding')}: {escape(str(validated.path))}", soft_wrap=True)
+    elif validated.num_problems:
+        console.print(f"[green]No findings: all {counted(validated.num_problems, 'problem')} can be used.[/green]")
     if not validated.usable:
         why = "a row cannot be read, an id is repeated, or a gold answer is refused by the task's own verifier"
         console.print(f"[red]Not usable: {why}.[/red]", soft_wrap=True)
 
 
-def _print_task(name: str, validation: Validation, with_lengths: bool, console: Console) -> None:
+def _print_task(name: str, validation: Validation, console: Console) -> None:
+    """How many problems each split has, how many findings of each kind that there are, and the rows that cannot be used."""
     table = Table(title=f"task {name}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     for summary in validation.splits:
         table.add_column(summary.split, justify="right", no_wrap=True)
     table.add_row("problems", *(f"{summary.problems:,}" for summary in validation.splits))
-    table.add_row("with a reference", *(f"{summary.references:,}" for summary in validation.splits), end_section=True)
+    table.add_row("with a sound rationale", *(f"{summary.references:,}" for summary in validation.splits), end_section=True)
     for kind in FINDINGS:
-        if with_lengths or kind != "too_long":
+        if any(summary.findings[kind] for summary in validation.splits):
             table.add_row(_MEANING[kind], *(f"{summary.findings[kind]:,}" for summary in validation.splits))
     console.print(table)
-    bad = [row["reason"] for row in validation.findings if row["kind"] in ("unreadable", "repeated_id")]
-    for reason in bad[:_BAD_ROWS_SHOWN]:
-        console.print(f"[red]{escape(reason)}[/red]", soft_wrap=True)
-    if len(bad) > _BAD_ROWS_SHOWN:
-        more = counted(len(bad) - _BAD_ROWS_SHOWN, "more row")
-        console.print(f"[red]and {more} with unreadable data or a repeated id[/red]", soft_wrap=True)
+    alike: dict[str, list[str]] = {}
+    for row in validation.findings:
+        if row["kind"] in ("unreadable", "repeated_id"):
+            place, _, why = str(row["reason"]).partition(": ")
+            alike.setdefault(why, []).append(place)
+    for why, places in islice(alike.items(), _BAD_ROWS_SHOWN):
+        console.print(f"[red]{escape(f'{places[0]}: {why}')}[/red]", soft_wrap=True)
+        if len(places) > 1:
+            console.print(
+                f"  [red]and {counted(len(places) - 1, 'more row')}: {escape(cut_short(', '.join(places[1:])))}[/red]",
+                soft_wrap=True,
+            )
+    if more := sum(map(len, islice(alike.values(), _BAD_ROWS_SHOWN, None))):
+        console.print(f"[red]and {counted(more, 'more row')} with unreadable data or a repeated id[/red]", soft_wrap=True)

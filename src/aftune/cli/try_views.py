@@ -34,8 +34,9 @@ def print_answers(asker: Asker, question: Question, num_samples: int, console: C
     """The greedy answers side by side, then what each model's samples say."""
     if asker.missing:
         console.print(Text(f"not finished yet, and not asked: {', '.join(asker.missing)}", "yellow"), soft_wrap=True)
-    found = list(asker.ask(question, num_samples))
     console.print(Text(visible(question.text), "bold"), soft_wrap=True)
+    with console.status(Text(f"asking {', '.join(map(visible, asker.names.values()))}")):
+        found = list(asker.ask(question, num_samples))
     print_side_by_side({answers.model: (_said(answers.greedy), answers.greedy.text) for answers in found}, console)
     for answers in found if num_samples else ():
         _print_samples(answers, console)

@@ -35,6 +35,10 @@ class Validated:
         return sum(len(validation.findings) for validation in self.by_task.values())
 
     @property
+    def num_problems(self) -> int:
+        return sum(summary.problems for validation in self.by_task.values() for summary in validation.splits)
+
+    @property
     def usable(self) -> bool:
         return all(validation.usable for validation in self.by_task.values())
 

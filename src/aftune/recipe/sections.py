@@ -590,5 +590,6 @@ class Recipe(Section):
         """What is asked, for headings: the task's name, or that of one's own file."""
         return self.data.stem if self.task.name == "jsonl" and self.data is not None else self.task.title
 
-    def to_yaml(self) -> str:
-        return to_yaml(self.model_dump(mode="json"))
+    def to_yaml(self, *, defaults: bool = True) -> str:
+        """All settings, or those that are not the defaults."""
+        return to_yaml(self.model_dump(mode="json", exclude_defaults=not defaults))

@@ -19,7 +19,7 @@ FINDINGS = (
     "repeated_id",
     "gold",
     "contradiction",
-    "reference",
+    "rationale",
     "too_long",
     "duplicate",
     "overlap",
@@ -116,7 +116,7 @@ def _check(task: Task, problem: Problem, too_long: TooLong, split: str, known: _
     elif reference is not None:
         verdict = task.verdict(problem, reference, "strict")
         if not verdict.quality:
-            yield "reference", f"{verdict.reason}: {verdict.answer!r}, gold {problem.gold_answer!r}"
+            yield "rationale", f"{verdict.reason}: {verdict.answer!r}, gold {problem.gold_answer!r}"
     reason = too_long(problem)
     if reason is not None:
         yield "too_long", reason

@@ -10,7 +10,8 @@ import pytest
 from aftune.common.errors import DataError, UsageError
 from aftune.common.yaml_text import parse_yaml
 from aftune.pipeline import runner
-from aftune.pipeline.begin.look import Lengths, columns_of
+from aftune.pipeline.begin.file import columns_of
+from aftune.pipeline.begin.look import Lengths
 from aftune.pipeline.begin.settings import settings_for
 from aftune.pipeline.begin.write import Begun, begin, scalar
 from aftune.recipe import load_recipe, with_settings
@@ -120,7 +121,7 @@ def test_a_recipe_that_is_there_stays() -> None:
         (
             [{"question": "q", "answer": "a"}],
             {},
-            r"no column looks like the solutions; VFT imitates .* --solution COLUMN",
+            r"no column looks like the rationales; VFT imitates .* --rationale COLUMN",
         ),
         ([{"q": "q", "solution": "s"}], {"answer": "b"}, r"--answer: own\.jsonl has no column 'b', only q, solution"),
         (rows_of("choice"), {"options": "A,D"}, r"--options: own\.jsonl has no column 'D', only question, A, B, C, answer"),
@@ -144,7 +145,7 @@ def test_no_row_that_can_be_read() -> None:
     path.write_text("not json\n")
     with pytest.raises(DataError, match=r"own\.jsonl:1: not valid JSON"):
         begun(path)
-    with pytest.raises(UsageError, match=r"--data: \. is a folder, expected one file"):
+    with pytest.raises(UsageError, match=r"\.: is a folder, expected one file"):
         begun(Path("."))
 
 

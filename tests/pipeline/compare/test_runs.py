@@ -143,7 +143,7 @@ def test_second_call_skips_everything_and_changes_no_file(comparison: Any) -> No
     """But recipe.yaml, which says what was asked for last, here perhaps by another test."""
     before, lines = digests(comparison.folder), list[str]()
     with comparison.alone():
-        assert runs.run(comparison.wanted, 1, lines.append, lambda done: None) == []
+        assert runs.run(comparison.wanted, 1, lines.append) == []
         outcome.write(comparison.wanted, outcome.gather(comparison.wanted))
     assert digests(comparison.folder) | {"recipe.yaml": ""} == before | {"recipe.yaml": ""}
     skipped = [line for line in lines if "warning" not in line]  # skipped stages warn again
@@ -151,11 +151,17 @@ def test_second_call_skips_everything_and_changes_no_file(comparison: Any) -> No
     assert all("finished before, skipped" in line for line in skipped)
 
 
-def test_progress_ends_with_the_number_of_runs(comparison: Any) -> None:
-    wanted, done = runs.comparison(comparison.wanted.recipe, ["vft", "aft"]), list[int]()
-    with comparison.alone():
-        runs.run(wanted, 1, lambda line: None, done.append)
-    assert done == [1, 2, 3]
+def test_each_run_that_begins_is_named_with_the_time_left(comparison: Any, tmp_path: Path) -> None:
+    """What the runs that are there took is known, so it is before the first."""
+    comparison.clone(tmp_path, ["vft"])
+    wanted, lines = runs.comparison(small_comparison.recipe(tmp_path), ["vft", "dpo", "aft"]), list[str]()
+    assert runs.run(wanted, 1, lines.append) == []
+    begun = [line for line in lines if line.startswith("[bold]seed")]
+    assert [line.partition(", about ")[0] for line in begun] == [
+        "[bold]seed 0, dpo[/bold]  0 of 2 runs done",
+        "[bold]seed 0, aft[/bold]  1 of 2 runs done",
+    ]
+    assert all(re.search(r"about \d+ s left$", line) for line in begun)
 
 
 def test_a_method_whose_folder_is_gone_is_redone_alone(comparison: Any, tmp_path: Path) -> None:
@@ -407,9 +413,9 @@ def test_side_by_side_gives_the_same_figures(comparison: Any, tmp_path: Path, mo
     comparison.clone(tmp_path)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     wanted, lines = runs.comparison(small_comparison.recipe(tmp_path), names), list[str]()
-    assert runs.run(wanted, 2, lines.append, lambda done: None) == []
+    assert runs.run(wanted, 2, lines.append) == []
     outcome.write(wanted, outcome.gather(wanted))
-    assert sum("done" in line for line in lines) == 4
+    assert sum("[green]done" in line for line in lines) == 4
     assert list(rows(tmp_path)) == names
     for name in names:
         assert untimed(rows(tmp_path)[name]) == untimed(rows(comparison.folder)[name])
@@ -440,14 +446,15 @@ def test_a_run_that_fails_leaves_the_others_finished(comparison: Any, tmp_path: 
 
 
 def test_failed_shared_stages_fail_their_seed(tmp_path: Path) -> None:
-    """The message is theirs, the methods of the seed do not start, and the progress still ends."""
+    """The message is theirs, and the methods of the seed do not start."""
     (tmp_path / "seed-1").write_text("in the way")
     (tmp_path / "seed-0").write_text("in the way")
-    wanted, done = runs.comparison(small_comparison.recipe(tmp_path), ["vft", "aft"], 2), list[int]()
-    failures = runs.run(wanted, 1, lambda line: None, done.append)
+    wanted, lines = runs.comparison(small_comparison.recipe(tmp_path), ["vft", "aft"], 2), list[str]()
+    failures = runs.run(wanted, 1, lines.append)
     assert sorted(failure.what for failure in failures) == ["seed 0, shared stages", "seed 1, shared stages"]
     assert all("cannot be written to" in failure.message for failure in failures)
-    assert done[-1] == 6
+    begun = [line for line in lines if "runs done" in line]
+    assert begun == [f"[bold]seed {seed}, shared stages[/bold]  {done} of 6 runs done" for seed, done in ((0, 0), (1, 3))]
     assert outcome.gather(wanted)["runs"] == []
     outcome.write(wanted, outcome.gather(wanted))
 

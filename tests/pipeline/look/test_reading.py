@@ -1,11 +1,13 @@
 """What is shown of a run's problems is what its stages wrote."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aftune.common.errors import UsageError
 from aftune.pipeline.look.reading import read_problem, read_problems
+from aftune.pipeline.look.scoring import scored
 from aftune.records import Group, GroupScores, JudgedResponse, read_records
 
 pytestmark = pytest.mark.xdist_group("look")
@@ -50,6 +52,22 @@ def test_a_held_out_problem_has_answers_and_scores_of_three_models(small_finishe
         assert shown.greedy[name] == verdicts[group.problem.id]
         assert shown.scores[name] == scores[group.problem.id]
     assert list(shown.greedy) == ["base", "vft", "aligned"]
+
+
+def test_missing_scores_are_those_that_evaluate_computes(small_finished_run: Path) -> None:
+    """Of a held-out group without them the same again; of a training group, which has none, as many as it has candidates."""
+    folder = small_finished_run / "evaluate"
+    group = next(one for one in read_records(folder / "groups.jsonl", Group) if len(one.candidates) > 1)
+    reading = read_problem(small_finished_run, group.problem.id)
+    bare = replace(reading, problems=[replace(reading.problems[0], scores={})])
+    again, known = scored(bare, small_finished_run).problems[0].scores, reading.problems[0].scores
+    assert {name: list(own) for name, own in again.items()} == {name: pytest.approx(own, abs=1e-5) for name, own in known.items()}
+    assert scored(reading, small_finished_run) == reading
+    training = read_records(small_finished_run / "label" / "groups.jsonl", Group)[0]
+    [shown] = scored(read_problem(small_finished_run, training.problem.id), small_finished_run).problems
+    assert {name: len(own) for name, own in shown.scores.items()} == dict.fromkeys(
+        ("base", "vft", "aligned"), len(training.candidates)
+    )
 
 
 def test_an_unknown_problem_names_those_like_it(small_finished_run: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "compared"
     evaluate = {"num_votes": 0, "num_candidates": 2}
     wanted = runs.comparison(small_comparison.recipe(folder, evaluate=evaluate), ["vft", "aft-bc:beta=0.3"], 1)
-    failures = runs.run(wanted, 1, lambda line: None, lambda done: None)
+    failures = runs.run(wanted, 1, lambda line: None)
     assert [failure.message for failure in failures] == ["no groups"]
     text = (folder / "recipe.yaml").read_text()
     assert "- aft-bc:beta=0.3" in text
@@ -179,7 +179,7 @@ def test_a_comparison_that_came_to_nothing_leaves_nothing(tmp_path: Path, monkey
     monkeypatch.setattr(runs.runner, "run_stages", failing(DataError("no data")))
     wanted = runs.comparison(small_comparison.recipe(tmp_path / "new" / "compared"), ["vft"], 1)
     monkeypatch.setattr(runs, "_run", lambda *args: failing(DataError("no data"))(None))
-    assert [failure.message for failure in runs.run(wanted, 1, lambda line: None, lambda done: None)] == ["no data"]
+    assert [failure.message for failure in runs.run(wanted, 1, lambda line: None)] == ["no data"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,5 +19,5 @@ def test_the_model_is_the_one_that_the_manifest_names(comparison: Any, tmp_path:
     (own / "manifest.json").write_text(json.dumps(manifest))
     (own / "control" / "model").mkdir(parents=True)
     wanted = runs.comparison(small_comparison.recipe(folder), ["vft"])
-    assert runs.run(wanted, 1, lambda line: None, lambda done: None) == []
+    assert runs.run(wanted, 1, lambda line: None) == []
     assert json.loads((own / "measure" / "metrics.json").read_text()) == before

@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aftune.common.errors import UsageError
-from aftune.pipeline.begin.look import Lengths
 from aftune.tasks.jsonl import WHOLE_FILE
 
+if TYPE_CHECKING:
+    from aftune.pipeline.begin.look import Lengths
+
+BUNDLED = "bundled"
 FEWEST = 10  # questions: with fewer a split would be empty
 _FEW, _SEVERAL, _MANY = 200, 2000, 10_000
 _STEPS = 24  # optimizer steps of an epoch, at least, where the batch can be so small
@@ -38,7 +42,7 @@ class Settings:
     beta: float
 
 
-def settings_for(num_questions: int, lengths: Lengths, *, toy: bool) -> Settings:
+def settings_for(num_questions: int, lengths: "Lengths", *, toy: bool) -> Settings:
     """toy: whether the model is the bundled one, which takes other learning rates. Raises UsageError for too few questions."""
     if num_questions < FEWEST:
         raise UsageError(
@@ -89,7 +93,7 @@ def _batch_size(num_train: int) -> int:
     return min(max(1 << max(num_train // _STEPS, 1).bit_length() - 1, low), high)
 
 
-def _max_new_tokens(lengths: Lengths) -> int:
+def _max_new_tokens(lengths: "Lengths") -> int:
     """A quarter more than the longest reference, unless that is an outlier; no more than the context leaves."""
     wanted = min(1.25 * lengths.longest, 2 * lengths.usual)
     rounded = 16 * max(math.ceil(wanted / 16), 2)

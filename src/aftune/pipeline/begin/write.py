@@ -8,18 +8,17 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from aftune.common.data_files import ENDINGS
 from aftune.common.errors import UsageError
 from aftune.common.text_files import open_atomic, write_lines
 from aftune.common.wording import counted
 from aftune.common.yaml_text import parse_yaml
+from aftune.pipeline.begin.file import check_new, recipe_path
 from aftune.pipeline.begin.look import Lengths, Looked, look, measure, task_of
-from aftune.pipeline.begin.settings import Settings, settings_for
+from aftune.pipeline.begin.settings import BUNDLED, Settings, settings_for
 from aftune.recipe import recipe_from
 from aftune.tasks.base import state_answer
 from aftune.tasks.columns import Columns
 
-BUNDLED = "bundled"
 _PLAIN = re.compile(r"(?!(?:y|yes|n|no|on|off|true|false|null|none)$)[A-Za-z_./][\w./-]*(?: [\w./-]+)*", re.IGNORECASE)
 _BLANKS = {"number": "NUMBER", "choice": "LETTER", "math": "ANSWER", "text": "ANSWER"}
 
@@ -35,20 +34,6 @@ class Begun:
     lengths: Lengths
     settings: Settings
     extras: list[str]
-
-
-def recipe_path(folder: Path, data: Path) -> Path:
-    """Where the recipe for a file goes: `own.jsonl` gives `own.yaml`."""
-    name = data.name.removesuffix(".gz")
-    ending = next((ending for ending in ENDINGS if name.endswith(ending)), Path(name).suffix)
-    return folder / f"{name.removesuffix(ending)}.yaml"
-
-
-def check_new(folder: Path, data: Path, *, force: bool) -> None:
-    """Raises UsageError where the recipe is there already, unless it may be overwritten."""
-    path = recipe_path(folder, data)
-    if path.exists() and not force:
-        raise UsageError(f"{path}: is there already; give --force to overwrite it, or another folder")
 
 
 def begin(folder: Path, data: Path, columns: Columns, model: str = BUNDLED, *, force: bool = False) -> Begun:
@@ -81,11 +66,13 @@ def _extras(columns: Columns, settings: Settings) -> list[str]:
 
 def _check_known(data: Path, columns: Columns) -> None:
     """Raises UsageError where a column is needed and not known."""
-    needed = {"question": columns.question, "answer": columns.answer, "solution": columns.rationale}
+    needed = {"question": columns.question, "answer": columns.answer, "rationale": columns.rationale}
     for option, column in needed.items():
         if column is None:
             why = (
-                "; VFT imitates reference solutions, and without them there is nothing to train on" if option == "solution" else ""
+                "; VFT imitates these worked solutions, and without them there is nothing to train on"
+                if option == "rationale"
+                else ""
             )
             raise UsageError(f"{data}: no column looks like the {option}s{why}; name it with --{option} COLUMN")
     if columns.kind == "choice" and columns.options is None:

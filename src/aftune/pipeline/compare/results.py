@@ -23,7 +23,7 @@ from aftune.pipeline.compare.runs import Comparison
 from aftune.pipeline.directory.metrics_file import read_metrics
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.estimate.sizes import num_candidates
-from aftune.pipeline.plans import Plan, plan
+from aftune.pipeline.plans import Plan
 from aftune.pipeline.registry import ALIGN, RL
 from aftune.recipe import Recipe
 from aftune.recipe.names import BASELINES
@@ -99,7 +99,7 @@ def _run(wanted: Comparison, method: Method, seed: int, shared: Sequence[Plan]) 
     """The row of a run; None while it is not finished with these settings. Steps and seconds are summed over the rounds."""
     recipe = wanted.method_recipe(method, seed)
     run, stages = RunDirectory(recipe.run_dir), method.stages(recipe)
-    if any(item.status != "finished" for item in plan(recipe, run, stages, shared)):
+    if any(item.status != "finished" for item in wanted.method_plan(method, seed, shared)):
         return None
     trained = [run.entry(stage.name) for stage in stages if method.trains and stage.kind == method.trains.kind]
     metrics = read_metrics(recipe.run_dir / "measure" / "metrics.json")

@@ -4,6 +4,7 @@
 are resumed stage by stage. With several jobs, methods run side by side in processes of their own.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,11 +19,12 @@ from aftune.common.errors import UsageError
 from aftune.pipeline import processes, registry, runner
 from aftune.pipeline.compare import methods as known
 from aftune.pipeline.compare.methods import Method
+from aftune.pipeline.compare.pace import Pace, Run
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.run_directory import RunDirectory, missing_folders, remove_made
 from aftune.pipeline.look.places import is_run
 from aftune.pipeline.machine_checks import check_rl
-from aftune.pipeline.plans import Shared, plan
+from aftune.pipeline.plans import Plan, Shared, plan
 from aftune.pipeline.precision_choice import settle
 from aftune.pipeline.workers import executor
 from aftune.recipe import Recipe, with_settings
@@ -54,6 +56,11 @@ class Comparison:
     def method_recipe(self, method: Method, seed: int) -> Recipe:
         recipe = method.recipe(self.shared(seed).recipe)
         return recipe.model_copy(update={"run_dir": recipe.run_dir / "methods" / method.folder})
+
+    def method_plan(self, method: Method, seed: int, shared: Sequence[Plan]) -> list[Plan]:
+        """What would happen to the stages of a method's run; shared: the plan of those that it builds on."""
+        recipe = self.method_recipe(method, seed)
+        return plan(recipe, RunDirectory(recipe.run_dir), method.stages(recipe), shared)
 
 
 def comparison(recipe: Recipe, methods: Iterable[str] | None = None, num_seeds: int | None = None) -> Comparison:
@@ -101,8 +108,7 @@ def make_room(wanted: Comparison, *, overwrite: bool) -> None:
             earlier = shared.plan()
         plans += earlier
         for method in wanted.methods:
-            own = wanted.method_recipe(method, seed)
-            plans += plan(own, RunDirectory(own.run_dir), method.stages(own), earlier)
+            plans += wanted.method_plan(method, seed, earlier)
     if all(item.status == "new" for item in plans) or any(item.status == "redo" for item in plans):
         for name in RESULTS:
             (wanted.recipe.run_dir / name).unlink(missing_ok=True)
@@ -116,27 +122,27 @@ class Failure:
     message: str
 
 
-def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progress: Callable[[int], None]) -> list[Failure]:
-    """Runs whatever is not finished, `jobs` runs at a time; gives the failures. Of several processes only the one that leads calls
-    this, for one run at a time; there the first failure is raised."""
+def run(wanted: Comparison, jobs: int, report: Callable[[str], None]) -> list[Failure]:
+    """Runs whatever is not finished, `jobs` runs at a time; gives the failures. report: takes a line where a run begins, with how
+    many are done and the time left, and those of each run as it ends. Of several processes only the one that leads calls this, for
+    one run at a time; there the first failure is raised."""
     if jobs > 1 and processes.number() > 1:
         raise UsageError(f"compare.jobs: {jobs} runs at a time, each in {processes.number()} processes; set one of the two to 1")
     failures: list[Failure] = []
-    num_done = 0
+    pace = Pace(_seconds(wanted), jobs)
     with _recipe_written(wanted), executor(jobs) as workers:
-        waiting: dict[Future[list[str]], tuple[int, str | None]] = {}
-
-        def submit(seed: int, name: str | None) -> None:
-            waiting[workers.submit(_run, wanted.recipe, wanted.names, seed, name)] = (seed, name)
-
-        for seed in wanted.seeds:
-            submit(seed, None)
-        while waiting:
+        queue: deque[Run] = deque((seed, None) for seed in wanted.seeds)
+        waiting: dict[Future[list[str]], Run] = {}
+        while queue or waiting:
+            while queue and len(waiting) < jobs:
+                seed, name = queue.popleft()
+                if (seed, name) in pace.to_do:
+                    report(f"[bold]{_what(seed, name)}[/bold]  {pace.position()}")
+                waiting[workers.submit(_run, wanted.recipe, wanted.names, seed, name)] = (seed, name)
             done = wait(waiting, return_when=FIRST_COMPLETED).done
-            for future in [future for future in waiting if future in done]:  # in the order of the methods
+            for future in [future for future in waiting if future in done]:  # in the order in which they began
                 seed, name = waiting.pop(future)
-                what = f"seed {seed}, {name or 'shared stages'}"
-                num_done += 1
+                what = _what(seed, name)
                 try:
                     for line in future.result():
                         report(f"[dim]{what}:[/dim] {line}")
@@ -147,12 +153,35 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None], on_progres
                         raise  # in which the others have ended too
                     failures.append(Failure(what, str(diagnose(error))))
                     report(f"[red]{what}: {escape(failures[-1].message)}[/red]")
-                    num_done += 0 if name else len(wanted.methods)
+                    pace.failed(seed, name)
                 else:
-                    for other in wanted.names if name is None else ():
-                        submit(seed, other)
-                on_progress(num_done)
+                    pace.ended(seed, name, _run_seconds(wanted, seed, name))
+                    if name is None:  # a seed's methods come before the next seed
+                        queue.extendleft((seed, other) for other in reversed(wanted.names))
     return failures
+
+
+def _what(seed: int, name: str | None) -> str:
+    return f"seed {seed}, {name or 'shared stages'}"
+
+
+def _seconds(wanted: Comparison) -> dict[Run, float | None]:
+    """What each run has taken; None where it is not finished."""
+    found: dict[Run, float | None] = {}
+    for seed in wanted.seeds:
+        shared = wanted.shared(seed).plan()
+        by_name: dict[str | None, Sequence[Plan]] = {None: shared}
+        by_name |= {method.name: wanted.method_plan(method, seed, shared) for method in wanted.methods}
+        for name, plans in by_name.items():
+            finished = all(item.status == "finished" for item in plans)
+            found[seed, name] = _run_seconds(wanted, seed, name) if finished else None
+    return found
+
+
+def _run_seconds(wanted: Comparison, seed: int, name: str | None) -> float:
+    """What a finished run has taken."""
+    recipe = wanted.shared(seed).recipe if name is None else wanted.method_recipe(known.parse(name), seed)
+    return sum(float(entry.get("seconds", 0)) for entry in RunDirectory(recipe.run_dir).manifest()["stages"].values())
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aftune.common.errors import StageError
-from aftune.common.progress import progress_bar
 from aftune.pipeline.compare import runs
 from aftune.pipeline.compare.results import gather, write
 from aftune.pipeline.compare.runs import Comparison
@@ -19,8 +18,7 @@ def run_whole(
     """Runs whatever is not finished, writes the results and gives them. show: what is done with them before the StageError that is
     raised where runs have failed."""
     num_runs = len(wanted.seeds) * (1 + len(wanted.methods))
-    with progress_bar("compare", num_runs, "runs") as update:
-        failures = runs.run(wanted, jobs, report, update)
+    failures = runs.run(wanted, jobs, report)
     results = gather(wanted)
     if results["runs"] or not failures:  # without results there is nothing to write
         write(wanted, results)

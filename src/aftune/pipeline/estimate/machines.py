@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from aftune.common.errors import UsageError
+from aftune.common.wording import counted
 from aftune.models.devices import pick_device
 from aftune.recipe import Recipe
 
@@ -98,6 +99,15 @@ def processes_on(recipe: Recipe, machine: Machine) -> int:
     if machine.name != HERE and number > machine.number:
         raise UsageError(f"launch.processes: {number} on {machine.name}; set {machine.number}, or auto for one on each card")
     return number
+
+
+def busy() -> str:
+    """A sentence where other work takes half of the cores or more by now, as times are estimated for a machine without any; else
+    nothing."""
+    load, cores = psutil.getloadavg()[0], psutil.cpu_count() or 1
+    if load < cores / 2:
+        return ""
+    return f"The machine is busy (load {load:.1f} on {counted(cores, 'core')}); it takes longer until that has ended. "
 
 
 def _container_limit() -> float:

@@ -37,6 +37,7 @@ _TOO_LARGE = 2e9  # parameters of the trial beyond which it is left out: 8 GB in
 _TRIAL_SECONDS = 0.5  # what one trial may take at the rate of a matrix product
 _SHARES = (0.1, 0.5)  # shares of the rate of a matrix product that a run may reach, where nothing else is known
 _UNCERTAIN = 1.25  # factor up and down: by how much repeated trials differ
+_BEGINNING = (0.5, 2.0)  # seconds that a piece of work takes however small it is: to load a small model, and to write one
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def duration(costs: Sequence[StageCost], recipe: Recipe, speed: Speed | None, un
         rate = rates.bfloat16 if recipe.model.precision == "bfloat16" else rates.float32
         low, high = (sum(cost.teraflops(parameters) for cost in costs) / rate / share for share in reversed(_SHARES))
         return Duration(low, high, "guessed from a matrix product, as the model is not here to try")
-    low = sum(map(speed.seconds, costs)) / uncertain
-    high = sum(speed.seconds(cost.at_most()) for cost in costs) * uncertain
+    least, most = (len(costs) * seconds for seconds in _BEGINNING)
+    low = sum(map(speed.seconds, costs)) / uncertain + least
+    high = sum(speed.seconds(cost.at_most()) for cost in costs) * uncertain + most
     return Duration(low, high, "low: responses as long as the references; high: all as long as max_new_tokens allows")
 
 

@@ -1,0 +1,44 @@
+"""How far a comparison is, and how long it still takes if each run takes as long as those of its kind before it."""
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from aftune.common.progress import time_left
+from aftune.common.wording import counted
+
+Run = tuple[int, str | None]  # a seed, and a method or None for the shared stages
+
+
+class Pace:
+    """seconds: what each run of the comparison has taken, None where it is to do; jobs: how many run at a time."""
+
+    def __init__(self, seconds: Mapping[Run, float | None], jobs: int) -> None:
+        self.to_do = {run for run, taken in seconds.items() if taken is None}
+        self.taken = {run: taken for run, taken in seconds.items() if taken is not None}
+        self.jobs = jobs
+        self.num_to_do = len(self.to_do)
+
+    def ended(self, seed: int, name: str | None, seconds: float) -> None:
+        self.to_do.discard((seed, name))
+        self.taken[seed, name] = seconds
+
+    def failed(self, seed: int, name: str | None) -> None:
+        """Without the shared stages of a seed, none of its methods is run."""
+        self.to_do -= {run for run in self.to_do if run[0] == seed and name in (None, run[1])}
+
+    def position(self) -> str:
+        """`2 of 12 runs done, about 20 min left`."""
+        left = self._left()
+        done = f"{self.num_to_do - len(self.to_do)} of {counted(self.num_to_do, 'run')} done"
+        return done if left is None else f"{done}, about {time_left(left)} left"
+
+    def _left(self) -> float | None:
+        """Seconds; None while a kind of run, shared stages or methods, has none that ended."""
+        left = 0.0
+        for shared in (True, False):
+            ended = [taken for (_, name), taken in self.taken.items() if (name is None) == shared]
+            number = sum((name is None) == shared for _, name in self.to_do)
+            if number and not ended:
+                return None
+            left += number * fmean(ended or [0.0])
+        return left / self.jobs
