@@ -9,7 +9,7 @@ comma := ,
 
 .PHONY: quickstart test test-lowest lint docs reference notebooks bench install dist lock audit licences clean
 
-quickstart: install
+quickstart: $(VENV)/.base
 	$(BIN)/aftune quickstart
 
 test: install lint
@@ -58,11 +58,22 @@ notebooks: install
 bench: install
 	$(BIN)/python benchmarks/guard.py
 
+# aftune and what it cannot do without; `install` adds all extras that tests and docs need.
+$(VENV)/.base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing torch into $(VENV)"
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	@echo "Installing aftune and its libraries"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt requirements.lock
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing torch into $(VENV)"
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	@echo "Installing aftune and what tests and docs need"
 ifeq ($(LOCK),)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 else

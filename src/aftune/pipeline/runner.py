@@ -269,11 +269,11 @@ def inputs_by_now(recipe: Recipe, item: Plan) -> Inputs:
 
 def _brief(summary: dict[str, Any]) -> str:
     return ", ".join(
-        f"{key.replace('_', ' ')} {_number(value)}" for key, value in summary.items() if isinstance(value, int | float | str)
+        f"{key.replace('_', ' ')} {_number(key, value)}" for key, value in summary.items() if isinstance(value, int | float | str)
     )
 
 
-def _number(value: Any) -> str:
+def _number(key: str, value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{100 * value:.1f} %" if "accuracy" in key else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -38,9 +38,19 @@ def test_every_candidate_is_in_a_bar(data: ReportData) -> None:
     assert pair[0].shares["wrong"][0] == 1
 
 
+def large(group: Group, number: int) -> Group:
+    """A group with the first candidate of another so many times."""
+    return Group(problem=group.problem, candidates=[group.candidates[0]] * number, feedback=[group.feedback[0]] * number)
+
+
 def test_equal_scores_have_an_axis(data: ReportData) -> None:
-    scores = [GroupScores(problem_id="test/1", scores=[-0.5, -0.5])]
-    pair = histograms(replace(data, groups=data.groups[1:2], scores={"vft": scores, "aligned": scores}))
+    scores = [GroupScores(problem_id="test/1", scores=[-0.5] * 4)]
+    pair = histograms(replace(data, groups=[large(data.groups[1], 4)], scores={"vft": scores, "aligned": scores}))
     assert pair is not None
     assert set(pair[0].shares) == {"right"}
     assert pair[0].shares["right"].sum() == pytest.approx(1)
+
+
+def test_a_few_candidates_are_no_distribution(data: ReportData) -> None:
+    scores = [GroupScores(problem_id="test/1", scores=[-0.5] * 3)]
+    assert histograms(replace(data, groups=[large(data.groups[1], 3)], scores={"vft": scores, "aligned": scores})) is None

@@ -13,6 +13,7 @@ from aftune.reporting.run.data import ReportData
 from aftune.reporting.run.reading import AFTER
 
 NUM_BINS = 36
+FEWEST = 4  # candidates of a verdict, below which there is no distribution to speak of
 CLIPPED_PERCENT = 1.0  # a long tail of very low scores would squeeze everything else
 
 Floats = NDArray[np.float64]
@@ -31,7 +32,8 @@ class Histogram:
 
 
 def histograms(data: ReportData) -> tuple[Histogram, Histogram] | None:
-    """Before (the model that alignment starts from) and after; None without scores of right or wrong candidates."""
+    """Before (the model that alignment starts from) and after; None without scores of right or wrong candidates, or with
+    too few of both."""
     first, last = model_names([start_name(data.recipe), AFTER], data.recipe)
     if not {first.key, last.key} <= data.scores.keys():
         return None
@@ -45,13 +47,13 @@ def histograms(data: ReportData) -> tuple[Histogram, Histogram] | None:
 
 
 def _by_verdict(groups: Sequence[Group], scores: Sequence[GroupScores]) -> dict[str, Floats]:
-    """Scores of candidates of quality 1 and 0; a verdict without candidates is left out."""
+    """Scores of candidates of quality 1 and 0; a verdict with few candidates is left out."""
     found = {"right": array("d"), "wrong": array("d")}
     for group, row in zip(groups, scores, strict=True):
         for value, quality in zip(row.scores, group.qualities, strict=True):
             if quality in (0.0, 1.0):
                 found["right" if quality else "wrong"].append(value)
-    return {verdict: np.array(values) for verdict, values in found.items() if values}
+    return {verdict: np.array(values) for verdict, values in found.items() if len(values) >= FEWEST}
 
 
 def _edges(scores: Floats) -> Floats:
