@@ -62,7 +62,8 @@ NOT_HERE = {
     r"--to adapter": "the small run has none",
     r"--to gguf": "llama.cpp's converter is no package",
     r"aftune validate": "the tutorial validates a file; the others are the reader's",
-    r"aftune init(?! --data)": "asks at the keyboard, or names columns of the reader's",
+    r"aftune init(?! own)": "asks at the keyboard",
+    r"aftune init.* --question": "names columns of the reader's",
 }
 
 
