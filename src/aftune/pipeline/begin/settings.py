@@ -39,7 +39,6 @@ class Settings:
     temperature: float
     max_new_tokens: int
     sampled_at_once: int
-    beta: float
 
 
 def settings_for(num_questions: int, lengths: "Lengths", *, toy: bool) -> Settings:
@@ -68,7 +67,6 @@ def settings_for(num_questions: int, lengths: "Lengths", *, toy: bool) -> Settin
         temperature=0.7 if toy else 1.0,
         max_new_tokens=_max_new_tokens(lengths),
         sampled_at_once=256 if toy else 64,
-        beta=0.7 if toy else 0.15,
     )
 
 
