@@ -35,7 +35,7 @@ def write_own(bad: int = 0) -> None:
 
 def test_from_flags_alone() -> None:
     write_own()
-    result = aftune("init", "--data", "own.jsonl", "--rationale", "how")
+    result = aftune("init", "own.jsonl", "--rationale", "how")
     assert result.exit_code == 0, result.output
     assert "own.jsonl as aftune reads it" in result.stdout
     assert "What is 2 + 1?" in result.stdout
@@ -82,7 +82,7 @@ def test_answers_that_end_leave_nothing() -> None:
 def test_bad_rows_are_shown() -> None:
     """Ten of twelve are shown, the file lists all."""
     write_own(bad=12)
-    result = aftune("init", "--data", "own.jsonl")
+    result = aftune("init", "own.jsonl")
     assert result.exit_code == 0, result.output
     assert "12 rows cannot be read, listed in own-bad-lines.txt:" in result.stdout
     assert result.stdout.count("not valid JSON") == 10
@@ -93,13 +93,13 @@ def test_bad_rows_are_shown() -> None:
 
 def test_it_overwrites_only_if_asked() -> None:
     write_own()
-    assert aftune("init", "--data", "own.jsonl").exit_code == 0
-    again = aftune("init", "--data", "own.jsonl")
+    assert aftune("init", "own.jsonl").exit_code == 0
+    again = aftune("init", "own.jsonl")
     assert (again.exit_code, again.stderr) == (
         2,
         "aftune: error: own.yaml: is there already; give --force to overwrite it, or another folder\n",
     )
-    assert aftune("init", "--data", "own.jsonl", "--force").exit_code == 0
+    assert aftune("init", "own.jsonl", "--force").exit_code == 0
 
 
 def test_the_recipe_passes_validation_and_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_the_recipe_passes_validation_and_a_dry_run(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("aftune.pipeline.estimate.speed._TRIAL_SECONDS", 0.01)
     monkeypatch.setattr("aftune.pipeline.estimate.memory.pass_memory", lambda *args, **options: PassMemory(2**30, 2**30, 2**30))
     write_own()
-    assert aftune("init", "--data", "own.jsonl").exit_code == 0
+    assert aftune("init", "own.jsonl").exit_code == 0
     assert "No findings: all 20 problems can be used." in aftune("validate", "own.yaml").stdout
     result = aftune("run", "own.yaml", "model.precision=float32", "--dry-run")
     assert result.exit_code == 0, result.output

@@ -1,6 +1,7 @@
 """What a console that is no terminal shows of long work."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -73,6 +74,31 @@ def test_slow_work_is_not_silent(log: io.StringIO, monkeypatch: pytest.MonkeyPat
         "  align: 5,002 of 10,000 steps (50 %), 30.0 s each, 41.6 h left",
         "  align: 5,004 of 10,000 steps (50 %), 30.0 s each, 41.6 h left",
     ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_stays_on_one_line_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the longest title and numbers there are; and no rate before three seconds have passed."""
+    written, now = Terminal(), [0.0]
+    monkeypatch.setattr(progress, "console", Console(file=written, force_terminal=True, width=80, get_time=lambda: now[0]))
+    with progress.progress_bar("sample: candidates", 480_000, "candidates") as update:
+        now[0] = 1.0
+        update(100_000)
+        update(110_000)
+        progress_shown = written.getvalue()
+        assert "/s" not in progress_shown
+        for second in range(4, 60):
+            now[0] = float(second)
+            update(110_000 + 1000 * second)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", written.getvalue())]
+    shown = [line for line in lines if "sample: candidates" in line]
+    assert shown
+    assert all("candidates" in line.split(" of ")[1] for line in shown)
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_quiet_console_stays_quiet(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,6 @@ def test_which_greedy_responses_are_right(make_llama: Callable[..., Any], tokeni
         ((_, completion),) = TransformersEngine(model, tokenizer).complete([Request(prompt)], settings)
         problems[index] = problems[index].model_copy(update={"gold_answer": completion.text[:5]})
     assert problems[1].gold_answer != problems[4].gold_answer
-    right = greedy_right(TransformersEngine(model, tokenizer, batch_size), prompter, task, problems, settings)
+    right = greedy_right(TransformersEngine(model, tokenizer, batch_size), prompter, task, problems, settings, "validation")
     assert right == [False, True, False, False, True]
-    assert greedy_right(TransformersEngine(model, tokenizer, batch_size), prompter, task, [], settings) == []
+    assert greedy_right(TransformersEngine(model, tokenizer, batch_size), prompter, task, [], settings, "validation") == []

@@ -44,7 +44,7 @@ def test_generation_is_greedy_accuracy(tmp_path: Path) -> None:
     model = load_model("bundled", ModelSection(device="cpu", precision="float32"))
     problems = task.load("test[3:15]")
     greedy = SamplingSettings(max_new_tokens=60, temperature=0.0)
-    right = greedy_right(TransformersEngine(model, tokenizer, 8), Prompter(tokenizer), task, problems, greedy)
+    right = greedy_right(TransformersEngine(model, tokenizer, 8), Prompter(tokenizer), task, problems, greedy, "validation")
     assert metrics["accuracy"] == sum(right) / 12
     rows = [row for _, row in read_rows(tmp_path / "b" / "verdicts.jsonl")]
     assert [row["problem_id"] for row in rows] == [problem.id for problem in problems]

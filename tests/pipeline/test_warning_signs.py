@@ -23,25 +23,39 @@ def log(*epochs: tuple[float, float | None]) -> list[dict[str, float]]:
 
 
 def test_validation_accuracy_0_in_every_epoch() -> None:
-    (text,) = of_vft(log((0, 3.0), (0, 1.0), (0, 2.0)), recipe())
+    (text,) = of_vft(log((0, 3.0), (0, 1.0), (0, 2.0)), recipe(), 200)
     assert text.startswith("Validation accuracy is 0 in all 3 epochs; epoch 2 was kept for the lowest validation loss. Raise ")
     for key in ("evaluate.max_new_tokens (192)", "sft.num_epochs", "sft.learning_rate"):
         assert key in text
-    (text,) = of_vft(log((0, None), (0, None)), recipe())
+    (text,) = of_vft(log((0, None), (0, None)), recipe(), 200)
     assert "epoch 1 was kept for no reason: there are no references to compute a loss on" in text
-    assert "in the only epoch" in of_vft(log((0, 3.0)), recipe())[0]
-    assert of_vft(log((0, 3.0), (0.01, 3.0), (0, 1.0)), recipe()) == []
-    assert of_vft([], recipe()) == []
+    assert "in the only epoch" in of_vft(log((0, 3.0)), recipe(), 200)[0]
+    assert of_vft(log((0, 3.0), (0.01, 3.0), (0, 1.0)), recipe(), 200) == []
+    assert of_vft([], recipe(), 200) == []
+
+
+def test_an_epoch_that_is_kept_by_chance() -> None:
+    """3 of 12 right against 1: 16.7 points, within 1.96 sqrt((0.1875 + 0.0764) / 12) = 29. With 100 problems or more, by loss,
+    with nearly the same loss, or with 11 of 12 right against 1, there is nothing to say."""
+    found = log((3 / 12, 2.9), (1 / 12, 1.2), (1 / 12, 0.9))
+    (text,) = of_vft(found, recipe(), 12)
+    assert text.startswith("Epoch 1 of VFT was kept, with 25.0")
+    assert "of 12 validation problems right; epoch 3 has 8.3" in text
+    assert text.endswith("or set sft.keep=loss.")
+    assert of_vft(found, recipe(), 100) == []
+    assert of_vft(found, recipe(sft={"keep": "loss"}), 12) == []
+    assert of_vft(log((3 / 12, 0.95), (1 / 12, 0.9)), recipe(), 12) == []
+    assert of_vft(log((11 / 12, 2.9), (1 / 12, 0.9)), recipe(), 12) == []
 
 
 def test_the_best_epoch_is_the_last() -> None:
     """A control that goes on with VFT shows what longer training alone brings: then there is nothing to warn of."""
     alone = recipe(control={"enabled": False})
-    assert "may not have reached its plateau" in of_vft(log((0.1, 2.0), (0.2, 1.0), (0.3, 1.0)), alone)[0]
-    assert "plateau" in of_vft(log((0.3, 2.0), (0.3, 1.0)), alone)[0]  # equal, with the lower loss
-    assert of_vft(log((0.3, 1.0), (0.3, 2.0)), alone) == []
-    assert of_vft(log((0.1, 2.0), (0.2, 1.0), (0.3, 1.0)), recipe()) == []
-    assert of_vft([{"eval_accuracy": a, "step": s} for s, a in enumerate((0.1, 0.3, 0.3))], recipe()) == []
+    assert "may not have reached its plateau" in of_vft(log((0.1, 2.0), (0.2, 1.0), (0.3, 1.0)), alone, 200)[0]
+    assert "plateau" in of_vft(log((0.3, 2.0), (0.3, 1.0)), alone, 200)[0]  # equal, with the lower loss
+    assert of_vft(log((0.3, 1.0), (0.3, 2.0)), alone, 200) == []
+    assert of_vft(log((0.1, 2.0), (0.2, 1.0), (0.3, 1.0)), recipe(), 200) == []
+    assert of_vft([{"eval_accuracy": a, "step": s} for s, a in enumerate((0.1, 0.3, 0.3))], recipe(), 200) == []
 
 
 COUNTS = {"candidates": 60, "right": 30, "wrong": 30, "groups_mixed": 8, "groups_all_right": 1, "groups_all_wrong": 1}

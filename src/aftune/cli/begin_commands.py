@@ -17,11 +17,13 @@ def recipes(debug: Debug = False) -> None:
 
 def init(
     place: Annotated[
-        Path, typer.Argument(metavar="[FILE|FOLDER]", help="The file of questions, or the folder that the recipe goes to.")
+        Path,
+        typer.Argument(
+            metavar="[FILE|FOLDER]",
+            help="The file of questions (JSON Lines, JSON, CSV, TSV). Of a folder, aftune asks which file, and for all the rest.",
+        ),
     ] = Path("."),
-    data: Annotated[
-        Path | None, typer.Option(help="File of questions (JSON Lines, JSON, CSV, TSV). Without any, aftune asks for everything.")
-    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the recipe goes, if not into the current folder.")] = None,
     question: Annotated[_Column, typer.Option(metavar="COLUMN", help="The column of the questions.")] = None,
     answer: Annotated[_Column, typer.Option(metavar="COLUMN", help="That of the right answers.")] = None,
     rationale: Annotated[
@@ -37,7 +39,7 @@ def init(
 ) -> None:
     """Write a recipe for your own questions, with a comment at every setting. What you do not say is guessed from the file."""
     given = {"question": question, "answer": answer, "rationale": rationale, "options": options, "kind": kind, "model": model}
-    guard(lambda: _init(place, data, given, force=force), debug)
+    guard(lambda: _init(place, folder, given, force=force), debug)
 
 
 def _recipes() -> None:
@@ -48,18 +50,15 @@ def _recipes() -> None:
     print_recipes(shipped_recipes(), console)
 
 
-def _init(place: Path, data: Path | None, given: dict[str, str | None], *, force: bool) -> None:
+def _init(place: Path, folder: Path | None, given: dict[str, str | None], *, force: bool) -> None:
     from aftune.cli import begin_views
     from aftune.common.progress import console
     from aftune.pipeline.begin.file import check_new, columns_of, data_files, names_file
     from aftune.pipeline.begin.settings import BUNDLED
 
-    folder = place
-    if data is None and names_file(place):
-        data, folder = place, Path(".")
-    asks = data is None
-    if data is None:
-        data = begin_views.ask_file(data_files(folder))
+    asks = not names_file(place)
+    data = begin_views.ask_file(data_files(place)) if asks else place
+    folder = folder or (place if asks else Path("."))
     guessed = columns_of(data, given)
     check_new(folder, data, force=force)
     begin_views.print_columns(guessed, console)

@@ -113,6 +113,13 @@ def print_begun(begun: "Begun", console: Console) -> None:
             console.print(f"  [red]{escape(one_line(reason))}[/red]", soft_wrap=True, highlight=False)
         if len(looked.bad) > _BAD_ROWS_SHOWN:
             console.print(f"  and {counted(len(looked.bad) - _BAD_ROWS_SHOWN, 'more row')}")
+    if looked.contradictions:
+        many = counted(len(looked.contradictions), "rationale")
+        console.print(f"[yellow]{many} against the answer, not imitated by a run:[/yellow]", soft_wrap=True)
+        for reason in looked.contradictions[:_BAD_ROWS_SHOWN]:
+            console.print(f"  [yellow]{escape(one_line(reason))}[/yellow]", soft_wrap=True, highlight=False)
+        if len(looked.contradictions) > _BAD_ROWS_SHOWN:
+            console.print("  and more, which `aftune validate` lists")
     if begun.lengths.too_long:
         many = counted(begun.lengths.too_long, "question")
         console.print(f"[yellow]{many} with their rationales do not fit the model's context; a run leaves them out[/yellow]")

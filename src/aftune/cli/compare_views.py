@@ -82,7 +82,7 @@ def run_and_print(wanted: Comparison, jobs: int, console: Console) -> None:
 
     sizes = f"{counted(len(wanted.methods), 'method')}, {counted(len(wanted.seeds), 'seed')}"
     console.print(f"{sizes}, {counted(jobs, 'run')} at a time -> {escape(str(wanted.recipe.run_dir))}")
-    for note in wanted.notes:
+    for note in (*wanted.notes, *filter(None, [busy()])):
         console.print(note, soft_wrap=True)
     run_whole(wanted, jobs, lambda line: console.print(line, soft_wrap=True), show)
 
@@ -93,7 +93,8 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
     baseline = headline_baseline(results)
     measured = {key: column for key, column in _MORE.items() if any(key in method["metrics"] for method in methods)}
     name = f"{escape(results['name'])}: " if "name" in results else ""
-    title = f"{name}{escape(results['task'])}, seeds {', '.join(map(str, results['seeds']))}"
+    seeds = ("seeds " if len(results["seeds"]) > 1 else "seed ") + ", ".join(map(str, results["seeds"]))
+    title = f"{name}{escape(results['task'])}, {seeds}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("method", overflow="fold")
     table.add_column("accuracy", justify="right", no_wrap=True)
@@ -111,6 +112,15 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
         )
     console.print()
     console.print(table)
+    spread = ", ± over seeds" if len(results["seeds"]) > 1 else ""
+    notes = [f"accuracy: greedy answers, %{spread}"]
+    if baseline is not None:
+        notes.append("minus: points on the same problems, with 95 % interval")
+    known = {"assessment_accuracy": "assessment: assessment accuracy, %", "vote_accuracy": "vote: majority of samples, %"}
+    known["reference_perplexity"] = "perplexity: of the references, lower is likelier"
+    console.print("; ".join([*notes, *(known[key] for key in measured if key in known)]), style="dim")
+    if results.get("warnings"):
+        console.print(f"[yellow]{counted(len(results['warnings']), 'warning')}: see above, or the page[/yellow]", soft_wrap=True)
 
 
 def _percent(metric: Mapping[str, Any] | None, *, spread: bool = False) -> str:

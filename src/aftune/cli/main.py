@@ -1,5 +1,6 @@
 """The command `aftune`: its commands in the order of `aftune --help`. Nothing heavy is imported before it is needed."""
 
+import os
 from collections.abc import Callable
 from typing import Annotated
 
@@ -76,6 +77,10 @@ for _name in STAGES:
 
 def main() -> None:
     """Entry point; a wrong command line exits with status 2."""
+    # Threads that wait for each other spin first. On a busy machine they spin for a thread that has no core: training took twice as
+    # long (benchmarks/spinning.py). It has to be said before torch is imported; no result depends on it.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         app()
     except SystemExit as ended:

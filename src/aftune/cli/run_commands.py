@@ -106,9 +106,11 @@ def _run(path: Path, overrides: list[str], wanted: Wanted) -> None:
         place = f"{escape(path.name)} -> {escape(str(resolved.run_dir))}{several}"
         console.print(f"[bold]aftune {__version__}[/bold]  {place}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from aftune.cli.run_views import print_plan, print_results
-    from aftune.common.process import keep_freed_memory
-    from aftune.pipeline.runner import run_stages
+    with console.status("loading"):  # torch, which takes seconds
+        from aftune.cli.run_views import print_plan, print_results
+        from aftune.common.process import keep_freed_memory
+        from aftune.pipeline.estimate.machines import busy
+        from aftune.pipeline.runner import run_stages
 
     keep_freed_memory()
     if wanted.dry_run:
@@ -116,6 +118,8 @@ def _run(path: Path, overrides: list[str], wanted: Wanted) -> None:
         return
     with led(resolved.model.device) as leads:
         if leads:
+            if load := busy():
+                console.print(f"[yellow]{load}[/yellow]", soft_wrap=True)
             run_stages(
                 resolved,
                 only=wanted.only,

@@ -28,7 +28,9 @@ from aftune.pipeline.plans import plan
 from aftune.pipeline.precision_choice import settle, settle_elsewhere
 from aftune.pipeline.registry import enabled_stages, policies
 from aftune.recipe import Recipe
-from aftune.recipe.names import CONTROLS, control_note, model_names
+from aftune.recipe.names import CONTROLS, control_note, kept_epoch, model_names
+from aftune.reporting import ReportData
+from aftune.reporting.run.result_tables import lead
 
 _WHAT = {"finished": "finished, would be skipped", "resume": "would continue", "redo": "would run again", "new": "would run"}
 
@@ -66,8 +68,12 @@ def print_plan(
         plans.add_column(heading)
     run = RunDirectory(recipe.run_dir)
     items = plan(recipe, run, redo=redo)
+    in_use = run.in_use()
     for item in items:
-        plans.add_row(item.stage.name, _WHAT[item.status], item.reason)
+        runs_now = in_use and item.status == "resume"
+        plans.add_row(
+            item.stage.name, *(("is running", "another process is at work here") if runs_now else (_WHAT[item.status], item.reason))
+        )
     console.print(plans)
     changes = claim.other_recipe(recipe, run, items)
     if changes is not None:
@@ -149,10 +155,12 @@ def print_results(recipe: Recipe, console: Console) -> None:
     console.print(
         f"accuracy: greedy, on {counted(first['num_problems'], 'held-out problem')}; assessment accuracy: on right\n"
         f"and wrong candidates of {first['num_assessed_problems']:,} of them; scores: nats per token; 95 % intervals\n"
-        f"in brackets. VFT: the epoch with the best validation accuracy{note}.",
+        f"in brackets. VFT: {kept_epoch(recipe)}{note}.",
         style="dim",
         soft_wrap=True,
     )
+    for sentence in lead(ReportData(recipe, {}, metrics)):
+        console.print(sentence.replace("\N{NO-BREAK SPACE}", " "), soft_wrap=True, style="bold")
     for name, comparison in metrics["comparisons"].items():
         other = names[name.removeprefix("aligned_vs_")]
         low, high = (100 * bound for bound in comparison["ci95"])

@@ -8,8 +8,9 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from aftune.common.wording import counted, cut_short
+from aftune.common.wording import counted, cut_short, one_line
 from aftune.pipeline.validate import Validated
 from aftune.tasks.checks import FINDINGS, Validation
 
@@ -26,6 +27,7 @@ _MEANING = {
     "rationale_left_out": "rationale left out",
 }
 _BAD_ROWS_SHOWN = 20
+_FINDINGS_SHOWN = 5  # of each kind of the others
 
 
 def print_benchmark(metrics: Mapping[str, Any], console: Console) -> None:
@@ -84,3 +86,10 @@ def _print_task(name: str, validation: Validation, console: Console) -> None:
             )
     if more := sum(map(len, islice(alike.values(), _BAD_ROWS_SHOWN, None))):
         console.print(f"[red]and {counted(more, 'more row')} with unreadable data or a repeated id[/red]", soft_wrap=True)
+    for kind in FINDINGS:
+        rows = [row for row in validation.findings if row["kind"] == kind and kind not in ("unreadable", "repeated_id")]
+        for row in rows[:_FINDINGS_SHOWN]:
+            asked = f" “{row['question']}”" if "question" in row else ""
+            console.print(Text(f"{row['id']}{asked}: {one_line(row['reason'])}", "yellow"), soft_wrap=True)
+        if len(rows) > _FINDINGS_SHOWN:
+            console.print(f"[yellow]and {len(rows) - _FINDINGS_SHOWN:,} more: {_MEANING[kind]}[/yellow]", soft_wrap=True)

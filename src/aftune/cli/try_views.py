@@ -44,7 +44,12 @@ def print_answers(asker: Asker, question: Question, num_samples: int, console: C
 
 def _print_samples(answers: Answers, console: Console) -> None:
     votes = ", ".join(f"{number} for {visible(one_line(answer))}" for answer, number in answers.votes)
-    winner = "no answer could be read" if answers.vote is None else f"vote {visible(one_line(answers.vote))} ({votes})"
+    if answers.vote is None:
+        winner = "no answer could be read"
+    elif len(answers.votes) > 1 and answers.votes[0][1] == answers.votes[1][1]:
+        winner = f"no majority ({votes})"
+    else:
+        winner = f"vote {visible(one_line(answers.vote))} ({votes})"
     console.print(
         Text.assemble((visible(answers.model), "bold"), f"  {counted(len(answers.samples), 'sample')}: {winner}"), soft_wrap=True
     )

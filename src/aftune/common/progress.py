@@ -5,16 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from aftune.common.progress_record import recorder
@@ -24,12 +16,25 @@ console = Console(highlight=False)
 # When a log gets a line: after this share of the work, but no sooner and no later than this many seconds after the last one.
 _STEP = 0.05
 _SHORTEST, _LONGEST = 10.0, 60.0
+_KNOWN_AFTER = 3.0  # seconds, before which a bar shows no rate: the first of many responses come fast
+
+
+class _Done(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:,.0f} of {task.total or 0:,.0f} {task.fields['unit']}", style="green")
 
 
 class _Rate(ProgressColumn):
+    """The rate, and the time left at it, once enough was done to know one."""
+
+    max_refresh = 1.0  # seconds
+
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="cyan")
+        speed = task.speed
+        if not speed or (task.elapsed or 0.0) < _KNOWN_AFTER or task.total is None:
+            return Text("")
+        rate = f"{speed:,.1f}/s" if speed >= 1 else f"{1 / speed:,.1f} s each"
+        return Text(f"{rate}, {time_left((task.total - task.completed) / speed)} left", style="cyan")
 
 
 @contextmanager
@@ -53,12 +58,9 @@ def _shown(title: str, total: int, unit: str, done: int) -> Iterator[Callable[[i
         return
     columns = (
         TextColumn("  {task.description}"),
-        BarColumn(24),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        BarColumn(12),
+        _Done(table_column=Column(no_wrap=True)),
+        _Rate(table_column=Column(no_wrap=True)),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=total, completed=done, unit=unit)

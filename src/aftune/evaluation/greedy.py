@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from aftune.answers import Reading
+from aftune.common.progress import progress_bar
 from aftune.evaluation.accuracy import READINGS
 from aftune.prompts.prompter import Prompter
 from aftune.records import JudgedResponse, Problem
@@ -12,15 +13,18 @@ from aftune.tasks import Task
 
 
 def greedy_right(
-    engine: Engine, prompter: Prompter, task: Task, problems: Sequence[Problem], settings: SamplingSettings
+    engine: Engine, prompter: Prompter, task: Task, problems: Sequence[Problem], settings: SamplingSettings, title: str
 ) -> list[bool]:
-    """Whether the greedy response to each problem is right (strict reading), for use during training; nothing is written."""
+    """Whether the greedy response to each problem is right (strict reading), for use during training; nothing is written. title: of
+    the progress bar."""
     requests = [Request(prompter(problem), name=problem.id) for problem in problems]
     order = sorted(range(len(problems)), key=lambda index: -len(requests[index].prompt))
     right = [False] * len(problems)
-    for position, completion in engine.complete([requests[index] for index in order], settings):
-        index = order[position]
-        right[index] = bool(task.verdict(problems[index], completion.text).quality)
+    with progress_bar(title, len(problems), "problems") as update:
+        for number, (position, completion) in enumerate(engine.complete([requests[index] for index in order], settings), 1):
+            index = order[position]
+            right[index] = bool(task.verdict(problems[index], completion.text).quality)
+            update(number)
     return right
 
 

@@ -16,6 +16,7 @@ from aftune.common.diagnosis import diagnose
 from aftune.common.errors import AftuneError, StageError, UsageError
 from aftune.common.process import release_memory
 from aftune.common.progress_record import recording
+from aftune.common.wording import counted
 from aftune.models.adapters import check_adapter, check_targets
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit
@@ -33,6 +34,7 @@ from aftune.training.optimizers import check_optimizer, check_optimizer_name
 from aftune.training.trackers import check_trackers
 
 _PACKAGE = Path(aftune.__file__).parent
+_LABELLED = ("candidates", "right", "wrong", "groups_mixed", "groups_all_right", "groups_all_wrong")
 
 
 def check(recipe: Recipe) -> None:
@@ -268,6 +270,20 @@ def inputs_by_now(recipe: Recipe, item: Plan) -> Inputs:
 
 
 def _brief(summary: dict[str, Any]) -> str:
+    """What a stage's line says: its numbers. Labelling counts much: those that matter, and the page has the others."""
+    if "candidates" in summary and any(key.startswith("groups_") for key in summary):
+        known = {name: summary.get(name, 0) for name in _LABELLED}
+        rest = known["candidates"] - known["right"] - known["wrong"]
+        groups = ", ".join(f"{known[f'groups_{kind}']:,} {kind.replace('_', ' ')}" for kind in ("mixed", "all_right", "all_wrong"))
+        candidates = (
+            f"{counted(known['candidates'], 'candidate')}: {known['right']:,} right, {known['wrong']:,} wrong, {rest:,} left out"
+        )
+        published = {key: value for key, value in summary.items() if key.startswith("published_")}
+        return "; ".join(filter(None, [candidates, f"groups: {groups}", _numbers(published)]))
+    return _numbers(summary)
+
+
+def _numbers(summary: dict[str, Any]) -> str:
     return ", ".join(
         f"{key.replace('_', ' ')} {_number(key, value)}" for key, value in summary.items() if isinstance(value, int | float | str)
     )

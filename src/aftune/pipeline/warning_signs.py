@@ -3,6 +3,7 @@
 A stage puts them into its summary as `warnings`; the runner prints them and keeps them in the manifest, and pages show them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,11 +19,14 @@ LogEntry = Mapping[str, float]
 _MANY = 0.5  # share of responses that are cut off, or in which no answer is found
 _REPEATED = 0.1  # share of word 4-grams that have come before in a response, beyond that of VFT
 _REWARD_LOST = 0.1  # mean reward, from the first to the last tenth of training
+_FEW = 100  # validation problems, of which an accuracy says little
+_MUCH_LOSS = 1.1  # times the lowest validation loss
+_FELL = 0.01  # nats per token: what better candidates lose beyond it is more than noise between steps
 _GAP = 0.1  # share that the flexible reading finds right beyond what the strict one does
 
 
-def of_vft(log: Sequence[LogEntry], recipe: Recipe) -> list[str]:
-    """Signs in VFT's log: validation accuracy 0 in every epoch, or still rising at the last one."""
+def of_vft(log: Sequence[LogEntry], recipe: Recipe, num_validation: int) -> list[str]:
+    """Signs in VFT's log: validation accuracy 0 in every epoch, or still rising at the last one, or an epoch kept by chance."""
     accuracy, choice = curve(log, "eval_accuracy"), curve(log, f"eval_{KEY}", "eval_accuracy")
     if accuracy is None or choice is None:
         return []
@@ -35,12 +39,28 @@ def of_vft(log: Sequence[LogEntry], recipe: Recipe) -> list[str]:
             f"{why}. Raise evaluate.max_new_tokens ({recipe.evaluate.max_new_tokens}) if responses are cut off, sft.num_epochs or "
             "sft.learning_rate if the loss is still falling; check that the references end in the answer format of the task."
         ]
+    loss = curve(log, "eval_loss")
+    if recipe.sft.keep == "accuracy" and num_validation < _FEW and loss is not None and loss.steps == accuracy.steps:
+        kept, lowest = accuracy.steps.index(step), loss.values.index(min(loss.values))
+        shares = [accuracy.values[place] for place in (kept, lowest)]
+        if loss.values[kept] > _MUCH_LOSS * loss.values[lowest] and shares[0] - shares[1] < _chance(shares, num_validation):
+            return [
+                f"Epoch {kept + 1} of VFT was kept, with {percent(shares[0])} of {counted(num_validation, 'validation problem')} "
+                f"right; epoch {lowest + 1} has {percent(shares[1])} and the lowest loss ({score(loss.values[lowest])}, "
+                f"not {score(loss.values[kept])}). With so few problems that difference may be chance: give more of them "
+                "(task.validation), or set sft.keep=loss."
+            ]
     if number > 1 and step == accuracy.steps[-1] and not recipe.control.enabled:
         return [
             "The last epoch of VFT is its best on validation: VFT may not have reached its plateau, and a gain over it may come "
             "from longer training alone. Raise sft.num_epochs, or set control.enabled=true to see."
         ]
     return []
+
+
+def _chance(shares: Sequence[float], number: int) -> float:
+    """The difference of two shares of so many problems that is within chance, at 95 %: as if of different problems."""
+    return 1.96 * math.sqrt(sum(share * (1 - share) for share in shares) / number)
 
 
 def of_labelling(counts: Mapping[str, int], recipe: Recipe, section: str, *, by_rank: bool = False) -> list[str]:
@@ -90,7 +110,7 @@ def of_alignment(log: Sequence[LogEntry], *, aligned: bool) -> list[str]:
     if min(len(better.values), len(worse.values)) < 2:
         return []
     (better_first, better_last), (worse_first, worse_last) = ends(better), ends(worse)
-    if better_last >= better_first or worse_last >= worse_first:
+    if better_first - better_last < _FELL or worse_last >= worse_first:
         return []
     moved = [f"{score(first)} to {score(last)}" for first, last in (ends(better), ends(worse))]
     return [

@@ -103,6 +103,15 @@ def control_note(recipe: Recipe) -> str:
     return f"“{control.short}” is {control.meaning.format(method=method_name(recipe.align))}"
 
 
+def kept_epoch(recipe: Recipe) -> str:
+    """Which epoch of VFT is kept, for notes."""
+    return (
+        "the epoch with the best validation accuracy"
+        if recipe.sft.keep == "accuracy"
+        else "the epoch with the lowest validation loss"
+    )
+
+
 def start_name(recipe: Recipe) -> str:
     """The key of the model that alignment starts from."""
     return "base" if recipe.align.start == "base" else "vft"

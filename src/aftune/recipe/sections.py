@@ -244,8 +244,11 @@ class TrackSection(Section):
 
 
 class SftSection(TrainingSection):
-    """Vanilla fine-tuning (VFT). Validation accuracy is measured after each epoch, and the best epoch's weights are kept."""
+    """Vanilla fine-tuning (VFT). It is validated after each epoch, and the best epoch's weights are kept."""
 
+    keep: Literal["accuracy", "loss"] = "accuracy"
+    """Which epoch: that of the highest validation accuracy, of equal ones that of the lowest loss; or that of the lowest loss on
+    the validation references, which is steadier where they are few."""
     patience: Count | None = None
     """Training ends after this many epochs without a better one."""
 

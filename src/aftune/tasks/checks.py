@@ -7,6 +7,7 @@ from typing import Any
 
 from aftune.common.errors import DataError, RepeatedIdError
 from aftune.common.progress import progress_bar
+from aftune.common.wording import cut_short, one_line
 from aftune.records import Problem
 from aftune.records.questions import question_key
 from aftune.tasks import LeftOut, Task
@@ -27,6 +28,8 @@ FINDINGS = (
     "rationale_left_out",
 )
 
+_QUESTION = 60  # characters of a question that are enough to find it
+
 # By question: split and id of the first problem that asks it.
 _Known = dict[str, tuple[str, str]]
 
@@ -46,7 +49,7 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class Validation:
-    """findings: a row for each, with split, id, kind and reason."""
+    """findings: a row for each, with split, id, kind and reason, and the start of the question where it could be read."""
 
     splits: list[SplitSummary]
     findings: list[dict[str, Any]]
@@ -69,20 +72,22 @@ def validate(task: Task, too_long: TooLong = lambda problem: None) -> Validation
     findings: list[dict[str, Any]] = []
     here = [split for split in task.split_names if task.has_split(split)]
     for split in reversed(here or task.split_names):  # the training problems last: they are the ones that overlap
-        found: list[tuple[str, str, str]] = []
+        found: list[tuple[str, str, str, str]] = []
         num_problems = num_references = 0
         for entry in _shown(task, split):
             if isinstance(entry, Problem):
-                found += [(entry.id, kind, reason) for kind, reason in _checked(task, entry, too_long, split, known)]
+                asked = cut_short(one_line(entry.question), _QUESTION)
+                found += [(entry.id, kind, reason, asked) for kind, reason in _checked(task, entry, too_long, split, known)]
                 num_problems += 1
                 num_references += task.sound_reference(entry) is not None
             elif isinstance(entry, LeftOut):
-                found.append((entry.id, "left_out" if entry.what == "problem" else "rationale_left_out", entry.reason))
+                found.append((entry.id, "left_out" if entry.what == "problem" else "rationale_left_out", entry.reason, ""))
             else:
                 kind = "repeated_id" if isinstance(entry, RepeatedIdError) else "unreadable"
-                found.append((f"{task.name}/{split}", kind, str(entry)))
-        findings += [{"split": split, "id": name, "kind": kind, "reason": reason} for name, kind, reason in found]
-        splits.append(SplitSummary(split, num_problems, num_references, Counter(kind for _, kind, _ in found)))
+                found.append((f"{task.name}/{split}", kind, str(entry), ""))
+        for name, kind, reason, asked in found:
+            findings.append({"split": split, "id": name, "kind": kind, "reason": reason} | ({"question": asked} if asked else {}))
+        splits.append(SplitSummary(split, num_problems, num_references, Counter(kind for _, kind, _, _ in found)))
     return Validation(splits[::-1], findings)
 
 

@@ -145,7 +145,7 @@ def test_one_of_a_thing_is_singular(data: ReportData) -> None:
         "the same 1 test problem;",
         "of the 1 problem with right and wrong ones",
         "1 of 1 held-out group,",
-        "1 problem left out",
+        "1 left out by",
     ):
         assert shown in text
 

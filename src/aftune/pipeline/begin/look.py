@@ -16,6 +16,7 @@ from aftune.tasks import Task
 from aftune.tasks.columns import Columns
 from aftune.tasks.jsonl import WHOLE_FILE
 
+_QUESTION = 60  # characters of a question that are enough to find it
 _MEASURED = 2000  # problems whose lengths are taken, evenly spread over the file
 _CHATS = re.compile(r"instruct|chat|-it\b", re.IGNORECASE)  # in the name of a model that is not here
 _CHARACTERS_PER_TOKEN = 3.0  # fewer than most tokenizers take, so that limits are not too low
@@ -23,10 +24,11 @@ _CHARACTERS_PER_TOKEN = 3.0  # fewer than most tokenizers take, so that limits a
 
 @dataclass(frozen=True)
 class Looked:
-    """The problems of a file, and the message of each row that is none."""
+    """The problems of a file, the message of each row that is none, and that of each rationale which contradicts its answer."""
 
     problems: list[Problem]
     bad: list[str]
+    contradictions: list[str]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def look(path: Path, columns: Columns) -> Looked:
         raise DataError(
             f"{path}: no row can be read as a question; the first: {cut_short(bad[0], 400)}" if bad else f"{path}: no rows"
         )
-    return Looked(problems, bad)
+    against = ((problem, task.contradiction(problem)) for problem in problems)
+    contradictions = [f"“{cut_short(problem.question, _QUESTION)}”: {reason}" for problem, reason in against if reason]
+    return Looked(problems, bad, contradictions)
 
 
 def task_of(path: Path, columns: Columns) -> Task:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from aftune.pipeline.begin.look import Lengths
 
 BUNDLED = "bundled"
+_FEW_TO_VALIDATE = 100  # with fewer, validation accuracy says little about which epoch is best
 FEWEST = 10  # questions: with fewer a split would be empty
 _FEW, _SEVERAL, _MANY = 200, 2000, 10_000
 _STEPS = 24  # optimizer steps of an epoch, at least, where the batch can be so small
@@ -19,17 +20,19 @@ _BATCHES = (4, 128)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a recipe says, under the names that it has there; `num_train`, `num_test`: how many questions training and measuring
-    get."""
+    """What a recipe says, under the names that it has there; `num_train` and the like: how many questions each split
+    gets."""
 
     train: str
     validation: str
     test: str
     num_train: int
+    num_validation: int
     num_test: int
     toy: bool
     style: str
     skip_too_long: bool
+    keep: str
     sft_epochs: int
     align_epochs: int
     sft_learning_rate: float
@@ -47,17 +50,19 @@ def settings_for(num_questions: int, lengths: "Lengths", *, toy: bool) -> Settin
         raise UsageError(
             f"{num_questions} questions are too few for three splits; give {FEWEST} or more, a few hundred to learn from"
         )
-    train, validation, test, num_train, num_test = _slices(num_questions)
+    train, validation, test, num_train, num_validation, num_test = _slices(num_questions)
     few, several = num_train < _FEW, num_train < _SEVERAL
     return Settings(
         train=train,
         validation=validation,
         test=test,
         num_train=num_train,
+        num_validation=num_validation,
         num_test=num_test,
         toy=toy,
         style="chat" if lengths.chat else "plain",
         skip_too_long=bool(lengths.too_long),
+        keep="loss" if num_validation < _FEW_TO_VALIDATE else "accuracy",
         sft_epochs=8 if few else 5 if several else 3,
         align_epochs=3 if few else 2,
         sft_learning_rate=6e-4 if toy else 2e-4,
@@ -76,13 +81,14 @@ def smallest_told(num_test: int) -> float:
     return 98 / math.sqrt(num_test)
 
 
-def _slices(number: int) -> tuple[str, str, str, int, int]:
+def _slices(number: int) -> tuple[str, str, str, int, int, int]:
     """Shares of the file; of a large one a thousand questions each are enough to measure on."""
     if number >= _MANY:
-        return f"{WHOLE_FILE}[:-2000]", f"{WHOLE_FILE}[-2000:-1000]", f"{WHOLE_FILE}[-1000:]", number - 2000, 1000
+        return f"{WHOLE_FILE}[:-2000]", f"{WHOLE_FILE}[-2000:-1000]", f"{WHOLE_FILE}[-1000:]", number - 2000, 1000, 1000
     first, second = (60, 80) if number < _FEW else (80, 90)
     cuts = f"{WHOLE_FILE}[:{first}%]", f"{WHOLE_FILE}[{first}%:{second}%]", f"{WHOLE_FILE}[{second}%:]"
-    return *cuts, number * first // 100, number - number * second // 100
+    to_train, before_test = number * first // 100, number * second // 100
+    return *cuts, to_train, before_test - to_train, number - before_test
 
 
 def _batch_size(num_train: int) -> int:

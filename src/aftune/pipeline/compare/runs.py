@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.markup import escape
@@ -89,7 +90,9 @@ def _beside_a_run(recipe: Recipe) -> tuple[Recipe, list[str]]:
     if not is_run(recipe.run_dir) or any(recipe.run_dir.glob("seed-*")):
         return recipe, []
     own = recipe.run_dir.with_name(f"{recipe.run_dir.name}-compare")
-    return recipe.model_copy(update={"run_dir": own}), [f"{recipe.run_dir} holds a run, so the comparison goes to {own}"]
+    return recipe.model_copy(update={"run_dir": own}), [
+        f"{recipe.run_dir} holds a run, so the comparison goes to {own}, with a VFT model of its own"
+    ]
 
 
 def _seed_folder(recipe: Recipe, seed: int) -> Path:
@@ -138,14 +141,15 @@ def run(wanted: Comparison, jobs: int, report: Callable[[str], None]) -> list[Fa
                 seed, name = queue.popleft()
                 if (seed, name) in pace.to_do:
                     report(f"[bold]{_what(seed, name)}[/bold]  {pace.position()}")
-                waiting[workers.submit(_run, wanted.recipe, wanted.names, seed, name)] = (seed, name)
+                here = partial(_report_one, report, _what(seed, name)) if jobs == 1 else None
+                waiting[workers.submit(_run, wanted.recipe, wanted.names, seed, name, here)] = (seed, name)
             done = wait(waiting, return_when=FIRST_COMPLETED).done
             for future in [future for future in waiting if future in done]:  # in the order in which they began
                 seed, name = waiting.pop(future)
                 what = _what(seed, name)
                 try:
                     for line in future.result():
-                        report(f"[dim]{what}:[/dim] {line}")
+                        _report_one(report, what, line)
                 except BrokenProcessPool:
                     raise  # no run can be given to these workers any more
                 except Exception as error:
@@ -199,15 +203,23 @@ def _recipe_written(wanted: Comparison) -> Iterator[None]:
             remove_made(made)
 
 
-def _run(recipe: Recipe, names: Sequence[str], seed: int, name: str | None) -> list[str]:
-    """Does one run of a comparison, a seed's shared stages or a method, in any process; gives the lines that it reports."""
+def _report_one(report: Callable[[str], None], what: str, line: str) -> None:
+    report(f"[dim]{what}:[/dim] {line}")
+
+
+def _run(
+    recipe: Recipe, names: Sequence[str], seed: int, name: str | None, report: Callable[[str], None] | None = None
+) -> list[str]:
+    """Does one run of a comparison, a seed's shared stages or a method, in any process; gives the lines that it reports where
+    nobody takes them at once."""
     wanted = comparison(recipe, names)
     shared = wanted.shared(seed)
     lines: list[str] = []
+    report = report or lines.append
     if name is None:
-        runner.run_stages(shared.recipe, stages=shared.stages, report=lines.append)
+        runner.run_stages(shared.recipe, stages=shared.stages, report=report)
     else:
         method = known.parse(name)
         own = wanted.method_recipe(method, seed)
-        runner.run_stages(own, stages=method.stages(own), shared=shared, report=lines.append)
+        runner.run_stages(own, stages=method.stages(own), shared=shared, report=report)
     return lines

@@ -102,12 +102,16 @@ def processes_on(recipe: Recipe, machine: Machine) -> int:
 
 
 def busy() -> str:
-    """A sentence where other work takes half of the cores or more by now, as times are estimated for a machine without any; else
+    """A sentence where other work takes half of the cores or more by now, as times are told of a machine without any; else
     nothing."""
     load, cores = psutil.getloadavg()[0], psutil.cpu_count() or 1
     if load < cores / 2:
         return ""
-    return f"The machine is busy (load {load:.1f} on {counted(cores, 'core')}); it takes longer until that has ended. "
+    times = (load + cores) / cores
+    return (
+        f"The machine is busy (load {load:.1f} on {counted(cores, 'core')}): everything may take {times:.0f} times as long as on "
+        "an idle one, or longer. "
+    )
 
 
 def _container_limit() -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aftune.common.errors import NotFoundError, StageError, UsageError
+from aftune.common.json_text import read_json
 from aftune.common.near import near
 from aftune.common.process import release_memory
 from aftune.common.seeds import derive_seed
@@ -181,10 +182,17 @@ def _of_model(name: str, overrides: Sequence[str]) -> tuple[Context, dict[str, s
         raise NotFoundError(f"{name}: no such run; {near(path) or f'`aftune runs {path.parent}` lists what there is'}")
     if path.is_dir() and not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
         raise UsageError(f"{name}: is neither a run directory nor a model in Hugging Face format (config.json is missing)")
-    recipe = recipe_from({"run_dir": ".", "model": {"name": name}}, overrides, "aftune try")
+    recipe = recipe_from({"run_dir": ".", "model": {"name": name}, **_as_generated(path)}, overrides, "aftune try")
     if recipe.prompt.few_shot:
         raise UsageError("prompt.few_shot: examples are those of a run; leave it out, or give a run in place of the model")
     return Context(settle(recipe, []).recipe, RunDirectory(recipe.run_dir)), {"base": "base"}
+
+
+def _as_generated(path: Path) -> dict[str, Any]:
+    """How long a model's own generation settings let it go on, where it has some, as settings of a recipe."""
+    most = read_json(path / "generation_config.json", missing={}).get("max_new_tokens")
+    limit = {"max_new_tokens": most}
+    return {"sample": limit, "evaluate": limit} if isinstance(most, int) else {}
 
 
 def _chosen(context: Context, stages: dict[str, str], models: Sequence[str]) -> dict[str, str]:

@@ -76,6 +76,9 @@ def read_problem(path: Path, name: str) -> Reading:
     found = [shown for shown in everything if shown.problem.id == name]
     if not found:
         near = difflib.get_close_matches(name, {shown.problem.id: None for shown in everything}, n=_NEAR, cutoff=0.5)
+        prepared = run.ready_folder(PREPARE.name)
+        if prepared is not None and any(one.id == name for one in iter_records(prepared / "validation.jsonl", Problem)):
+            raise UsageError(f"{path}: {name} is a validation problem; no candidates were sampled for those, and nothing is shown")
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"`aftune show {path}` lists them"
         raise UsageError(f"{path}: has no problem {name!r}; {hint}")
     return Reading(recipe, _names(recipe), found)

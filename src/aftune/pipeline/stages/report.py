@@ -34,9 +34,7 @@ def gather(context: Context) -> ReportData:
         metrics=metrics,
         versions=manifest.get("versions", {}),
         machine=manifest.get("machine", {}),
-        left_out=[
-            row for row in read_json(context.folder("prepare") / "left_out.json", missing=[]) if row.get("what") != "rationale"
-        ],
+        left_out=read_json(context.folder("prepare") / "left_out.json", missing=[]),
         logs={
             name: read_json(context.folder(name) / "log.json", missing=[]) for name in ("sft", "align", "control") if name in names
         },

@@ -13,7 +13,7 @@ from transformers.trainer_callback import PrinterCallback
 from aftune.common import interrupts
 from aftune.common.errors import DataError
 from aftune.common.json_text import write_json
-from aftune.evaluation.best_epoch import KEY, accuracy_then_loss
+from aftune.evaluation.best_epoch import KEY, accuracy_then_loss, lowest_loss
 from aftune.evaluation.greedy import greedy_right
 from aftune.evaluation.reference_loss import reference_loss
 from aftune.models import checkpointing
@@ -45,8 +45,7 @@ from aftune.training.trainer import encode_for_training
 
 
 def sft(context: Context) -> Summary:
-    """VFT from the base model. Keeps the epoch with the best validation accuracy, among equal ones the one with the lowest loss on
-    the references of the validation problems."""
+    """VFT from the base model. Keeps the epoch that `sft.keep` says; by loss only where the validation problems have references."""
     section = context.recipe.sft
     validation = context.problems("validation")
     with_reference = [problem for problem in validation if context.task.reference_response(problem) is not None]
@@ -57,11 +56,12 @@ def sft(context: Context) -> Summary:
         model = base_of(model)
         engine = TransformersEngine(model, context.tokenizer, context.recipe.evaluate.batch_size)
         own = processes.own(validation)
-        right = processes.gather(greedy_right(engine, context.prompter, context.task, own, settings))
+        right = processes.gather(greedy_right(engine, context.prompter, context.task, own, settings, "sft: validation"))
         accuracy = sum(right) / len(right)
         encoded = (_encode(context, args, problem) for problem in processes.own(with_reference))
         loss = reference_loss(processes.gather(group_logprobs(model, encoded, token_budget=section.token_budget)))
-        choice = accuracy_then_loss(accuracy, loss, len(validation))
+        by_loss = section.keep == "loss" and loss is not None
+        choice = lowest_loss(loss) if by_loss else accuracy_then_loss(accuracy, loss, len(validation))
         return {"accuracy": accuracy, **({} if loss is None else {"loss": loss}), KEY: choice}
 
     return _train(context, "sft", "base", section, context.problems("train"), validate=validate)
@@ -176,7 +176,9 @@ def _train(
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     log = trainer.state.log_history
     aligned = isinstance(section, AlignSection) and section.alignment_weight > 0
-    return _summary(trainer) | {"warnings": of_vft(log, context.recipe) + of_alignment(log, aligned=aligned)}
+    return _summary(trainer) | {
+        "warnings": of_vft(log, context.recipe, len(context.problems("validation"))) + of_alignment(log, aligned=aligned)
+    }
 
 
 def save_model(context: Context, model: Any, folder: Path) -> None:

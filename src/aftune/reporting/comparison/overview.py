@@ -27,7 +27,7 @@ def overview(results: Mapping[str, Any]) -> list[Fact]:
         Fact("Task", results["task"]),
         Fact("Model", model_name(results["model"])),
         Fact("Methods", _of(len(finished(results)), len(results["methods"]), "with results")),
-        Fact("Seeds", ", ".join(map(str, seeds))),
+        Fact("Seeds" if len(seeds) > 1 else "Seed", ", ".join(map(str, seeds))),
         Fact("Runs", _of(len(runs), num_runs, "finished")),
         Fact("Test problems", _range(runs, "num_problems")),
         Fact("Assessed problems", _range(runs, "num_assessed_problems")),

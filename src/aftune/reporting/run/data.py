@@ -16,7 +16,7 @@ class ReportData:
     stages: the manifest's entries for the stages that belong to the run, in their order.
     versions, machine: as in the manifest.
     metrics: the content of `evaluate/metrics.json`.
-    left_out: the problems that `prepare` left out, with split, id and reason.
+    left_out: the problems, and the rationales of problems that stay, that `prepare` left out: split, id, reason and what.
     model_folder: where the aligned model is.
     logs: the training log of each stage that trains.
     groups: the held-out groups; by model, scores of each group's candidates and verdicts on the greedy answers. All may be read

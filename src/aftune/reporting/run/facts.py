@@ -6,7 +6,7 @@ from typing import Any
 from aftune.common.wording import counted, duration
 from aftune.recipe import AdapterSection, TrainingSection
 from aftune.recipe.losses import LOSSES
-from aftune.recipe.names import CONTROLS, beta_unit, control_note, method_name, model_names, start_name
+from aftune.recipe.names import CONTROLS, beta_unit, control_note, kept_epoch, method_name, model_names, start_name
 from aftune.reporting.formatting import MISSING, count, setting
 from aftune.reporting.run.data import ReportData
 
@@ -154,7 +154,7 @@ def _control(data: ReportData) -> str:
 
 def models_note(data: ReportData) -> str:
     """What the model names in the tables mean."""
-    kept = "VFT is the epoch with the best validation accuracy" if "best_epoch" in data.summary("sft") else "VFT is its last epoch"
+    kept = f"VFT is {kept_epoch(data.recipe)}" if "best_epoch" in data.summary("sft") else "VFT is its last epoch"
     known = CONTROLS[data.recipe.control.match].key in data.metrics["results"]
     return f"{kept}{f'; {control_note(data.recipe)}' if known else ''}."
 
