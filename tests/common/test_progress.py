@@ -58,7 +58,7 @@ def test_colours_make_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(progress, "console", Console(file=written, width=60))
     assert progress.console.is_terminal
-    with progress.progress_bar("sft", 10, "steps") as update:
+    with progress.waiting("loading"), progress.progress_bar("sft", 10, "steps") as update:
         update(10)
     assert written.getvalue() == ""
 

@@ -52,7 +52,7 @@ def _recipes() -> None:
 
 def _init(place: Path, folder: Path | None, given: dict[str, str | None], *, force: bool) -> None:
     from aftune.cli import begin_views
-    from aftune.common.progress import console
+    from aftune.common.progress import console, waiting
     from aftune.pipeline.begin.file import check_new, columns_of, data_files, names_file
     from aftune.pipeline.begin.settings import BUNDLED
 
@@ -66,7 +66,7 @@ def _init(place: Path, folder: Path | None, given: dict[str, str | None], *, for
         guessed = columns_of(data, begin_views.ask_columns(guessed))
         begin_views.print_columns(guessed, console)
     model = given["model"] or (begin_views.ask_model() if asks else BUNDLED)
-    with console.status("reading the file"):
+    with waiting("reading the file"):
         from aftune.pipeline.begin.write import begin
 
         begun = begin(folder, data, guessed.columns, model, force=force)

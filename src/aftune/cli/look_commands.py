@@ -98,7 +98,7 @@ def _runs(folder: Path) -> None:
 def _show(run: Path, problem: str | None, which: list[str], parts: list[str], limit: int, *, score: bool) -> None:
     from aftune.cli.show_views import print_list, print_problem
     from aftune.common.errors import UsageError
-    from aftune.common.progress import console
+    from aftune.common.progress import console, waiting
     from aftune.pipeline.look.reading import read_problem, read_problems
 
     if len(which) > 1:
@@ -110,7 +110,7 @@ def _show(run: Path, problem: str | None, which: list[str], parts: list[str], li
     else:
         reading = read_problem(run, problem)
         if score:
-            with console.status("scoring with each model"):
+            with waiting("scoring with each model"):
                 from aftune.pipeline.look.scoring import scored
 
                 reading = scored(reading, run)
@@ -129,9 +129,9 @@ def _try(
     import warnings
 
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from aftune.common.progress import console
+    from aftune.common.progress import console, waiting
 
-    with console.status("loading"):  # torch, which takes seconds
+    with waiting("loading"):  # torch, which takes seconds
         from aftune.cli.try_views import ask_again, print_answers
         from aftune.pipeline.look.asking import Asker, Question
 

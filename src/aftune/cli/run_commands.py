@@ -87,7 +87,7 @@ def _run(path: Path, overrides: list[str], wanted: Wanted) -> None:
 
     from aftune.cli.launch import in_processes, join_launcher
     from aftune.common.errors import UsageError
-    from aftune.common.progress import console
+    from aftune.common.progress import console, waiting
     from aftune.pipeline.processes import led, number
     from aftune.recipe import load_recipe
 
@@ -106,7 +106,7 @@ def _run(path: Path, overrides: list[str], wanted: Wanted) -> None:
         place = f"{escape(path.name)} -> {escape(str(resolved.run_dir))}{several}"
         console.print(f"[bold]aftune {__version__}[/bold]  {place}", soft_wrap=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    with console.status("loading"):  # torch, which takes seconds
+    with waiting("loading"):  # torch, which takes seconds
         from aftune.cli.run_views import print_plan, print_results
         from aftune.common.process import keep_freed_memory
         from aftune.pipeline.estimate.machines import busy

@@ -4,11 +4,13 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
 from aftune.cli.show_views import print_side_by_side, verdict
 from aftune.common.errors import UsageError
+from aftune.common.progress import waiting
 from aftune.common.wording import counted, one_line, visible
 from aftune.pipeline.look.asking import Answers, Asker, Question, Response
 
@@ -35,7 +37,7 @@ def print_answers(asker: Asker, question: Question, num_samples: int, console: C
     if asker.missing:
         console.print(Text(f"not finished yet, and not asked: {', '.join(asker.missing)}", "yellow"), soft_wrap=True)
     console.print(Text(visible(question.text), "bold"), soft_wrap=True)
-    with console.status(Text(f"asking {', '.join(map(visible, asker.names.values()))}")):
+    with waiting(escape(f"asking {', '.join(map(visible, asker.names.values()))}")):
         found = list(asker.ask(question, num_samples))
     print_side_by_side({answers.model: (_said(answers.greedy), answers.greedy.text) for answers in found}, console)
     for answers in found if num_samples else ():

@@ -52,8 +52,23 @@ def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[C
 
 
 @contextmanager
+def waiting(title: str) -> Iterator[None]:
+    """Shows at a terminal that something is under way whose length is not known, such as importing torch."""
+    if _is_terminal():
+        with console.status(title):
+            yield
+    else:
+        yield
+
+
+def _is_terminal() -> bool:
+    """FORCE_COLOR, which Jupyter sets, makes rich see a terminal in a pipe."""
+    return console.is_terminal and console.file.isatty()
+
+
+@contextmanager
 def _shown(title: str, total: int, unit: str, done: int) -> Iterator[Callable[[int], None]]:
-    if not console.is_terminal or not console.file.isatty():  # FORCE_COLOR, which Jupyter sets, makes rich see a terminal in a pipe
+    if not _is_terminal():
         yield _Log(title, total, unit, done)
         return
     columns = (
