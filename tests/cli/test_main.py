@@ -113,7 +113,7 @@ def test_dry_run_shows_the_settings_that_are_not_the_defaults(recipe_file: Path)
 
 
 @pytest.mark.usefixtures("_uncounted")
-@pytest.mark.parametrize(("load", "said"), [(0.9, False), (3.2, True)])
+@pytest.mark.parametrize(("load", "said"), [(1.4, False), (3.2, True)])
 def test_dry_run_says_that_the_machine_is_busy(recipe_file: Path, monkeypatch: pytest.MonkeyPatch, load: float, said: bool) -> None:
     monkeypatch.setattr("psutil.getloadavg", lambda: (load, 0.0, 0.0))
     monkeypatch.setattr("psutil.cpu_count", lambda: 2)

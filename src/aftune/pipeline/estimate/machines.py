@@ -15,6 +15,7 @@ from aftune.recipe import Recipe
 # The rest is the driver's and the libraries', or lies unused between tensors.
 _USABLE = 0.93
 HERE = "this machine"
+_BUSY = 0.75  # load for each core: what one has just run oneself still counts for a minute
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def processes_on(recipe: Recipe, machine: Machine) -> int:
 
 
 def busy() -> str:
-    """A sentence where other work takes half of the cores or more by now, as times are told of a machine without any; else
+    """A sentence where other work takes most of the cores by now, as times are told of a machine without any; else
     nothing."""
     load, cores = psutil.getloadavg()[0], psutil.cpu_count() or 1
-    if load < cores / 2:
+    if load < _BUSY * cores:
         return ""
     times = (load + cores) / cores
     return (
