@@ -92,9 +92,9 @@ def _noting_what_is_seen(patch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     current = [""]
     run, get = runs._run, EncodedGroups.__getitem__
 
-    def noting_run(recipe: Any, names: Any, seed: int, name: str | None) -> list[str]:
+    def noting_run(recipe: Any, names: Any, seed: int, name: str | None, report: Any = None) -> list[str]:
         current[0] = name or "shared"
-        return run(recipe, names, seed, name)
+        return run(recipe, names, seed, name, report)
 
     def noting_get(self: EncodedGroups, index: int) -> Any:
         group = get(self, index)

@@ -138,7 +138,7 @@ def test_terminal_and_page_show_each_task(finished: Path) -> None:
 
 def test_comparison_has_a_column_for_each_task(tmp_path: Path) -> None:
     wanted = comparison(small_run.recipe(tmp_path, **SETTINGS | {"sft": {"num_epochs": 1}}), ["vft", "vft-steps"], 1)
-    assert run(wanted, 1, lambda line: None, lambda number: None) == []
+    assert run(wanted, 1, lambda line: None) == []
     results = gather(wanted)
     write(wanted, results)
     rows = list(csv.DictReader((tmp_path / "compare.csv").open()))

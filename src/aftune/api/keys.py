@@ -67,6 +67,7 @@ class TrainingKeys(TypedDict, total=False):
 class SftKeys(TrainingKeys, total=False):
     """Of `SftSection`."""
 
+    keep: Literal["accuracy", "loss"]
     patience: int | None
 
 

@@ -15,7 +15,10 @@ def test_a_comparison_of_a_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "own" / "recipe.yaml").write_text(recipe.to_yaml())
     beside = comparison(recipe, ["vft"], 1)
     assert beside.recipe.run_dir == tmp_path / "own-compare"
-    assert f"{tmp_path / 'own'} holds a run, so the comparison goes to {tmp_path / 'own-compare'}" in beside.notes
+    assert (
+        f"{tmp_path / 'own'} holds a run, so the comparison goes to {tmp_path / 'own-compare'}, with a VFT model of its own"
+        in beside.notes
+    )
     assert beside.shared(0).recipe.run_dir == tmp_path / "own-compare" / "seed-0"
     (tmp_path / "own" / "seed-0").mkdir()
     assert comparison(recipe, ["vft"], 1).recipe.run_dir == tmp_path / "own"

@@ -398,7 +398,7 @@ def test_table_of_methods(comparison: Any, tmp_path: Path) -> None:
     with open(tmp_path / "table.txt", "w") as file:
         print_table(results(comparison.folder), Console(file=file, width=200))
     text = (tmp_path / "table.txt").read_text()
-    assert "arithmetic, seeds 0" in text
+    assert "arithmetic, seed 0" in text
     assert re.search(r"minus VFT,.*\n.* same steps ", text)  # on two lines: 80 columns are enough
     lines = {line.partition("  ")[0].strip(): line.split() for line in text.splitlines()}
     for row, method in zip(results(comparison.folder)["runs"], results(comparison.folder)["methods"], strict=True):
