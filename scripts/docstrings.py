@@ -1,4 +1,4 @@
-"""Docstrings on the site: lines that begin with the name of a setting (`beta: ...`) become a list."""
+"""Docstrings on the site: lines that begin with the name of a setting (`beta: ...`) become a list, examples blocks of code."""
 
 import re
 from typing import Any
@@ -24,7 +24,22 @@ def listed(text: str) -> str:
     return first + blank + "\n".join(lines)
 
 
+def fenced(text: str) -> str:
+    """The text with its examples, from `>>>` to the next empty line, as blocks of code."""
+    lines: list[str] = []
+    within = False
+    for line in [*text.splitlines(), ""]:
+        if line.startswith(">>> ") and not within:
+            lines.append("```pycon")
+            within = True
+        elif within and not line.strip():
+            lines.append("```")
+            within = False
+        lines.append(line)
+    return "\n".join(lines).rstrip()
+
+
 class Lists(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring is not None:
-            obj.docstring.value = listed(obj.docstring.value)
+            obj.docstring.value = fenced(listed(obj.docstring.value))

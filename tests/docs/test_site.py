@@ -17,7 +17,7 @@ pytest.importorskip("mkdocs", reason="needs the extra docs")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A broken link, a missing anchor or a page without a place in the menu ends the build."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]  # --quiet would hide what is strict
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=300, check=False
     )
