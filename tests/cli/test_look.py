@@ -136,6 +136,11 @@ def test_a_problem_with_its_answers_candidates_and_scores(small_finished_run: Pa
         "right" if one.right else "wrong" for one in verdicts
     ]
     assert "candidates; score, nats per token: base, VFT, AFT-BC" in lines
+    there = {candidate.index for candidate in group.candidates}
+    gaps = ", ".join(str(index) for index in range(max(there)) if index not in there)
+    assert [line for line in lines if line.startswith("left out: ")] == (
+        [f"left out: {gaps} (left_out.jsonl says why)"] if gaps else []
+    )
     for candidate, feedback in zip(group.candidates, group.feedback, strict=True):
         heading = next(line for line in lines if line.startswith(f"  {candidate.index}  "))
         assert heading.split()[1].rstrip(":") == ("right" if feedback.quality else "wrong")

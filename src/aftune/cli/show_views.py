@@ -86,6 +86,9 @@ def _print_candidates(one: Shown, reading: Reading, console: Console) -> None:
     for place, candidate in enumerate(one.group.candidates):
         console.print(_heading(one, place, names, ranked=reading.ranked), soft_wrap=True)
         console.print(Padding(Text(visible(candidate.text)), (0, 0, 0, 4)))
+    indices = {candidate.index for candidate in one.group.candidates}
+    if missing := sorted(set(range(max(indices, default=-1) + 1)) - indices):
+        console.print(f"left out: {', '.join(map(str, missing))} (left_out.jsonl says why)", style="dim", soft_wrap=True)
 
 
 def _heading(one: Shown, place: int, names: Iterable[str], *, ranked: bool) -> Text:

@@ -15,7 +15,6 @@ from aftune.recipe.losses import LOSSES
 from aftune.recipe.names import CONTROLS, SUFFIXES, VFT, method_name, rl_name
 
 _CONSTRAINTS = {
-    "none": "the alignment loss alone, beside VFT's",
     "detached": "with wrong candidates left alone (detached constraint)",
     "boundary": "with wrong candidates pushed down to a floor, no further (boundary constraint)",
 }
@@ -60,7 +59,7 @@ class Method:
             return "DPO and the likelihood of right candidates"
         if "align.loss" not in self.settings:
             return "VFT on references and right candidates, without those that reason alike"
-        return _CONSTRAINTS[self.settings["align.constraint"]]
+        return _CONSTRAINTS.get(self.settings["align.constraint"], LOSSES[self.settings["align.loss"]].gist)
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The recipe of this method's run; raises UsageError for a setting that does not fit."""
