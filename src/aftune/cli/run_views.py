@@ -60,14 +60,16 @@ def print_plan(
             console.print(line, soft_wrap=True)
     else:
         recipe = settle_elsewhere(recipe, has_bfloat16=machine.has_bfloat16)
+    run = RunDirectory(recipe.run_dir)
+    items = plan(recipe, run, redo=redo)
+    stages = cost.unfinished(items)
+    costs = cost.estimate(recipe, stages)  # reads the data: what is wrong with that is said before anything else
     console.print("Settings" if all_settings else "Settings that are not the defaults (all of them: --settings)", style="italic")
     console.print(Syntax(recipe.to_yaml(defaults=all_settings).rstrip(), "yaml", background_color="default"))
     console.print()
     plans = Table(title="Stages", title_justify="left", box=None, pad_edge=False)
     for heading in ("stage", "what would happen", "why"):
         plans.add_column(heading)
-    run = RunDirectory(recipe.run_dir)
-    items = plan(recipe, run, redo=redo)
     in_use = run.in_use()
     for item in items:
         runs_now = in_use and item.status == "resume"
@@ -83,8 +85,6 @@ def print_plan(
             soft_wrap=True,
         )
     console.print()
-    stages = cost.unfinished(items)
-    costs = cost.estimate(recipe, stages)
     if machine_name is None:
         measured = speed.measured_speed(recipe) if costs else None
         _print_costs(recipe, costs, lambda some: speed.duration(some, recipe, measured), machine, console, load)

@@ -99,7 +99,10 @@ def test_rows_that_cannot_be_read_are_counted_and_listed() -> None:
     assert lines == found.looked.bad
     assert [line.partition(": ")[0] for line in lines] == ["own.jsonl:11", "own.jsonl:13", "own.jsonl:14"]
     assert "\"target\" is 'ten-ish', expected a number" in lines[0]
-    assert "# 11 questions could be read; 3 rows could not, and a run stops there: own-bad-lines.txt." in found.recipe.read_text()
+    assert (
+        "# When this was written, 11 questions could be read; 3 rows could not, and a run stops there: own-bad-lines.txt."
+        in found.recipe.read_text()
+    )
     write_file(path, rows_of("number"))
     assert begin(Path("."), path, columns_of(path, {}).columns, force=True).bad_lines is None
     assert not Path("own-bad-lines.txt").exists()

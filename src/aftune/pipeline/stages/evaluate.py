@@ -14,6 +14,7 @@ from aftune.pipeline.stages.held_out import held_out_groups
 from aftune.pipeline.stages.measure import measure_policy
 from aftune.pipeline.warning_signs import of_labelling, of_results
 from aftune.pipeline.workers import executor, jobs_for
+from aftune.recipe.names import model_names
 from aftune.records import Group, JudgedResponse
 from aftune.records.appended import forget_all_checksums
 from aftune.records.large_files import RecordFile
@@ -58,7 +59,8 @@ def _measure_all(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
 def _measure(context: Context, name: str, stage: str) -> dict[str, Any]:
     folder = context.folder("evaluate")
     groups = RecordFile(folder / "groups.jsonl", Group)
-    metrics = measure_policy(context, folder / name, stage, groups, f"evaluate: {name}")
+    [label] = model_names([name], context.recipe)
+    metrics = measure_policy(context, folder / name, stage, groups, f"evaluate: {label.label}")
     release_memory()
     return metrics
 
