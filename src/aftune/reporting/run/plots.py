@@ -171,15 +171,20 @@ def _validation_figure(accuracy: Curve, choice: Curve) -> Figure:
         axes.axvline(step, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
         axes.plot([step], [best], color=COLOURS["vft"], marker="o", markersize=10, fillstyle="none")
         right_half = step > (accuracy.steps[0] + accuracy.steps[-1]) / 2
+        side = -1 if right_half else 1
+        # Above the curve, which is nowhere higher; where 100 % leaves no room for that, at the bottom.
+        room = best + 0.15 * (max(accuracy.values) - min(accuracy.values)) <= 1
         axes.annotate(
             f"kept: {percent(best)}",
-            (step, 0.05),
-            xycoords=("data", "axes fraction"),
-            xytext=(-5 if right_half else 5, 0),
+            (step, best if room else 0.05),
+            xycoords="data" if room else ("data", "axes fraction"),
+            xytext=(7 * side, 7 if room else 0),
             textcoords="offset points",
             ha="right" if right_half else "left",
+            va="bottom",
             fontsize=10,
         )
+        axes.margins(y=0.18)
         share_axis(axes)
         step_axis(axes)
         axes.set_title("Validation accuracy")
