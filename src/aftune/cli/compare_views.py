@@ -100,7 +100,7 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
     table.add_column("accuracy", justify="right", no_wrap=True)
     if baseline is not None:
         table.add_column("minus " + baseline["title"].replace(", ", ",\n"), justify="right", no_wrap=True)
-    for heading, _ in measured.values():
+    for heading, _, _ in measured.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for method in methods:
         metrics = method["metrics"]
@@ -108,7 +108,7 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
             escape(method["title"]),
             _percent(metrics.get("accuracy"), spread=True),
             *([] if baseline is None else [_difference(method["differences"].get(baseline["name"]))]),
-            *(show(metrics.get(key)) for key, (_, show) in measured.items()),
+            *(show(metrics.get(key)) for key, (_, show, _) in measured.items()),
         )
     console.print()
     console.print(table)
@@ -116,9 +116,7 @@ def print_table(results: Mapping[str, Any], console: Console) -> None:
     notes = [f"accuracy: greedy answers, %{spread}"]
     if baseline is not None:
         notes.append("minus: points on the same problems, with 95 % interval")
-    known = {"assessment_accuracy": "assessment: assessment accuracy, %", "vote_accuracy": "vote: majority of samples, %"}
-    known["reference_perplexity"] = "perplexity: of the references, lower is likelier"
-    console.print("; ".join([*notes, *(known[key] for key in measured if key in known)]), style="dim")
+    console.print("; ".join([*notes, *(meaning for _, _, meaning in measured.values())]), style="dim")
     if results.get("warnings"):
         console.print(f"[yellow]{counted(len(results['warnings']), 'warning')}: see above, or the page[/yellow]", soft_wrap=True)
 
@@ -133,11 +131,12 @@ def _number(metric: Mapping[str, Any] | None) -> str:
     return "-" if metric is None else f"{metric['mean']:.3f}"
 
 
-# What the table shows after accuracy, if it was measured; narrow, so that the names of the methods fit into 80 columns too.
-_MORE: dict[str, tuple[str, Callable[[Mapping[str, Any] | None], str]]] = {
-    "assessment_accuracy": ("assess-\nment", _percent),
-    "vote_accuracy": ("vote", _percent),
-    "reference_perplexity": ("perplex-\nity", _number),
+# What the table shows after accuracy, if it was measured, and what that means; narrow, so that the names of the methods fit into 80
+# columns too.
+_MORE: dict[str, tuple[str, Callable[[Mapping[str, Any] | None], str], str]] = {
+    "assessment_accuracy": ("assess-\nment", _percent, "assessment: assessment accuracy, %"),
+    "vote_accuracy": ("vote", _percent, "vote: majority of samples, %"),
+    "reference_perplexity": ("perplex-\nity", _number, "perplexity: of the references, lower is likelier"),
 }
 
 

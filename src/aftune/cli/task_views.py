@@ -26,6 +26,7 @@ _MEANING = {
     "left_out": "left out by the task",
     "rationale_left_out": "rationale left out",
 }
+_OF_ROWS = ("unreadable", "repeated_id")  # kinds of findings that are shown by row: there is no problem
 _BAD_ROWS_SHOWN = 20
 _FINDINGS_SHOWN = 5  # of each kind of the others
 
@@ -74,7 +75,7 @@ def _print_task(name: str, validation: Validation, console: Console) -> None:
     console.print(table)
     alike: dict[str, list[str]] = {}
     for row in validation.findings:
-        if row["kind"] in ("unreadable", "repeated_id"):
+        if row["kind"] in _OF_ROWS:
             place, _, why = str(row["reason"]).partition(": ")
             alike.setdefault(why, []).append(place)
     for why, places in islice(alike.items(), _BAD_ROWS_SHOWN):
@@ -86,8 +87,8 @@ def _print_task(name: str, validation: Validation, console: Console) -> None:
             )
     if more := sum(map(len, islice(alike.values(), _BAD_ROWS_SHOWN, None))):
         console.print(f"[red]and {counted(more, 'more row')} with unreadable data or a repeated id[/red]", soft_wrap=True)
-    for kind in FINDINGS:
-        rows = [row for row in validation.findings if row["kind"] == kind and kind not in ("unreadable", "repeated_id")]
+    for kind in (kind for kind in FINDINGS if kind not in _OF_ROWS):
+        rows = [row for row in validation.findings if row["kind"] == kind]
         for row in rows[:_FINDINGS_SHOWN]:
             asked = f" “{row['question']}”" if "question" in row else ""
             console.print(Text(f"{row['id']}{asked}: {one_line(row['reason'])}", "yellow"), soft_wrap=True)

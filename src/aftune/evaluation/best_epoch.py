@@ -8,6 +8,7 @@ The Trainer compares one number, for the weights that it keeps and for its early
 import math
 
 KEY = "accuracy_then_loss"
+FEW = 100  # validation problems: with fewer, accuracy says little about which epoch is best
 
 
 def accuracy_then_loss(accuracy: float, loss: float | None, num_problems: int) -> float:

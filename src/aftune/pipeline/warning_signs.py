@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aftune.common.wording import counted
-from aftune.evaluation.best_epoch import KEY
+from aftune.evaluation.best_epoch import FEW, KEY
 from aftune.recipe import Recipe
 from aftune.recipe.names import model_names
 from aftune.reporting.curves import curve, ends, kept_step
@@ -19,7 +19,6 @@ LogEntry = Mapping[str, float]
 _MANY = 0.5  # share of responses that are cut off, or in which no answer is found
 _REPEATED = 0.1  # share of word 4-grams that have come before in a response, beyond that of VFT
 _REWARD_LOST = 0.1  # mean reward, from the first to the last tenth of training
-_FEW = 100  # validation problems, of which an accuracy says little
 _MUCH_LOSS = 1.1  # times the lowest validation loss
 _FELL = 0.01  # nats per token: what better candidates lose beyond it is more than noise between steps
 _GAP = 0.1  # share that the flexible reading finds right beyond what the strict one does
@@ -40,7 +39,7 @@ def of_vft(log: Sequence[LogEntry], recipe: Recipe, num_validation: int) -> list
             "sft.learning_rate if the loss is still falling; check that the references end in the answer format of the task."
         ]
     loss = curve(log, "eval_loss")
-    if recipe.sft.keep == "accuracy" and num_validation < _FEW and loss is not None and loss.steps == accuracy.steps:
+    if recipe.sft.keep == "accuracy" and num_validation < FEW and loss is not None and loss.steps == accuracy.steps:
         kept, lowest = accuracy.steps.index(step), loss.values.index(min(loss.values))
         shares = [accuracy.values[place] for place in (kept, lowest)]
         if loss.values[kept] > _MUCH_LOSS * loss.values[lowest] and shares[0] - shares[1] < _chance(shares, num_validation):

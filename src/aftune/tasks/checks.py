@@ -60,6 +60,11 @@ class Validation:
         return not any(summary.findings[kind] for summary in self.splits for kind in FATAL)
 
 
+def beginning(problem: Problem) -> str:
+    """The start of a problem's question, in one line, by which it is found in a file."""
+    return cut_short(one_line(problem.question), _QUESTION)
+
+
 def validate(task: Task, too_long: TooLong = lambda problem: None) -> Validation:
     """Checks all splits of a task whose data is here: every row, gold answers (by both readings) and references (strict) against
     its verifier, rationales against their gold answers, lengths, questions that repeat within a split or between splits, and what
@@ -76,7 +81,7 @@ def validate(task: Task, too_long: TooLong = lambda problem: None) -> Validation
         num_problems = num_references = 0
         for entry in _shown(task, split):
             if isinstance(entry, Problem):
-                asked = cut_short(one_line(entry.question), _QUESTION)
+                asked = beginning(entry)
                 found += [(entry.id, kind, reason, asked) for kind, reason in _checked(task, entry, too_long, split, known)]
                 num_problems += 1
                 num_references += task.sound_reference(entry) is not None

@@ -13,10 +13,10 @@ from aftune.common.wording import cut_short
 from aftune.models.loading import context_length, load_config, load_tokenizer
 from aftune.records import Problem
 from aftune.tasks import Task
+from aftune.tasks.checks import beginning
 from aftune.tasks.columns import Columns
 from aftune.tasks.jsonl import WHOLE_FILE
 
-_QUESTION = 60  # characters of a question that are enough to find it
 _MEASURED = 2000  # problems whose lengths are taken, evenly spread over the file
 _CHATS = re.compile(r"instruct|chat|-it\b", re.IGNORECASE)  # in the name of a model that is not here
 _CHARACTERS_PER_TOKEN = 3.0  # fewer than most tokenizers take, so that limits are not too low
@@ -61,7 +61,7 @@ def look(path: Path, columns: Columns) -> Looked:
             f"{path}: no row can be read as a question; the first: {cut_short(bad[0], 400)}" if bad else f"{path}: no rows"
         )
     against = ((problem, task.contradiction(problem)) for problem in problems)
-    contradictions = [f"“{cut_short(problem.question, _QUESTION)}”: {reason}" for problem, reason in against if reason]
+    contradictions = [f"“{beginning(problem)}”: {reason}" for problem, reason in against if reason]
     return Looked(problems, bad, contradictions)
 
 

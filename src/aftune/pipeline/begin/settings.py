@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aftune.common.errors import UsageError
+from aftune.evaluation import best_epoch
 from aftune.tasks.jsonl import WHOLE_FILE
 
 if TYPE_CHECKING:
     from aftune.pipeline.begin.look import Lengths
 
 BUNDLED = "bundled"
-_FEW_TO_VALIDATE = 100  # with fewer, validation accuracy says little about which epoch is best
 FEWEST = 10  # questions: with fewer a split would be empty
 _FEW, _SEVERAL, _MANY = 200, 2000, 10_000
 _STEPS = 24  # optimizer steps of an epoch, at least, where the batch can be so small
@@ -62,7 +62,7 @@ def settings_for(num_questions: int, lengths: "Lengths", *, toy: bool) -> Settin
         toy=toy,
         style="chat" if lengths.chat else "plain",
         skip_too_long=bool(lengths.too_long),
-        keep="loss" if num_validation < _FEW_TO_VALIDATE else "accuracy",
+        keep="loss" if num_validation < best_epoch.FEW else "accuracy",
         sft_epochs=8 if few else 5 if several else 3,
         align_epochs=3 if few else 2,
         sft_learning_rate=6e-4 if toy else 2e-4,
