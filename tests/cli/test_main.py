@@ -466,7 +466,9 @@ def test_export_writes_pairs_and_names_what_is_wrong(tmp_path: Path) -> None:
     wrong = aftune("export", source, "--to", "parquet", "--out", tmp_path / "p")
     assert wrong.status == 2
     known = "preference-pairs, dataset, samples, merged, adapter, gguf, ollama"
-    assert wrong.stderr == f"aftune: error: --to is 'parquet', expected one of {known}\n"
+    assert (
+        wrong.stderr == f"aftune: error: --to is 'parquet', expected one of {known}; to the Hub: aftune push {source} OWNER/NAME\n"
+    )
 
 
 def test_compare_lists_its_methods() -> None:

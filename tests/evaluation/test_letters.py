@@ -66,5 +66,8 @@ def test_errors(llama: Any, tokenizer: Any) -> None:
     with pytest.raises(ValueError, match="at least one problem"):
         letter_accuracy(llama, tokenizer, Own(), [])
     long = problems()[0].model_copy(update={"question": "apples " * 400})
+    without = problems()[0].model_copy(update={"options": None})
+    with pytest.raises(DataError, match="0: the question has no options"):
+        letter_accuracy(llama, tokenizer, Own(), [without])
     with pytest.raises(DataError, match="the model's context is 256"):
         letter_accuracy(llama, tokenizer, Own(), [long])

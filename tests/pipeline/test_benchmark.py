@@ -21,7 +21,6 @@ from aftune.recipe import ModelSection
 from aftune.sampling import SamplingSettings, TransformersEngine
 from aftune.sampling.transformers.next_token import TokenChoice
 from aftune.tasks import build
-from aftune.tasks.generated import SPLIT_SIZES
 from aftune.tasks.mmlu import Mmlu
 
 
@@ -69,7 +68,6 @@ def test_stop_strings_of_examples_and_both_answers(tmp_path: Path, monkeypatch: 
         return torch.full((len(logits_N_V),), steps[-1])
 
     monkeypatch.setattr(TokenChoice, "__call__", writing)
-    monkeypatch.setitem(SPLIT_SIZES, "train", 20)  # examples are chosen from all of them, which takes a while
     settings = ["model.device=cpu", "model.precision=float32", "evaluate.max_new_tokens=60"]
     expected = {
         "prompt.few_shot=1": ("2+5=7.\nThe answer is 7.", None, "7"),
@@ -113,10 +111,27 @@ def test_questions_that_do_not_fit(tmp_path: Path) -> None:
     assert len(list(read_rows(tmp_path / "b" / "prepare" / "examples.jsonl"))) == 3
 
 
+def test_letters_of_own_questions(tmp_path: Path) -> None:
+    """Own questions with options are asked for a letter as those of any other task."""
+    rows = [{"question": f"What is {n} + {n}?", "a": str(2 * n), "b": str(n), "c": "7", "answer": "A"} for n in range(1, 5)]
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = "task.options={question: question, answer: answer, answer_kind: choice, options: [a, b, c]}"
+    settings = ["model.device=cpu", "model.precision=float32", f"data={tmp_path}"]
+    metrics = benchmark("bundled", "jsonl", tmp_path / "letters", [*settings, columns], letters=True)
+    letters = [row["letter"] for _, row in read_rows(tmp_path / "letters" / "letters.jsonl")]
+    assert len(letters) == 4
+    assert set(letters) <= set("ABC")
+    assert metrics["accuracy"] == letters.count("A") / 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bundled", "arithmetic", "--letters"], "--letters: task arithmetic has no options; leave --letters out"),
+        (
+            ["bundled", "arithmetic", "--letters"],
+            "--letters: the answers of task arithmetic are not letters of options; leave --letters out",
+        ),
         (["bundled", "gsm9k"], "there is no task 'gsm9k'"),
         (["bundled", "arithmetic", "--split", "dev"], "no split 'dev'"),
         (["bundled", "arithmetic", "task.name=gsm8k"], "leave model.name and task.name out"),

@@ -152,7 +152,7 @@ def test_benchmark_of_a_served_model(tmp_path: Path) -> None:
         chat = benchmark(server.base_url, "arithmetic", tmp_path / "c", ["prompt.style=chat"], split="test[:4]")
         assert chat["accuracy"] == 1.0
         assert [message["role"] for message in server.asked[-1]["messages"]] == ["user"]
-        with pytest.raises(UsageError, match=r"--letters: task arithmetic has no options"):
+        with pytest.raises(UsageError, match=r"--letters: the answers of task arithmetic are not letters"):
             benchmark(server.base_url, "arithmetic", tmp_path / "d", [], letters=True)
 
 

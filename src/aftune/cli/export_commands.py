@@ -26,7 +26,7 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write groups as preference pairs or as a dataset, the verdicts on a model's responses as evaluation samples, or a model with
-    its card."""
+    its card. To the Hugging Face Hub: aftune push."""
     guard(lambda: _export(source, to, out, pairs=pairs, ranks=ranks, model=model, form=form), debug)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from aftune.common.errors import UsageError
+from aftune.common.errors import DataError, UsageError
 from aftune.common.progress import progress_bar
 from aftune.models.loading import context_length
 from aftune.prompts.encoding import EncodedGroup, check_lengths, encode_response
@@ -16,7 +16,7 @@ from aftune.prompts.prompter import Prompter
 from aftune.records import Problem
 from aftune.records.questions import LETTERS
 from aftune.scoring import group_logprobs
-from aftune.tasks import ChoiceTask
+from aftune.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class LetterAccuracy:
 
 
 def letter_accuracy(
-    model: Any, tokenizer: PreTrainedTokenizerBase, task: ChoiceTask, problems: Sequence[Problem], token_budget: int = 4096
+    model: Any, tokenizer: PreTrainedTokenizerBase, task: Task, problems: Sequence[Problem], token_budget: int = 4096
 ) -> LetterAccuracy:
     """How often the gold letter has the largest log-probability after `task.letter_question`, with the task's own heading and
     examples before it (Hendrycks et al. 2021, arXiv 2009.03300). Among equally probable letters the first is chosen; an option with
     the same value as the gold one is right too.
 
-    Raises UsageError if there are no problems, and DataError for one that does not fit the model's context.
+    Raises UsageError if there are no problems, and DataError for one that has no options or does not fit the model's context.
     """
     if not problems:
         raise UsageError("letter accuracy needs at least one problem")
@@ -45,6 +45,8 @@ def letter_accuracy(
     prompter = letter_prompter(tokenizer, task)
 
     def encode(problem: Problem) -> EncodedGroup:
+        if not problem.options:
+            raise DataError(f"{problem.id}: the question has no options, and letters compare options; give it some")
         texts = [_response(letter) for letter in LETTERS[: len(problem.options or ())]]
         responses = [encode_response(tokenizer, text, complete=False) for text in texts]
         group = EncodedGroup(problem.id, prompter(problem), responses, [False] * len(responses), [None] * len(responses))
@@ -71,7 +73,7 @@ def letter_accuracy(
     )
 
 
-def letter_prompter(tokenizer: PreTrainedTokenizerBase, task: ChoiceTask) -> Prompter:
+def letter_prompter(tokenizer: PreTrainedTokenizerBase, task: Task) -> Prompter:
     """The prompter that asks for a letter."""
     return Prompter(
         tokenizer,

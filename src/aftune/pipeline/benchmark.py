@@ -13,7 +13,7 @@ from aftune.common.text_files import write_lines
 from aftune.evaluation.accuracy import accuracy_metrics
 from aftune.evaluation.letters import letter_accuracy, letter_prompter
 from aftune.evaluation.statistics import proportion_interval
-from aftune.pipeline import processes
+from aftune.pipeline import processes, recipe_task
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.changes import input_changes, setting_changes, what_matters
 from aftune.pipeline.directory.inputs import problem_inputs
@@ -28,6 +28,7 @@ from aftune.records import Problem, write_records
 from aftune.records.appended import forget_all_checksums
 from aftune.tasks.few_shot import choose_examples
 
+_GENERATED_EXAMPLES = "train[:1000]"  # what examples are chosen from where a task could make problems without end
 _LETTER_TOKENS = 4  # the most that a letter takes after a prompt
 
 
@@ -38,10 +39,9 @@ def benchmark(
     `verdicts.jsonl` (for letters `letters.jsonl`) into a folder of its own, where an interrupted run continues.
 
     overrides: settings as in a recipe (`data=FOLDER`, `prompt.style=chat`, `evaluate.max_new_tokens=512`). Raises UsageError for a
-    folder that holds another benchmark and for letters on a task without options, DataError for a question that does not fit
+    folder that holds another benchmark and for letters where a task's answers are none, DataError for a question that does not fit
     the model's context, unless task.skip_too_long is set (a server knows its own). Several processes share the responses, and only
-    the first gets
-    metrics; letters are compared by the first alone.
+    the first gets metrics; letters are compared by the first alone.
     """
     out = out.expanduser()
     served = model.startswith(("http://", "https://"))
@@ -53,8 +53,8 @@ def benchmark(
     tasks.check_options(task, recipe.task.options)
     tasks.find(task).parse_slice(split)
     recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"test": split})})
-    if letters and not issubclass(tasks.find(task), tasks.ChoiceTask):
-        raise UsageError(f"--letters: task {task} has no options; leave --letters out")
+    if letters and recipe_task.build(recipe).answer_kind.name != "choice":
+        raise UsageError(f"--letters: the answers of task {task} are not letters of options; leave --letters out")
     if letters and served:
         raise UsageError("--letters: a server gives no scores; leave --letters out, or load the model itself")
     needed_for(recipe.evaluate.engine, "evaluate")
@@ -86,8 +86,8 @@ def _has_answers(out: Path) -> bool:
 
 
 def _measured(context: Context, out: Path, *, letters: bool) -> dict[str, Any]:
-    if isinstance(context.task, tasks.ChoiceTask) and letters:
-        return _letters(context, context.task, out)
+    if letters:
+        return _letters(context, out)
     if context.recipe.prompt.few_shot:
         write_records(context.folder("prepare") / "examples.jsonl", _examples(context))
     served = context.recipe.evaluate.engine.kind == "openai"
@@ -137,12 +137,13 @@ def _fitting(context: Context, prompter: Prompter, room: int) -> list[Problem]:
 def _examples(context: Context) -> list[Problem]:
     """Training problems to show as examples; none of them is measured."""
     task, recipe = context.task, context.recipe
-    return choose_examples(task, task.stream("train"), recipe.prompt.few_shot, recipe.seed, task.stream(recipe.task.test))
+    pool = _GENERATED_EXAMPLES if task.generated else "train"
+    return choose_examples(task, task.stream(pool), recipe.prompt.few_shot, recipe.seed, task.stream(recipe.task.test))
 
 
-def _letters(context: Context, task: tasks.ChoiceTask, out: Path) -> dict[str, Any]:
-    problems = _fitting(context, letter_prompter(context.tokenizer, task), _LETTER_TOKENS)
-    found = letter_accuracy(context.load_policy("base", float32=True), context.tokenizer, task, problems)
+def _letters(context: Context, out: Path) -> dict[str, Any]:
+    problems = _fitting(context, letter_prompter(context.tokenizer, context.task), _LETTER_TOKENS)
+    found = letter_accuracy(context.load_policy("base", float32=True), context.tokenizer, context.task, problems)
     rows = ({"problem_id": problem.id, "letter": letter} for problem, letter in zip(problems, found.chosen, strict=True))
     write_lines(out / "letters.jsonl", map(json.dumps, rows))
     metrics = {key: value for key, value in asdict(found).items() if key != "chosen"}

@@ -27,7 +27,8 @@ def export(
     source, out = source.expanduser(), out.expanduser()
     models = (*FORMS, *LOCAL)
     if target not in (*TARGETS, *models):
-        raise UsageError(f"--to is {target!r}, expected one of {', '.join((*TARGETS, *models))}")
+        hub = f"; to the Hub: aftune push {source} OWNER/NAME"
+        raise UsageError(f"--to is {target!r}, expected one of {', '.join((*TARGETS, *models))}{hub}")
     if not source.is_dir():
         if target in ("samples", *models):
             raise UsageError(f"--to {target} needs a run directory, and {source} is not one")

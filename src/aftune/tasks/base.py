@@ -135,6 +135,10 @@ class Task(ABC):
         """The text that a response follows in a plain prompt without examples; stages ask with a `Prompter`."""
         return self.prompt_template.format(question=self.question_text(problem))
 
+    def letter_question(self, problem: Problem) -> str:
+        """A text after which the letter of an option is the answer, for `aftune.evaluation.letters.letter_accuracy`."""
+        return self.prompt(problem).rstrip("\n")
+
     def heading(self, problem: Problem) -> str | None:
         """What a prompt of any style says before its examples and the question."""
         return None

@@ -3,7 +3,6 @@
 import re
 
 from aftune.answers import CHOICE, AnswerKind
-from aftune.records import Problem
 from aftune.records.questions import LETTERS
 from aftune.tasks.base import state_answer
 from aftune.tasks.published_files import FileTask
@@ -15,10 +14,6 @@ class ChoiceTask(FileTask):
     """Questions with options. A gold answer is a letter; responses end in "The answer is (B)."."""
 
     answer_kind: AnswerKind = CHOICE
-
-    def letter_question(self, problem: Problem) -> str:
-        """A text after which the letter of an option is the answer, for `aftune.evaluation.letters.letter_accuracy`."""
-        return self.prompt(problem).rstrip("\n")
 
 
 def with_final_line(rationale: str, letter: str) -> str:
