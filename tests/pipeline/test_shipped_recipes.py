@@ -32,7 +32,16 @@ MODELS: dict[str, tuple[str, type[PretrainedConfig]]] = {
 }
 QWEN_WHOLE = ["adapter.kind=none", "model.weights=bfloat16", "sft.learning_rate=2.0e-5", "align.learning_rate=2.0e-5"]
 BUNDLED = ("gsm8k-tiny", "gsm8k-published", "multitask")
-ELSEWHERE = ("quickstart", "compare", "compare-ranking", "compare-small", "compare-settings", "compare-real", "pilot")
+ELSEWHERE = (
+    "quickstart",
+    "compare",
+    "compare-newer",
+    "compare-ranking",
+    "compare-small",
+    "compare-settings",
+    "compare-real",
+    "pilot",
+)
 STAGES = ("prepare", "sft", "sample", "label", "align", "control", "evaluate", "report")
 
 SMALL = [f"{stage}.{setting}" for stage in ("sft", "align") for setting in ("num_epochs=1", "batch_size=3")]

@@ -48,6 +48,7 @@ def test_each_says_what_it_needs() -> None:
     known = {recipe.name: recipe for recipe in shipped_recipes()}
     assert {name for name, recipe in known.items() if recipe.command == "compare"} == {
         "compare",
+        "compare-newer",
         "compare-ranking",
         "compare-real",
         "compare-settings",
