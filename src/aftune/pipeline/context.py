@@ -103,10 +103,16 @@ class Context:
         """A stage's folder; for a repeated stage, that of the current round."""
         return self._place(in_round(stage, self.round))
 
+    def has_model(self, stage: str) -> bool:
+        """Whether the model of a stage is finished; the base model always is."""
+        return stage == "base" or self._home(stage).entry(stage).get("status") == "finished"
+
     def _place(self, stage: str) -> Path:
-        """The folder in this run, or if there is none, in the run that it builds on."""
-        own = self.run.folder(stage)
-        return own if self.shared is None or self.run.entry(stage) else self.shared.folder(stage)
+        return self._home(stage).folder(stage)
+
+    def _home(self, stage: str) -> RunDirectory:
+        """This run, or if it has no such stage, the run that it builds on."""
+        return self.run if self.shared is None or self.run.entry(stage) else self.shared
 
     @property
     def latest(self) -> str:

@@ -200,17 +200,12 @@ def _chosen(context: Context, stages: dict[str, str], models: Sequence[str]) -> 
     for key in models:
         if key not in stages:
             raise UsageError(f"--model is {key!r}, expected one of {', '.join(stages)}")
-    ready = {key: stage for key, stage in stages.items() if stage == "base" or _is_ready(context, stage)}
+    ready = {key: stage for key, stage in stages.items() if context.has_model(stage)}
     for key in models:
         if key not in ready:
             where = f"{context.run.path}: stage {stages[key]} is not finished"
             raise StageError(f"{where}, so there is no model {key}; `aftune status {context.run.path}` says how far it is")
     return {key: stage for key, stage in ready.items() if key in (models or MODELS)}
-
-
-def _is_ready(context: Context, stage: str) -> bool:
-    run = context.run if context.run.entry(stage) or context.shared is None else context.shared
-    return run.entry(stage).get("status") == "finished"
 
 
 def _method_title(context: Context, key: str) -> str | None:

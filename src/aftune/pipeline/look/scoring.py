@@ -13,10 +13,9 @@ from aftune.pipeline.stages.measure import held_out_scores
 
 def scored(reading: Reading, path: Path) -> Reading:
     """With the scores that are missing, computed as `evaluate` computes them, by the base model and those that are finished."""
-    run = RunDirectory(path)
-    context = Context(reading.recipe, run)
+    context = Context(reading.recipe, RunDirectory(path))
     stages = {key: stage for key, stage in policies(reading.recipe).items() if key in MODELS}
-    ready = {key: stage for key, stage in stages.items() if stage == "base" or run.entry(stage).get("status") == "finished"}
+    ready = {key: stage for key, stage in stages.items() if context.has_model(stage)}
     return replace(reading, problems=[_scored(one, context, ready) for one in reading.problems])
 
 
