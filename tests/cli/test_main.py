@@ -486,4 +486,4 @@ def test_ctrl_c_that_a_library_has_taken_ends_as_ours(capsys: pytest.CaptureFixt
         guard(interrupted, debug=False)
     assert ended.value.exit_code == 130
     said = capsys.readouterr().err
-    assert said == "aftune: error: interrupted by SIGINT; the same command continues where it stopped\n"
+    assert said == "aftune: stopped by Ctrl-C; the same command continues where it stopped\n"

@@ -47,8 +47,7 @@ def test_it_is_written_every_two_seconds_at_most(tmp_path: Path, monkeypatch: py
     now, written = [100.0], []
     monkeypatch.setattr(progress_record.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(progress_record, "_write", lambda path, record: written.append(record.done))
-    with recording(tmp_path / "progress.json", "sample"):
-        note = progress_record.recorder("sample", 1000, "candidates", 0)
+    with recording(tmp_path / "progress.json", "sample"), progress_record.recorded("sample", 1000, "candidates", 0) as note:
         for count in range(1, 1001):
             now[0] = 100 + count / 200
             note(count)
@@ -62,6 +61,34 @@ def test_the_time_left_goes_on_at_the_rate_so_far() -> None:
     assert record.left == pytest.approx(15, abs=0.5)
     assert Record("sample", now, now, "sample", "candidates", 10, 10, 50).left is None
     assert Record("sample", now - 900, now - 800, "sample", "candidates", 0, 40, 50).left == 0
+    assert Record("sample", now - 2, now, "sample", "candidates", 0, 1, 200).left is None  # too soon to tell
+
+
+def test_a_bar_within_another_is_a_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation within the steps of training: the steps stay what is told, and the part goes when it ends, also by an error."""
+    path = tmp_path / "progress.json"
+    monkeypatch.setattr(progress_record, "_EVERY", 0.0)
+
+    def told() -> tuple[str, int, str]:
+        record = read_record(path)
+        assert record is not None
+        return record.title, record.done, record.part
+
+    def train() -> None:
+        with recording(path, "sft"), progress_bar("sft", 72, "steps") as update:
+            update(18)
+            with progress_bar("validation", 12, "problems") as validated:
+                assert told() == ("sft", 18, "validation: 0 of 12 problems")
+                validated(4)
+                assert told() == ("sft", 18, "validation: 4 of 12 problems")
+            assert told() == ("sft", 18, "")
+            update(19)
+            with progress_bar("validation", 12, "problems"):
+                raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        train()
+    assert told() == ("sft", 19, "")
 
 
 def test_work_goes_on_where_nothing_can_be_written(tmp_path: Path) -> None:

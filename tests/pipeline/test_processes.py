@@ -172,7 +172,7 @@ def test_sigterm_of_the_launcher_is_told_once(runs: dict[str, Run]) -> None:
     status, errors = runs["two"].told["ended"]
     assert status == 143, errors
     assert errors.count("aftune: error:") == 1
-    assert "aftune: error: interrupted by SIGTERM; the same command continues where it stopped" in errors
+    assert "aftune: stopped by SIGTERM; the same command continues where it stopped" in errors
 
 
 @pytest.mark.parametrize("kind", ["two", "sharded"])

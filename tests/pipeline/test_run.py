@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import own_processes
 import small_run
+from aftune.common import progress_record
 from aftune.common.errors import DataError, StageError
 from aftune.pipeline import runner
 from aftune.pipeline.directory.run_directory import RunDirectory
@@ -25,6 +26,7 @@ from aftune.recipe import load_recipe
 from aftune.records import Candidate, Group, JudgedResponse, Problem, read_records
 from aftune.sampling import collect
 from aftune.training import AlignmentTrainer
+from aftune.training.callbacks import RichProgressCallback
 
 pytestmark = pytest.mark.xdist_group("run")  # its fixture is slow to make, so one process runs it all
 
@@ -153,6 +155,27 @@ def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished
         assert (tmp_path / name).read_bytes() == (finished_run / name).read_bytes(), name
 
 
+def test_the_bar_of_training_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer tells its callbacks nothing of an error; a bar that stayed open would be drawn over what is said of it."""
+    opened: list[Any] = []
+    real = RichProgressCallback.on_train_begin
+
+    def noted(self: RichProgressCallback, *args: Any, **kwargs: Any) -> None:
+        real(self, *args, **kwargs)
+        opened.append(self)
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        assert progress_record._open
+        raise ValueError("broken")
+
+    monkeypatch.setattr(RichProgressCallback, "on_train_begin", noted)
+    monkeypatch.setattr(AlignmentTrainer, "training_step", broken)
+    with pytest.raises(ValueError, match="broken"):
+        runner.run_stages(small_run.recipe(tmp_path / "run"), report=lambda line: None)
+    assert len(opened) == 1
+    assert progress_record._open == []
+
+
 def asked_to_end(stage: str, calls: int) -> None:
     """In a process of its own: the signal comes within a step of training, or after a block of candidates."""
     owner, name = (collect, "append_records") if stage == "sample" else (AlignmentTrainer, "training_step")
@@ -177,7 +200,8 @@ def test_asked_to_end_a_run_ends_where_it_can_go_on(finished_run: Path, tmp_path
             assert {path.name for path in (run / stage / "checkpoints").iterdir()} == kept
     assert {path.name for path in (run / "align" / "checkpoints").iterdir()} >= {"checkpoint-4"}
     said = (tmp_path / "said.txt").read_text()
-    assert said.count("interrupted by SIGTERM; the same command continues where it stopped") == 4
+    assert said.count("  stopping, once this state of training is saved\n") == 3
+    assert said.count("stopped by SIGTERM; the same command continues where it stopped") == 4
     for process in (running := own_processes.start_command(tmp_path / "said.txt", words, number)):
         process.join(300)
     assert [process.exitcode for process in running] == [0] * number

@@ -43,7 +43,8 @@ def guard(action: Callable[[], Any], debug: bool) -> None:
         asked = error if isinstance(error, interrupts.Interrupted) else interrupts.Interrupted(signal.SIGINT)
         if processes.number() > 1 and (not processes.is_first() or processes.LAUNCHER in os.environ):
             raise typer.Exit(asked.exit_status) from error
-        _fail(f"interrupted by {asked.name}; the same command continues where it stopped", asked.exit_status)
+        typer.echo(f"aftune: stopped by {asked.told}; the same command continues where it stopped", err=True)
+        raise typer.Exit(asked.exit_status) from error
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:

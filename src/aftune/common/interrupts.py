@@ -20,6 +20,7 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.name = signal.Signals(number).name
+        self.told = "Ctrl-C" if number == signal.SIGINT else self.name
         self.exit_status = 128 + number
 
 

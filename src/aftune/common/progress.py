@@ -9,14 +9,13 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from aftune.common.progress_record import recorder
+from aftune.common.progress_record import KNOWN_AFTER, recorded
 
 console = Console(highlight=False)
 
 # When a log gets a line: after this share of the work, but no sooner and no later than this many seconds after the last one.
 _STEP = 0.05
 _SHORTEST, _LONGEST = 10.0, 60.0
-_KNOWN_AFTER = 3.0  # seconds, before which a bar shows no rate: the first of many responses come fast
 
 
 class _Done(ProgressColumn):
@@ -31,7 +30,7 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.speed
-        if not speed or (task.elapsed or 0.0) < _KNOWN_AFTER or task.total is None:
+        if not speed or (task.elapsed or 0.0) < KNOWN_AFTER or task.total is None:
             return Text("")
         rate = f"{speed:,.1f}/s" if speed >= 1 else f"{1 / speed:,.1f} s each"
         return Text(f"{rate}, {time_left((task.total - task.completed) / speed)} left", style="cyan")
@@ -41,8 +40,7 @@ class _Rate(ProgressColumn):
 def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
     """Shows a bar, or in a log a line now and then, while the block runs; gives a function that takes the number done so far, and
     records it for other terminals where a run asks for that."""
-    note = recorder(title, total, unit, done)
-    with _shown(title, total, unit, done) as show:
+    with recorded(title, total, unit, done) as note, _shown(title, total, unit, done) as show:
 
         def update(count: int) -> None:
             show(count)

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 _EVERY = 2.0  # seconds between two writings
+KNOWN_AFTER = 3.0  # seconds, before which nobody is told a rate: the first of many responses come fast
 
 
 @dataclass(frozen=True)
 class Record:
-    """Where a stage is. begun, noted: seconds since 1970; first: what was done already when the bar began."""
+    """Where a stage is. begun, noted: seconds since 1970; first: what was done already when the bar began; part: where the work
+    within it is that has a bar of its own, such as the validation of a training."""
 
     stage: str
     begun: float
@@ -23,17 +25,19 @@ class Record:
     first: int = 0
     done: int = 0
     total: int = 0
+    part: str = ""
 
     @property
     def left(self) -> float | None:
         """Seconds that the bar still takes at its rate so far, as of now; None while no rate is known."""
         moved, taken = self.done - self.first, self.noted - self.begun
-        if moved <= 0 or taken <= 0:
+        if moved <= 0 or taken < KNOWN_AFTER:
             return None
         return max(0.0, (self.total - self.done) * taken / moved - (time.time() - self.noted))
 
 
 _place: tuple[Path, str] | None = None  # where the bars of this process are recorded, and the stage that they belong to
+_open: list[Record] = []  # of the bars that are shown, the outermost first
 
 
 @contextmanager
@@ -51,23 +55,38 @@ def recording(path: Path, stage: str) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def recorder(title: str, total: int, unit: str, done: int) -> Callable[[int], None]:
-    """Takes the number done so far of a bar that begins now; it does nothing where nothing is recorded."""
+@contextmanager
+def recorded(title: str, total: int, unit: str, done: int) -> Iterator[Callable[[int], None]]:
+    """Within the block a bar is shown: gives what takes the number done so far. It does nothing where nothing is recorded. A bar
+    within another is a part of it."""
     if _place is None:
-        return lambda count: None
+        yield lambda count: None
+        return
     path, stage = _place
-    now = time.time()
-    record = Record(stage, now, now, title, unit, done, done, total)
-    _write(path, record)
+    now, depth = time.time(), len(_open)
+    _open.append(Record(stage, now, now, title, unit, done, done, total))
+    _write_open(path)
     written = time.monotonic()
 
     def note(count: int) -> None:
         nonlocal written
+        _open[depth] = replace(_open[depth], done=count, noted=time.time())
         if time.monotonic() - written >= _EVERY:
             written = time.monotonic()
-            _write(path, replace(record, done=count, noted=time.time()))
+            _write_open(path)
 
-    return note
+    try:
+        yield note
+    finally:
+        del _open[depth:]
+        if _open:
+            _write_open(path)
+
+
+def _write_open(path: Path) -> None:
+    outer, *_, inner = [*_open, _open[-1]]
+    part = f"{inner.title}: {inner.done:,} of {inner.total:,} {inner.unit}" if inner is not outer else ""
+    _write(path, replace(outer, part=part))
 
 
 def read_record(path: Path) -> Record | None:

@@ -11,11 +11,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from aftune.common import checksums, interrupts
-from aftune.common.progress import progress_bar
+from aftune.common.progress import console, progress_bar
 
 
 class RichProgressCallback(TrainerCallback):
-    """Shows optimizer steps, rate and time left."""
+    """Shows optimizer steps, rate and time left until training ends or `close` is called, which whoever trains does: the trainer
+    says nothing where an error or a signal ends it."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -31,6 +32,9 @@ class RichProgressCallback(TrainerCallback):
             self._update(state.global_step)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._stack.close()
 
 
@@ -49,6 +53,8 @@ class TimedCheckpoints(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         due, self._ending = self.agree((time.monotonic() - self._saved >= self.seconds, interrupts.asked()))
+        if self._ending and state.is_world_process_zero:
+            console.print("  stopping, once this state of training is saved")
         # After the last step of an epoch the model is measured first: a checkpoint without that would never make up for it.
         if (due or self._ending) and state.epoch != int(state.epoch or 0):
             control.should_save = True

@@ -3,6 +3,7 @@
 import copy
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from transformers import set_seed
@@ -64,6 +65,7 @@ def rl(context: Context) -> Summary:
         return list(in_order(reward_one, zip(places, texts, strict=True), context.task.judging_threads))
 
     batches = Batches(len(problems), section.batch_size, k, k, section.num_epochs or recipe.rounds, recipe.seed)
+    bar = RichProgressCallback(rl_name(section.algorithm))
     with grouped(track.report_to, folder / "tensorboard", str(folder.parent), track.project):
         trainer = online_trainer(
             section.algorithm,
@@ -73,13 +75,13 @@ def rl(context: Context) -> Summary:
             prompt=prompt,
             respond=respond,
             reward=reward,
-            callbacks=[RichProgressCallback(rl_name(section.algorithm)), TimedCheckpoints(recipe.save.minutes)],
+            callbacks=[bar, TimedCheckpoints(recipe.save.minutes)],
             output_dir=str(folder / "checkpoints"),
             run_name=str(folder),
             **_settings(recipe, batches),
         )
         trainer.remove_callback(PrinterCallback)
-        with interrupts.waiting():
+        with closing(bar), interrupts.waiting():
             trainer.train(resume_from_checkpoint=checkpoint)
     if "ref" in getattr(model, "peft_config", {}):
         model.delete_adapter("ref")  # the start, for the divergence

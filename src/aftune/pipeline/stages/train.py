@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,7 @@ def _train(
         args.eval_on_start = False
     elif first:
         shutil.rmtree(folder / "tensorboard", ignore_errors=True)  # of an attempt that left no checkpoint
+    bar = RichProgressCallback(in_round(stage, context.round))
     with grouped(track.report_to, folder / "tensorboard", str(folder.parent), track.project):
         trainer = AlignmentTrainer(
             model=context.load_trainable(start),
@@ -156,16 +158,13 @@ def _train(
             processing_class=context.tokenizer,
             validate=validate,
             reference_logprobs=reference_logprobs,
-            callbacks=[
-                RichProgressCallback(in_round(stage, context.round)),
-                TimedCheckpoints(context.recipe.save.minutes, processes.share),
-            ],
+            callbacks=[bar, TimedCheckpoints(context.recipe.save.minutes, processes.share)],
         )
         trainer.remove_callback(PrinterCallback)
         patience = section.patience if isinstance(section, SftSection) else None
         if patience is not None:
             trainer.add_callback(EarlyStoppingCallback(patience))
-        with interrupts.waiting():
+        with closing(bar), interrupts.waiting():
             trainer.train(resume_from_checkpoint=checkpoint)
     trained = trainer.model
     if context.recipe.launch.sharding != "none":
