@@ -78,7 +78,8 @@ def small_finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tokenizer():
     """The tokenizer that ships with the package."""
-    from aftune.models.loading import BUNDLED, load_tokenizer
+    from aftune.models.loading import load_tokenizer
+    from aftune.recipe import BUNDLED
 
     return load_tokenizer(BUNDLED)
 

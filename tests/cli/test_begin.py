@@ -102,6 +102,34 @@ def test_it_overwrites_only_if_asked() -> None:
     assert aftune("init", "own.jsonl", "--force").exit_code == 0
 
 
+def test_a_run_of_another_model_keeps_its_folder() -> None:
+    """The toy first, to see everything work, then a real model: the same recipe is overwritten, the run is not."""
+    write_own()
+    first = aftune("init", "own.jsonl")
+    assert "The bundled model is a toy." in first.stdout
+    assert "its run goes to runs/own\n" in first.stdout
+    Path("runs/own").mkdir(parents=True)
+    Path("runs/own/recipe.yaml").write_text("model:\n  name: bundled\n")
+    assert "its run goes to runs/own\n" in aftune("init", "own.jsonl", "--force").stdout
+    real = aftune("init", "own.jsonl", "--force", "--model", "some/Real-0.5B model")
+    assert real.exit_code == 0, real.output
+    assert "its run goes to runs/own-Real-0.5B-model\n" in real.stdout
+    assert "is a toy" not in real.stdout
+    assert "\nrun_dir: runs/own-Real-0.5B-model #" in Path("own.yaml").read_text()
+
+
+def test_columns_that_were_swapped_are_asked_about() -> None:
+    rows = [{"question": f"What is {n} + {n}?", "rationale": f"{n} + {n} = {2 * n}", "answer": 2 * n + 1} for n in range(1, 13)]
+    Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "These are more than half of them: are the columns right" in aftune("init", "own.jsonl").stdout
+    rows = [row | {"answer": row["answer"] - (n > 3)} for n, row in enumerate(rows)]
+    Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    few = aftune("init", "own.jsonl", "--force")
+    assert "4 rationales against the answer" in few.stdout
+    assert "more than half" not in few.stdout
+    assert "so ends a response that a model learns from (add nothing to your file): #### 10" in few.stdout
+
+
 def test_the_recipe_passes_validation_and_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the count of what a pass holds, which takes seconds and has its own tests, and with little work to try the model."""
     monkeypatch.setattr("aftune.pipeline.estimate.speed._TRIAL_SECONDS", 0.01)
@@ -111,7 +139,7 @@ def test_the_recipe_passes_validation_and_a_dry_run(monkeypatch: pytest.MonkeyPa
     assert "No findings: all 20 problems can be used." in aftune("validate", "own.yaml").stdout
     result = aftune("run", "own.yaml", "model.precision=float32", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert "12 references x 8 epochs" in result.stdout
+    assert "12 references x 40 epochs" in result.stdout
 
 
 def test_recipes_are_listed_and_found_by_name() -> None:

@@ -595,7 +595,8 @@ def model_seed() -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from aftune.models.loading import BUNDLED, load_tokenizer
+    from aftune.models.loading import load_tokenizer
+    from aftune.recipe import BUNDLED
 
     tokenizer = load_tokenizer(BUNDLED)
     config = LlamaConfig(

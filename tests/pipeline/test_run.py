@@ -155,6 +155,17 @@ def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished
         assert (tmp_path / name).read_bytes() == (finished_run / name).read_bytes(), name
 
 
+def test_the_line_of_labelling_counts_as_the_files_do(finished_run: Path) -> None:
+    """A candidate without an answer is kept, as wrong."""
+    counts = {"candidates": 12, "right": 3, "wrong": 4, "no_answer": 2, "truncated": 3, "groups_mixed": 2, "groups_all_wrong": 1}
+    assert runner._brief(counts) == (
+        "12 candidates: 3 right, 6 wrong (2 without an answer), 3 left out; groups: 2 mixed, 0 all right, 1 all wrong"
+    )
+    summary = RunDirectory(finished_run).entry("label")["summary"]
+    num_left_out = len((finished_run / "label" / "left_out.jsonl").read_text().splitlines())
+    assert f", {num_left_out} left out; " in runner._brief(summary)
+
+
 def test_the_bar_of_training_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The trainer tells its callbacks nothing of an error; a bar that stayed open would be drawn over what is said of it."""
     opened: list[Any] = []

@@ -71,15 +71,32 @@ def test_healthy_labelling() -> None:
         ({"groups_all_right": 9, "groups_all_wrong": 1}, "Raise sample.temperature or sample.num_candidates"),
         ({"groups_all_right": 1, "groups_all_wrong": 9}, "Train VFT longer (sft.num_epochs, sft.learning_rate)"),
         ({"groups_empty": 10}, "Train VFT longer"),
+        ({"groups_all_wrong": 9, "right_flexible": 2}, "take easier problems, or try label.reading=flexible."),
+        ({"groups_all_wrong": 9}, "(sft.num_epochs, sft.learning_rate), or take easier problems."),
     ],
 )
 def test_no_group_has_right_and_wrong_candidates(counts: dict[str, int], remedy: str) -> None:
     (text,) = of_labelling({"candidates": 60, **counts}, recipe(), "sample")
     assert text.startswith("No group has both right and wrong candidates (")
-    assert "the alignment loss has nothing to learn from" in text
+    joins = "learns from references against wrong candidates alone" if counts.get("groups_all_wrong") else "nothing to learn from"
+    assert f"the alignment loss {joins}" in text.replace("has nothing", "nothing")
     assert remedy in text
+    (text,) = of_labelling({"candidates": 60, **counts}, recipe(align={"reference_is_candidate": False}), "sample")
+    assert "the alignment loss has nothing to learn from" in text
     (text,) = of_labelling({"candidates": 60, **counts}, recipe(), "evaluate")
     assert "assessment accuracy cannot be measured" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "said"),
+    [("bundled", "jsonl", True), ("bundled", "gsm8k", True), ("bundled", "arithmetic", False), ("some/model", "jsonl", False)],
+)
+def test_the_toy_is_named_where_it_cannot_do_better(model: str, task: str, said: bool) -> None:
+    ours = recipe(model={"name": model}, task={"name": task})
+    texts = [*of_vft(log((0, 3.0), (0, 1.0)), ours, 200), *of_labelling({"candidates": 60, "groups_all_wrong": 9}, ours, "sample")]
+    texts += of_results({"vft": {"accuracy": 0.0, "num_problems": 12, "num_truncated": 0}}, ours)
+    assert len(texts) == 3
+    assert [text.endswith("take a real model (model.name) for other questions.") for text in texts] == [said] * 3
 
 
 def test_ranks_make_pairs_where_verdicts_do_not() -> None:

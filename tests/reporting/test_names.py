@@ -136,6 +136,10 @@ def test_both_numbers_of_the_best_epoch_are_shown(data: ReportData) -> None:
         log.append({"eval_accuracy": accuracy, "eval_loss": loss, "eval_accuracy_then_loss": choice, "step": step})
     text = text_of(replace(data, logs={**data.logs, "sft": log}))
     assert "The weights of epoch 2 of 3 were kept (50.0 %; of 2 epochs with this accuracy, the one with the lowest" in text
+    sft = data.recipe.sft.model_copy(update={"keep": "loss"})
+    by_loss = [{**entry, "eval_accuracy_then_loss": n / 10} if "eval_loss" in entry else entry for n, entry in enumerate(log)]
+    ours = replace(data, recipe=data.recipe.model_copy(update={"sft": sft}), logs={**data.logs, "sft": by_loss})
+    assert "The weights of epoch 3 of 3 were kept (40.0 %; the epoch with the lowest validation loss, whatever its" in text_of(ours)
     assert "validation from 1 to 0.4" in render_page(replace(data, logs={**data.logs, "sft": log}))
 
 

@@ -10,8 +10,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from aftune import AlignmentConfig, AlignmentTrainer
-from aftune.models.loading import BUNDLED, resolve
+from aftune.models.loading import resolve
 from aftune.prompts.encoding import EncodedGroup
+from aftune.recipe import BUNDLED
 from aftune.training.weights import train_in_float32
 
 GROUPS = [EncodedGroup("a", [1, 5], [[6, 7, 2], [8, 2]], [True, False], [1.0, 0.0])]

@@ -54,7 +54,7 @@ def _init(place: Path, folder: Path | None, given: dict[str, str | None], *, for
     from aftune.cli import begin_views
     from aftune.common.progress import console, waiting
     from aftune.pipeline.begin.file import check_new, columns_of, data_files, names_file
-    from aftune.pipeline.begin.settings import BUNDLED
+    from aftune.recipe import BUNDLED
 
     asks = not names_file(place)
     data = begin_views.ask_file(data_files(place)) if asks else place

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from aftune.common.wording import counted, cut_short, one_line
 from aftune.pipeline.begin.file import Guessed
-from aftune.pipeline.begin.settings import BUNDLED, smallest_told
+from aftune.pipeline.begin.settings import smallest_told
+from aftune.recipe import BUNDLED
 from aftune.tasks.columns import KINDS, Columns
 
 if TYPE_CHECKING:
@@ -106,6 +107,12 @@ def print_begun(begun: "Begun", console: Console) -> None:
             f"{_COARSE} points takes some two hundred. A run works all the same.[/yellow]",
             soft_wrap=True,
         )
+    if settings.toy:
+        console.print(
+            "[yellow]The bundled model is a toy. It shows that everything works; of your questions it learns little, so expect few "
+            "right answers, or none. For a result name a real model: --model.[/yellow]",
+            soft_wrap=True,
+        )
     if begun.bad_lines is not None:
         listed = escape(str(begun.bad_lines))
         console.print(f"[red]{counted(len(looked.bad), 'row')} cannot be read[/red], listed in {listed}:", soft_wrap=True)
@@ -120,11 +127,17 @@ def print_begun(begun: "Begun", console: Console) -> None:
             console.print(f"  [yellow]{escape(one_line(reason))}[/yellow]", soft_wrap=True, highlight=False)
         if len(looked.contradictions) > _BAD_ROWS_SHOWN:
             console.print("  and more, which `aftune validate` lists")
+        if 2 * len(looked.contradictions) > len(looked.problems):
+            console.print("[red]These are more than half of them: are the columns right (--question, --answer, --rationale)?[/red]")
     if begun.lengths.too_long:
         many = counted(begun.lengths.too_long, "question")
         console.print(f"[yellow]{many} with their rationales do not fit the model's context; a run leaves them out[/yellow]")
-    recipe = escape(str(begun.recipe))
-    console.print(f"written: [bold]{recipe}[/bold], with a comment at every setting", soft_wrap=True)
+    ends = ((one.gold_answer, (one.rationale or "").strip().rpartition("\n")[2]) for one in looked.problems)
+    if end := next((end for answer, end in ends if answer in end), None):
+        end = escape(cut_short(one_line(end), _CELL))
+        console.print(f"so ends a response that a model learns from (add nothing to your file): [bold]{end}[/bold]", soft_wrap=True)
+    recipe, run_dir = escape(str(begun.recipe)), escape(str(begun.run_dir))
+    console.print(f"written: [bold]{recipe}[/bold], with a comment at every setting; its run goes to {run_dir}", soft_wrap=True)
     console.print()
     console.print("Correct these rows first: a run stops at them. Then" if looked.bad else "Next", highlight=False)
     steps = {

@@ -16,9 +16,8 @@ from aftune.models.adapters import CONFIG, has_adapter, load_adapter, recorded_b
 from aftune.models.devices import pick_device
 from aftune.models.four_bit import check_four_bit, exact_on_cpu, four_bit_settings
 from aftune.models.precision import faster_precision, lengthen
-from aftune.recipe import ModelSection
+from aftune.recipe import BUNDLED, ModelSection
 
-BUNDLED = "bundled"
 # Settings, vocabularies, weights, chat templates, and code of models that bring their own.
 _READ = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".safetensors", ".py")
 _DOCUMENT = re.compile(r"\.|readme|licen[cs]e|notice|changelog", re.IGNORECASE)

@@ -7,12 +7,12 @@ from yaml import YAMLError
 
 from aftune import tasks
 from aftune.models.adapters import has_adapter
-from aftune.models.loading import BUNDLED, resolve
+from aftune.models.loading import resolve
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.inputs import recorded_commit
 from aftune.pipeline.recipe_task import used
 from aftune.pipeline.registry import PREPARE, policies
-from aftune.recipe import Recipe
+from aftune.recipe import BUNDLED, Recipe
 from aftune.reporting import ReportData
 from aftune.reporting.run.card import Published, model_card
 

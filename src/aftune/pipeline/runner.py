@@ -34,7 +34,7 @@ from aftune.training.optimizers import check_optimizer, check_optimizer_name
 from aftune.training.trackers import check_trackers
 
 _PACKAGE = Path(aftune.__file__).parent
-_LABELLED = ("candidates", "right", "wrong", "groups_mixed", "groups_all_right", "groups_all_wrong")
+_LABELLED = ("candidates", "right", "wrong", "no_answer", "groups_mixed", "groups_all_right", "groups_all_wrong")
 
 
 def check(recipe: Recipe) -> None:
@@ -273,10 +273,12 @@ def _brief(summary: dict[str, Any]) -> str:
     """What a stage's line says: its numbers. Labelling counts much: those that matter, and the page has the others."""
     if "candidates" in summary and any(key.startswith("groups_") for key in summary):
         known = {name: summary.get(name, 0) for name in _LABELLED}
-        rest = known["candidates"] - known["right"] - known["wrong"]
+        wrong = known["wrong"] + known["no_answer"]
+        without = f" ({known['no_answer']:,} without an answer)" if known["no_answer"] else ""
+        rest = known["candidates"] - known["right"] - wrong
         groups = ", ".join(f"{known[f'groups_{kind}']:,} {kind.replace('_', ' ')}" for kind in ("mixed", "all_right", "all_wrong"))
         candidates = (
-            f"{counted(known['candidates'], 'candidate')}: {known['right']:,} right, {known['wrong']:,} wrong, {rest:,} left out"
+            f"{counted(known['candidates'], 'candidate')}: {known['right']:,} right, {wrong:,} wrong{without}, {rest:,} left out"
         )
         published = {key: value for key, value in summary.items() if key.startswith("published_")}
         return "; ".join(filter(None, [candidates, f"groups: {groups}", _numbers(published)]))

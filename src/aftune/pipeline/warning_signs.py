@@ -7,9 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aftune import tasks
 from aftune.common.wording import counted
 from aftune.evaluation.best_epoch import FEW, KEY
-from aftune.recipe import Recipe
+from aftune.pipeline.recipe_task import used
+from aftune.recipe import BUNDLED, Recipe
 from aftune.recipe.names import model_names
 from aftune.reporting.curves import curve, ends, kept_step
 from aftune.reporting.formatting import percent, score
@@ -37,6 +39,7 @@ def of_vft(log: Sequence[LogEntry], recipe: Recipe, num_validation: int) -> list
             f"Validation accuracy is 0 in {'the only epoch' if number == 1 else f'all {number} epochs'}; epoch {kept} was kept for "
             f"{why}. Raise evaluate.max_new_tokens ({recipe.evaluate.max_new_tokens}) if responses are cut off, sft.num_epochs or "
             "sft.learning_rate if the loss is still falling; check that the references end in the answer format of the task."
+            f"{_toy(recipe)}"
         ]
     loss = curve(log, "eval_loss")
     if recipe.sft.keep == "accuracy" and num_validation < FEW and loss is not None and loss.steps == accuracy.steps:
@@ -65,12 +68,11 @@ def _chance(shares: Sequence[float], number: int) -> float:
 def of_labelling(counts: Mapping[str, int], recipe: Recipe, section: str, *, by_rank: bool = False) -> list[str]:
     """Signs in the candidates that the settings in `section` made: no group to learn from, most of them cut off, answers that only
     the flexible reading finds. counts: what labelling counted; by_rank: whether ranks decide which candidate is better."""
-    imported = recipe.candidates is not None
     total, num_cut_off = counts.get("candidates", 0), counts.get("truncated", 0)
     found = []
     if num_cut_off and num_cut_off >= _MANY * total:
         limit = getattr(recipe, section).max_new_tokens
-        remedy = "Import complete responses." if imported else f"{_longer(section, limit)}"
+        remedy = "Import complete responses." if recipe.candidates is not None else f"{_longer(section, limit)}"
         were = "was" if num_cut_off == 1 else "were"
         found.append(f"{num_cut_off:,} of {counted(total, 'candidate')} {were} cut off and left out. {remedy}")
     num_whole = total - num_cut_off - counts.get("empty", 0) - counts.get("unknown_problem", 0)
@@ -78,20 +80,39 @@ def of_labelling(counts: Mapping[str, int], recipe: Recipe, section: str, *, by_
         shares = {reading: counts.get(f"right_{reading}", 0) / num_whole for reading in ("strict", "flexible")}
         found += _readings({"candidates": shares}, recipe)
     if not counts.get("groups_with_rank_pairs" if by_rank else "groups_mixed", 0):
-        found.append(_without_pairs(counts, section, imported=imported))
+        found.append(_without_pairs(counts, recipe, section, by_rank=by_rank))
     return found
 
 
-def _without_pairs(counts: Mapping[str, int], section: str, *, imported: bool) -> str:
+def _without_pairs(counts: Mapping[str, int], recipe: Recipe, section: str, *, by_rank: bool) -> str:
+    imported = recipe.candidates is not None
     right, wrong, empty = (counts.get(f"groups_{kind}", 0) for kind in ("all_right", "all_wrong", "empty"))
-    use = "the alignment loss has nothing to learn from" if section == "sample" else "assessment accuracy cannot be measured"
+    if section != "sample":
+        use = "assessment accuracy cannot be measured"
+    elif wrong and recipe.align.reference_is_candidate and not by_rank:
+        use = "the alignment loss learns from references against wrong candidates alone, not from right ones of the model's own"
+    else:
+        use = "the alignment loss has nothing to learn from"
     if right > wrong + empty:
         remedy = f"Raise {section}.temperature or {section}.num_candidates, or take harder problems"
     else:
-        remedy = "Train VFT longer (sft.num_epochs, sft.learning_rate), take easier problems, or try label.reading=flexible"
+        ways = ["Train VFT longer (sft.num_epochs, sft.learning_rate)", "take easier problems"]
+        if counts.get("right_flexible", 0) > counts.get("right_strict", 0):
+            ways.append("try label.reading=flexible")
+        remedy = ", or ".join([", ".join(ways[:-1]), ways[-1]])
     return (
         f"No group has both right and wrong candidates ({right:,} all right, {wrong:,} all wrong, {empty:,} empty): {use}. "
-        f"{remedy}{', or import other candidates' if imported else ''}."
+        f"{remedy}{', or import other candidates' if imported else ''}.{_toy(recipe)}"
+    )
+
+
+def _toy(recipe: Recipe) -> str:
+    """What to say of the bundled model where it has failed at questions that it was not made for."""
+    named = {part.name for part in used(recipe).values()}
+    if recipe.model.name != BUNDLED or all(tasks.find(name).generated for name in named):
+        return ""
+    return (
+        " The bundled model is a toy, made for the tasks that aftune generates: take a real model (model.name) for other questions."
     )
 
 
@@ -162,9 +183,11 @@ def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list
     found += _readings(by_reading, recipe)
     if not any(result["accuracy"] for result in results.values()):
         who = "No model has" if len(labels) > 1 else f"{next(iter(labels.values()))} does not have"
+        hidden = any(result.get("accuracy_by_reading", {}).get("flexible") for result in results.values())
+        ways = "easier problems, or label.reading=flexible" if hidden else "or easier problems"
         found.append(
             f"{who} a single right response: these figures say nothing. Read evaluate/*/verdicts.jsonl; a longer VFT "
-            "(sft.num_epochs), easier problems, or label.reading=flexible may help."
+            f"(sft.num_epochs){', ' if hidden else ' '}{ways} may help.{_toy(recipe)}"
         )
     return found
 

@@ -2,6 +2,7 @@
 
 from aftune.recipe.loading import load_recipe, recipe_from, with_settings
 from aftune.recipe.sections import (
+    BUNDLED,
     HARMLESS,
     AdapterSection,
     AlignSection,
@@ -34,6 +35,7 @@ from aftune.recipe.sections import (
 from aftune.recipe.shipped import Shipped, bundled_recipe, find_recipe, shipped_recipes
 
 __all__ = [
+    "BUNDLED",
     "HARMLESS",
     "AdapterSection",
     "AlignSection",

@@ -41,6 +41,7 @@ class Harmless:
 
 
 HARMLESS = Harmless()
+BUNDLED = "bundled"  # the name of the model that comes with aftune
 
 
 class Section(BaseModel):
@@ -52,7 +53,7 @@ class Section(BaseModel):
 class ModelSection(Section):
     """The base model, how it is loaded, and the precision of a run."""
 
-    name: Annotated[str, HARMLESS] = "bundled"  # its files, or its commit on the Hub, are compared instead
+    name: Annotated[str, HARMLESS] = BUNDLED  # its files, or its commit on the Hub, are compared instead
     """`bundled`, a local folder in Hugging Face format, or a name of the Hub."""
     revision: Annotated[str | None, Field(min_length=1)] = None
     """A branch, a tag or a commit of a model of the Hub; by default its main branch."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aftune.common.yaml_text import parse_yaml
+from aftune.recipe.sections import BUNDLED
 
 _ENDING = ".yaml"
 
@@ -53,7 +54,7 @@ def _read(path: Path) -> Shipped:
     lines = [line[2:] for line in text.partition("\nrun_dir:")[0].splitlines()]
     first = " ".join(lines[: lines.index("")])
     said = dict(line.split(": ", 1) for line in lines if line.startswith(("Needs: ", "Time: ")))
-    model = parse_yaml(text).get("model", {}).get("name", "bundled")
+    model = parse_yaml(text).get("model", {}).get("name", BUNDLED)
     return Shipped(
         name=path.stem,
         what=re.split(r"(?<=[a-z)])[.:] ", first)[0].removesuffix("."),

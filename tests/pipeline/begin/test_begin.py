@@ -155,15 +155,18 @@ def test_no_row_that_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("number", "train", "num_train", "epochs", "batch_size", "num_candidates"),
     [
-        (60, "all[:60%]", 36, 8, 4, 12),  # 36 / 24 is 1: the smallest batch
-        (750, "all[:80%]", 600, 5, 16, 8),  # 600 / 24 is 25, and 16 the power of two below
+        (60, "all[:60%]", 36, 23, 4, 12),  # 36 / 24 is 1: the smallest batch; 200 steps of 4 are 22.2 times 36
+        (15, "all[:60%]", 9, 40, 4, 12),  # 200 steps would be 89 epochs
+        (750, "all[:80%]", 600, 6, 16, 8),  # 600 / 24 is 25, and 16 the power of two below
         (12_000, "all[:-2000]", 10_000, 3, 128, 6),  # 416: the largest batch
     ],
 )
 def test_settings_follow_the_number_of_questions(
     number: int, train: str, num_train: int, epochs: int, batch_size: int, num_candidates: int
 ) -> None:
+    """The toy takes more epochs of few questions than another model."""
     found = settings_for(number, SHORT, toy=True)
+    assert settings_for(number, SHORT, toy=False).sft_epochs == (8 if num_train < 200 else 5 if num_train < 2000 else 3)
     assert (found.train, found.num_train) == (train, num_train)
     assert (found.sft_epochs, found.batch_size, found.num_candidates) == (epochs, batch_size, num_candidates)
 

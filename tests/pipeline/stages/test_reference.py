@@ -11,14 +11,14 @@ import torch
 
 import small_comparison
 from aftune.losses import AftLoss
-from aftune.models.loading import BUNDLED, load_model
+from aftune.models.loading import load_model
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.stages.reference import reference
 from aftune.pipeline.stages.train import align
 from aftune.prompts.encoding import encode_candidate, encode_prompt, encode_response
 from aftune.prompts.formats import PLAIN_PROMPT
-from aftune.recipe import ModelSection
+from aftune.recipe import BUNDLED, ModelSection
 from aftune.records import Group, GroupLogprobs, read_records, write_records
 from aftune.training.dataset import LongestFirst
 from loss_judge import plain_formula

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from aftune.common.errors import DataError, TrainingError
-from aftune.models.loading import BUNDLED, resolve
+from aftune.models.loading import resolve
 from aftune.pipeline.runner import run_stages
+from aftune.recipe import BUNDLED
 from small_run import recipe
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from aftune.common.errors import DataError
 from aftune.evaluation.assessment import assessment_accuracy
-from aftune.models.loading import BUNDLED, load_model
+from aftune.models.loading import load_model
 from aftune.pipeline.context import Context
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.registry import CONTROL, reads
@@ -22,7 +22,7 @@ from aftune.pipeline.stages.reference import reference
 from aftune.pipeline.stages.train import align, control
 from aftune.pipeline.stages.validation_groups import held_out, trained_on
 from aftune.prompts.encoding import encode_group
-from aftune.recipe import ModelSection, Recipe
+from aftune.recipe import BUNDLED, ModelSection, Recipe
 from aftune.records import Candidate, Feedback, Group, Problem, read_records, write_records
 from aftune.scoring import score_groups
 from aftune.training import AlignmentTrainer

@@ -92,6 +92,12 @@ def test_the_first_sentence_says_whether_it_worked(data: ReportData) -> None:
     assert "right, VFT 55.3 %; +4.2 points" in told(data, False, 0.042, (0.01, 0.073))[0]
 
 
+def test_no_right_answer_says_nothing(data: ReportData) -> None:
+    results = {name: {**result, "accuracy": 0.0} for name, result in data.metrics["results"].items()}
+    said = lead(replace(data, metrics={**data.metrics, "results": results}))
+    assert said[0] == "No model answers a single one of 600 test problems right, so nothing can be said of AFT-BC."
+
+
 def test_without_the_aligned_model_nothing_is_said(data: ReportData) -> None:
     assert lead(replace(data, metrics={"results": {"vft": data.metrics["results"]["vft"]}})) == []
 

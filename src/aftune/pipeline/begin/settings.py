@@ -11,11 +11,11 @@ from aftune.tasks.jsonl import WHOLE_FILE
 if TYPE_CHECKING:
     from aftune.pipeline.begin.look import Lengths
 
-BUNDLED = "bundled"
 FEWEST = 10  # questions: with fewer a split would be empty
 _FEW, _SEVERAL, _MANY = 200, 2000, 10_000
 _STEPS = 24  # optimizer steps of an epoch, at least, where the batch can be so small
 _BATCHES = (4, 128)
+_TOY_STEPS, _TOY_EPOCHS = 200, 40  # steps of VFT at least, within so many epochs; fewer do not teach the toy new words
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def settings_for(num_questions: int, lengths: "Lengths", *, toy: bool) -> Settin
         )
     train, validation, test, num_train, num_validation, num_test = _slices(num_questions)
     few, several = num_train < _FEW, num_train < _SEVERAL
+    usual, batch_size = 8 if few else 5 if several else 3, _batch_size(num_train)
     return Settings(
         train=train,
         validation=validation,
@@ -63,11 +64,11 @@ def settings_for(num_questions: int, lengths: "Lengths", *, toy: bool) -> Settin
         style="chat" if lengths.chat else "plain",
         skip_too_long=bool(lengths.too_long),
         keep="loss" if num_validation < best_epoch.FEW else "accuracy",
-        sft_epochs=8 if few else 5 if several else 3,
+        sft_epochs=max(usual, min(math.ceil(_TOY_STEPS * batch_size / num_train), _TOY_EPOCHS)) if toy else usual,
         align_epochs=3 if few else 2,
         sft_learning_rate=6e-4 if toy else 2e-4,
         align_learning_rate=4e-4 if toy else 1e-4,
-        batch_size=_batch_size(num_train),
+        batch_size=batch_size,
         num_candidates=12 if few else 8 if several else 6,
         temperature=0.7 if toy else 1.0,
         max_new_tokens=_max_new_tokens(lengths),

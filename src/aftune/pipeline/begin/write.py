@@ -14,21 +14,23 @@ from aftune.common.wording import counted
 from aftune.common.yaml_text import parse_yaml
 from aftune.pipeline.begin.file import check_new, recipe_path
 from aftune.pipeline.begin.look import Lengths, Looked, look, measure, task_of
-from aftune.pipeline.begin.settings import BUNDLED, Settings, settings_for
-from aftune.recipe import recipe_from
+from aftune.pipeline.begin.settings import Settings, settings_for
+from aftune.recipe import BUNDLED, recipe_from
 from aftune.tasks.base import state_answer
 from aftune.tasks.columns import Columns
 
 _PLAIN = re.compile(r"(?!(?:y|yes|n|no|on|off|true|false|null|none)$)[A-Za-z_./][\w./-]*(?: [\w./-]+)*", re.IGNORECASE)
+_UNFIT = re.compile(r"[^\w.-]+")  # for the name of a folder
 _BLANKS = {"number": "NUMBER", "choice": "LETTER", "math": "ANSWER", "text": "ANSWER"}
 
 
 @dataclass(frozen=True)
 class Begun:
     """What was found and written; bad_lines: the file that lists the rows that cannot be read, where there are some; extras: of
-    aftune, which a run needs."""
+    aftune, which a run needs. run_dir: where a run would be."""
 
     recipe: Path
+    run_dir: Path
     bad_lines: Path | None
     looked: Looked
     lengths: Lengths
@@ -49,7 +51,8 @@ def begin(folder: Path, data: Path, columns: Columns, model: str = BUNDLED, *, f
     lengths = measure(task, looked.problems, model)
     settings = settings_for(len(looked.problems), lengths, toy=model == BUNDLED)
     bad_lines = path.with_name(f"{path.stem}-bad-lines.txt")
-    text = _text(path, data, columns, model, looked, lengths, settings, bad_lines)
+    run_dir = _run_dir(path.stem, model)
+    text = _text(path, run_dir, data, columns, model, looked, lengths, settings, bad_lines)
     recipe_from(parse_yaml(text), [], str(path))  # no recipe is written that cannot be loaded
     with open_atomic(path) as file:
         file.write(text)
@@ -57,7 +60,16 @@ def begin(folder: Path, data: Path, columns: Columns, model: str = BUNDLED, *, f
         write_lines(bad_lines, looked.bad)
     elif force:  # of the recipe that was overwritten
         bad_lines.unlink(missing_ok=True)
-    return Begun(path, bad_lines if looked.bad else None, looked, lengths, settings, _extras(columns, settings))
+    return Begun(path, run_dir, bad_lines if looked.bad else None, looked, lengths, settings, _extras(columns, settings))
+
+
+def _run_dir(name: str, model: str) -> Path:
+    """`runs/NAME`, with the model's name if a run of another model is there."""
+    usual = Path("runs") / name
+    recorded = usual / "recipe.yaml"
+    if not recorded.is_file() or parse_yaml(recorded.read_text(encoding="utf-8")).get("model", {}).get("name") == model:
+        return usual
+    return usual.with_name(f"{name}-{_UNFIT.sub('-', Path(model).name)}")
 
 
 def _extras(columns: Columns, settings: Settings) -> list[str]:
@@ -81,6 +93,7 @@ def _check_known(data: Path, columns: Columns) -> None:
 
 def _text(
     path: Path,
+    run_dir: Path,
     data: Path,
     columns: Columns,
     model: str,
@@ -105,7 +118,7 @@ def _text(
         model_title="The bundled model, a toy," if model == BUNDLED else f"AFT of {_comment(model)}",
         name=_comment(data.name),
         path=_comment(path),
-        run_dir=scalar(str(Path("runs") / path.stem)),
+        run_dir=scalar(str(run_dir)),
         data=scalar(str(data)),
         model=scalar(model),
         num_questions=counted(len(looked.problems), "question"),

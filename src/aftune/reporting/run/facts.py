@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aftune.common.wording import counted, duration
-from aftune.recipe import AdapterSection, TrainingSection
+from aftune.recipe import BUNDLED, AdapterSection, TrainingSection
 from aftune.recipe.losses import LOSSES
 from aftune.recipe.names import CONTROLS, beta_unit, control_note, kept_epoch, method_name, model_names, start_name
 from aftune.reporting.formatting import MISSING, count, setting
@@ -54,7 +54,7 @@ def facts(data: ReportData) -> list[Fact]:
 
 def model_name(name: str) -> str:
     """What the pages call the recipe's model."""
-    return "bundled base model" if name == "bundled" else name
+    return "bundled base model" if name == BUNDLED else name
 
 
 def stage_times(data: ReportData) -> list[StageTime]:

@@ -156,11 +156,11 @@ def vft_figures(data: ReportData) -> list[Figure]:
         caption = "Mean over reference tokens, in nats."
         figures.append(_lines_figure("sft-loss", "VFT loss", lines, ["vft", "control"], caption, log_scale=True))
     if accuracy:
-        figures.append(_validation_figure(accuracy, curve(log, f"eval_{KEY}") or accuracy))
+        figures.append(_validation_figure(accuracy, curve(log, f"eval_{KEY}") or accuracy, data.recipe.sft.keep))
     return figures
 
 
-def _validation_figure(accuracy: Curve, choice: Curve) -> Figure:
+def _validation_figure(accuracy: Curve, choice: Curve, keep: str) -> Figure:
     step = kept_step(choice)
     epoch = accuracy.steps.index(step) + 1
     best = accuracy.values[epoch - 1]
@@ -189,14 +189,15 @@ def _validation_figure(accuracy: Curve, choice: Curve) -> Figure:
         step_axis(axes)
         axes.set_title("Validation accuracy")
 
-    why = (
-        ""
-        if equal == 1
-        else f"; of {equal} epochs with this accuracy, "
-        + ("the first" if choice is accuracy else "the one with the lowest validation loss")
-    )
+    if keep == "loss":
+        why = "; the epoch with the lowest validation loss, whatever its accuracy"
+    elif equal == 1:
+        why = ""
+    else:
+        why = f"; of {equal} epochs with this accuracy, the "
+        why += "first" if choice is accuracy else "one with the lowest validation loss"
     return Figure(
-        draw("validation", f"Validation accuracy by epoch; the best, {percent(best)}, after epoch {epoch}", paint),
+        draw("validation", f"Validation accuracy by epoch; kept: {percent(best)}, after epoch {epoch}", paint),
         f"Measured after each epoch. The weights of epoch {epoch} of {len(accuracy.values)} were kept ({percent(best)}{why}).",
     )
 

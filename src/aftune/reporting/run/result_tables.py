@@ -67,6 +67,8 @@ def _accuracy_told(what: str, rival: ModelName, data: ReportData) -> str:
     results, ours = data.metrics["results"], method_name(data.recipe.align)
     after, before = results["aligned"]["accuracy"], results[rival.key]["accuracy"]
     problems = counted(results["aligned"]["num_problems"], "test problem")
+    if not any(result["accuracy"] for result in results.values()):
+        return f"No model answers a single one of {problems} right, so nothing can be said of {ours}."
     answered = f"{ours} answers {percent(after)} of {problems} right, {rival.phrase} {percent(before)}"
     values = data.metrics.get("comparisons", {}).get(f"aligned_vs_{rival.key}")
     if values is None:

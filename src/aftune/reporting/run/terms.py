@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from aftune.recipe import AlignSection
 from aftune.recipe.names import CONTROLS, beta_unit, method_name
 from aftune.reporting.formatting import PER_CENT
 from aftune.reporting.run.data import ReportData
@@ -34,7 +35,7 @@ def terms(data: ReportData) -> dict[str, Term]:
     found["group"] = Term(
         "Candidate, group",
         "A candidate is a sampled answer to a problem; a problem with its labelled candidates is a group. A group with right and "
-        "wrong candidates is mixed; only mixed ones teach alignment anything.",
+        f"wrong candidates is mixed; {_learnt_from(align)}",
     )
     found["score"] = Term(
         "Score, nats per token",
@@ -63,3 +64,9 @@ def terms(data: ReportData) -> dict[str, Term]:
         "and the other wrong.",
     )
     return found
+
+
+def _learnt_from(align: AlignSection) -> str:
+    if not align.reference_is_candidate:
+        return "only mixed ones teach alignment anything."
+    return "alignment learns from these and, since the reference joins the candidates, from those whose candidates are all wrong."
