@@ -1,6 +1,5 @@
 """`aftune compare`."""
 
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +46,6 @@ def _compare(
     resolved = load_recipe(path, overrides)
     if not dry_run and methods != ["help"] and in_processes(resolved.launch.processes if processes is None else processes):
         return
-    warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.cli import compare_views
     from aftune.common.process import keep_freed_memory
     from aftune.pipeline.compare import runs

@@ -126,9 +126,6 @@ def _try(
     task: str | None,
     options: list[str],
 ) -> None:
-    import warnings
-
-    warnings.filterwarnings("ignore", category=FutureWarning)
     from aftune.common.progress import console, waiting
 
     with waiting("loading"):  # torch, which takes seconds

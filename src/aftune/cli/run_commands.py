@@ -1,6 +1,5 @@
 """The commands of a run: all of it, the quickstart, and each stage alone."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +104,6 @@ def _run(path: Path, overrides: list[str], wanted: Wanted) -> None:
         several = f", {number()} processes" if number() > 1 else ""
         place = f"{escape(path.name)} -> {escape(str(resolved.run_dir))}{several}"
         console.print(f"[bold]aftune {__version__}[/bold]  {place}", soft_wrap=True)
-    warnings.filterwarnings("ignore", category=FutureWarning)
     with waiting("loading"):  # torch, which takes seconds
         from aftune.cli.run_views import print_plan, print_results
         from aftune.common.process import keep_freed_memory

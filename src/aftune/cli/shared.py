@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +33,10 @@ For = Annotated[
 
 
 def guard(action: Callable[[], Any], debug: bool) -> None:
-    """Runs a command; an error becomes one line on standard error and an exit status."""
+    """Runs a command; an error becomes one line on standard error and an exit status. What libraries say to programmers, a user
+    is spared."""
+    if not debug:
+        warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         with interrupts.heard():
             action()

@@ -34,7 +34,9 @@ def benchmark(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="As in a recipe: data=FOLDER, prompt.style=chat, task.options.shots=0."),
     ] = None,
-    split: Annotated[str, typer.Option(help="A split or a slice of it: test[:500].")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="A split or a slice of it: test[:500]. By default test; of a single file, all of it.")
+    ] = None,
     letters: Annotated[bool, typer.Option("--letters", help="Compare the likelihoods of the options' letters.")] = False,
     processes: Processes = None,
     debug: Debug = False,
@@ -61,7 +63,9 @@ def _validate(task: str, settings: list[str], out: Path | None) -> None:
         raise typer.Exit(1)
 
 
-def _benchmark(model: str, task: str, out: Path, settings: list[str], processes: str | None, *, split: str, letters: bool) -> None:
+def _benchmark(
+    model: str, task: str, out: Path, settings: list[str], processes: str | None, *, split: str | None, letters: bool
+) -> None:
     from aftune.cli.launch import in_processes, join_launcher
 
     join_launcher()

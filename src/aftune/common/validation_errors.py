@@ -1,6 +1,7 @@
 """What pydantic refused, in sentences that name the place, the key, what was expected and the remedy."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,6 +64,11 @@ def _explain(errors: list[Any], model: type[BaseModel], place: str, prefix: str,
     if error["type"] == "value_error":  # of a section, whose message names the key, or of the whole model
         return f"{place}: {f'{key}.' if location else prefix.replace('.', ': ')}{cut_short(str(error['ctx']['error']), 400)}"
     hint = " (put it in quotes)" if error["type"] == "string_type" and isinstance(error["input"], int | float) else ""
+    choices = [
+        choice for item in errors if item["type"] == "literal_error" for choice in re.findall("'(.*?)'", item["ctx"]["expected"])
+    ]
+    if near := difflib.get_close_matches(str(error["input"]), choices, n=1):
+        hint = f"; did you mean {near[0]!r}?"
     wanted = ", or ".join(f"{item['msg'][0].lower()}{item['msg'][1:]}" for item in errors)
     return f"{place}: {cut_short(key)} is {cut_short(repr(error['input']))}: {wanted}{hint}"
 

@@ -27,21 +27,23 @@ from aftune.recipe import Recipe, recipe_from
 from aftune.records import Problem, write_records
 from aftune.records.appended import forget_all_checksums
 from aftune.tasks.few_shot import choose_examples
+from aftune.tasks.jsonl import WHOLE_FILE, Jsonl
 
 _GENERATED_EXAMPLES = "train[:1000]"  # what examples are chosen from where a task could make problems without end
 _LETTER_TOKENS = 4  # the most that a letter takes after a prompt
 
 
 def benchmark(
-    model: str, task: str, out: Path, overrides: Sequence[str] = (), *, split: str = "test", letters: bool = False
+    model: str, task: str, out: Path, overrides: Sequence[str] = (), *, split: str | None = None, letters: bool = False
 ) -> dict[str, Any]:
     """Gives the metrics of a model, or of the one behind a server's address, on a split or a slice of it; writes `metrics.json` and
     `verdicts.jsonl` (for letters `letters.jsonl`) into a folder of its own, where an interrupted run continues.
 
-    overrides: settings as in a recipe (`data=FOLDER`, `prompt.style=chat`, `evaluate.max_new_tokens=512`). Raises UsageError for a
-    folder that holds another benchmark and for letters where a task's answers are none, DataError for a question that does not fit
-    the model's context, unless task.skip_too_long is set (a server knows its own). Several processes share the responses, and only
-    the first gets metrics; letters are compared by the first alone.
+    split: by default `test`, or all rows of a single file of one's own. overrides: settings as in a recipe (`data=FOLDER`,
+    `prompt.style=chat`, `evaluate.max_new_tokens=512`). Raises UsageError for a folder that holds another benchmark and for letters
+    where a task's answers are none, DataError for a question that does not fit the model's context, unless task.skip_too_long is
+    set (a server knows its own). Several processes share the responses, and only the first gets metrics; letters are compared by
+    the first alone.
     """
     out = out.expanduser()
     served = model.startswith(("http://", "https://"))
@@ -51,6 +53,7 @@ def benchmark(
     if recipe.task.name != task or (recipe.evaluate.engine.base_url if served else recipe.model.name) != model:
         raise UsageError("aftune benchmark: model and task are the first two arguments; leave model.name and task.name out")
     tasks.check_options(task, recipe.task.options)
+    split = split or (WHOLE_FILE if task == Jsonl.name and recipe.data is not None and recipe.data.is_file() else "test")
     tasks.find(task).parse_slice(split)
     recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"test": split})})
     if letters and recipe_task.build(recipe).answer_kind.name != "choice":

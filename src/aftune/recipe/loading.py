@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from aftune.common.errors import NotFoundError, UsageError
+from aftune.common.near import near
 from aftune.common.validation_errors import explain
 from aftune.common.wording import cut_short
 from aftune.common.yaml_text import parse_yaml
@@ -39,11 +40,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def _nearest(path: Path) -> str:
     """What to write instead of a path that is not there."""
+    if path.suffix and (beside := near(path)):
+        return beside
     names = shipped_names()
-    near = [path.stem] if path.stem in names else get_close_matches(path.stem, names, n=1)
+    ours = [path.stem] if path.stem in names else get_close_matches(path.stem, names, n=1)
     return (
-        f"did you mean {near[0]}, which comes with aftune? `aftune recipes` lists all"
-        if near
+        f"did you mean {ours[0]}, which comes with aftune? `aftune recipes` lists all"
+        if ours
         else "`aftune recipes` lists the ready ones"
     )
 

@@ -81,14 +81,20 @@ def _check_known(data: Path, columns: Columns) -> None:
     needed = {"question": columns.question, "answer": columns.answer, "rationale": columns.rationale}
     for option, column in needed.items():
         if column is None:
-            why = (
-                "; VFT imitates these worked solutions, and without them there is nothing to train on"
-                if option == "rationale"
-                else ""
-            )
-            raise UsageError(f"{data}: no column looks like the {option}s{why}; name it with --{option} COLUMN")
+            more = _measured_alone(data, columns) if option == "rationale" else ""
+            raise UsageError(f"{data}: no column looks like the {option}s; name it with --{option} COLUMN{more}")
     if columns.kind == "choice" and columns.options is None:
         raise UsageError(f"{data}: no column looks like the options of a choice; name it with --options COLUMN, or A,B,C,D")
+
+
+def _measured_alone(data: Path, columns: Columns) -> str:
+    """What can be done with questions and answers alone, with the command."""
+    options = f", options: {scalar(columns.options)}" if columns.options is not None else ""
+    read = f"{{question: {scalar(columns.question)}, answer: {scalar(columns.answer)}, answer_kind: {columns.kind}{options}}}"
+    return (
+        ". VFT imitates these worked solutions, and without them there is nothing to train on; a model can be measured without: "
+        f"aftune benchmark MODEL jsonl data={data} 'task.options={read}' --out runs/measured"
+    )
 
 
 def _text(

@@ -64,12 +64,17 @@ def newest() -> Path:
     """The run in ./runs that did something last; raises UsageError where there is none."""
     found = list(below(RUNS)) if RUNS.is_dir() else []
     if not found:
-        raise NotFoundError(f"{RUNS}: holds no run; give the run directory, as in `aftune status FOLDER`")
+        what = "holds no run yet" if RUNS.is_dir() else "no such folder here"
+        raise NotFoundError(
+            f"{RUNS}: {what}; a run that was just begun shows after some seconds, and one elsewhere is `aftune status FOLDER`"
+        )
     return max(found, key=last_change)
 
 
 def check_run(path: Path) -> None:
     """Raises UsageError for a folder that is neither a run nor a comparison."""
+    if path.is_file():
+        raise NotFoundError(f"{path}: is a file; expected a run directory (`aftune runs` lists those in ./{RUNS})")
     if not path.is_dir():
         raise NotFoundError(f"{path}: no such folder; expected a run directory (`aftune runs` lists those in ./{RUNS})")
     if not is_run(path) and not is_comparison(path):
