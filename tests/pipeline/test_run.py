@@ -155,6 +155,23 @@ def test_killed_in_every_stage_ends_with_the_figures_of_an_unbroken_run(finished
         assert (tmp_path / name).read_bytes() == (finished_run / name).read_bytes(), name
 
 
+def test_candidates_of_other_splits_are_counted_apart(tmp_path: Path) -> None:
+    """Of candidates for all questions, those for held-out ones are no loss, and a question that is nowhere is one."""
+    ours = small_run.recipe(tmp_path / "run")
+    runner.run_stages(ours, only="prepare", report=lambda line: None)
+    held_out = read_records(tmp_path / "run" / "prepare" / "test.jsonl", Problem)[:2]
+    problems = read_records(tmp_path / "run" / "prepare" / "train.jsonl", Problem)[:3] + held_out
+    rows = [{"question": problem.question, "text": "#### 1"} for problem in problems]
+    path = tmp_path / "given.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"question": "Which?", "text": "#### 2"}]))
+    given = small_run.recipe(tmp_path / "run", candidates={"format": "json_lines", "path": str(path)})
+    runner.run_stages(given, only="sample", report=lambda line: None)
+    summary = RunDirectory(tmp_path / "run").entry("sample")["summary"]
+    assert (summary["candidates"], summary["not_imported"], summary["of_other_splits"]) == (3, 1, 2)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "sample" / "not_imported.jsonl").read_text().splitlines()]
+    assert [row["reason"] for row in rows] == ["a problem of another split (test)"] * 2 + ["fits no problem"]
+
+
 def test_the_line_of_labelling_counts_as_the_files_do(finished_run: Path) -> None:
     """A candidate without an answer is kept, as wrong."""
     counts = {"candidates": 12, "right": 3, "wrong": 4, "no_answer": 2, "truncated": 3, "groups_mixed": 2, "groups_all_wrong": 1}

@@ -21,7 +21,8 @@ def compare(
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
-    """Compare methods on the same candidates and seeds; finished runs are skipped."""
+    """Compare methods on the same candidates and seeds, from VFT models of the comparison's own, not those of a run; finished runs
+    are skipped."""
     names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     guard(lambda: _compare(recipe, overrides or [], names, seeds, jobs, processes, dry_run=dry_run, overwrite=overwrite), debug)
 

@@ -13,7 +13,8 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            "--to", help="Of groups: preference-pairs, dataset; of a run: these, samples, merged, adapter, gguf or ollama."
+            "--to",
+            help="Of groups: preference-pairs, dataset; of a run: these, samples, merged (a whole model), adapter, gguf, ollama.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The file to write; for dataset, merged, adapter and ollama, a new folder.")],

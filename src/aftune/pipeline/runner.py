@@ -144,7 +144,8 @@ def _check_inputs(item: Plan) -> None:
         if earlier.status != "finished":
             why = f" ({earlier.reason})" if earlier.reason else ""
             raise StageError(
-                f"{item.stage.name}: stage {earlier.stage.name} is not finished with these settings{why}; run it first"
+                f"{item.stage.name}: stage {earlier.stage.name} is not finished with these settings{why}; run it first "
+                f"(aftune {earlier.stage.name} RECIPE)"
             )
 
 

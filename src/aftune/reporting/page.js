@@ -49,7 +49,8 @@
     row.append(...problem.answers.map((given, place) => answer(models[place], given)));
     item.append(heading);
     if (problem.options.length) {
-      const options = make("ul");
+      const options = make("ol");
+      options.type = "A";
       options.append(...problem.options.map((option) => make("li", "", option)));
       item.append(options);
     }

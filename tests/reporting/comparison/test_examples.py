@@ -59,3 +59,20 @@ def test_without_a_baseline_or_answers_there_are_none() -> None:
     assert examples(results("aft", "rft"), greedy(aft="+-", rft="-+")) == {}
     assert examples(results("vft", "aft"), None) == {}
     assert "Where methods answer differently" not in render_comparison(results("vft", "aft"), {})
+
+
+def test_that_methods_nowhere_differ_is_said() -> None:
+    page = render_comparison(results("vft-steps", "aft"), {}, greedy(vft_steps="+-+", aft="+-+"))
+    assert "Nowhere: on every question of seed 3 that “VFT, same steps” has right, all others are right" in Elements(page).text
+
+
+def test_settings_and_models_are_on_the_page_and_nothing_else_is_explained() -> None:
+    """With one seed there is no spread over seeds to explain, and without assessment accuracy nothing of it."""
+    found = results("vft", "aft")
+    runs = [{"method": name, "seed": 0, "folder": f"runs/own/seed-0/methods/{name}"} for name in ("vft", "aft")]
+    given = {**found, "seeds": [0], "runs": runs, "settings": "sft:\n  num_epochs: 20\n"}
+    text = Elements(render_comparison(given, {})).text
+    assert "sft: num_epochs: 20" in text
+    assert 'aftune try runs/own/seed-0/methods/aft -q "A question of your own"' in text
+    assert "standard deviation over seeds" not in text
+    assert "guessing gives" not in text

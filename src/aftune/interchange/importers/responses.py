@@ -39,6 +39,10 @@ class Row:
     question: str | None = None
 
 
+NO_PROBLEM = "fits no problem"
+CUT = 200  # characters of a text in what is left out
+
+
 @dataclass(frozen=True)
 class Imported:
     """candidates: in the order of the file. left_out: every row that fits no problem or has no response, and every unusable
@@ -69,7 +73,7 @@ def match(rows: Iterable[Row], problems: Sequence[Problem]) -> Imported:
         found = by_question.get(question)
         problem_id = row.problem_id if row.problem_id in ids else found.id if found else None
         if problem_id is None:
-            reason = "fits several problems: name it by id" if question in by_question else "fits no problem"
+            reason = "fits several problems: name it by id" if question in by_question else NO_PROBLEM
             imported.left_out.append(_left_out(row, reason, problem_id=row.problem_id, question=row.question))
             continue
         if not row.responses:
@@ -93,7 +97,7 @@ def _candidate(row: Row, problem_id: str, response: Response, used: set[int]) ->
 
 
 def _left_out(row: Row, reason: str, **details: str | None) -> dict[str, Any]:
-    return {"place": row.place, "reason": one_line(reason)} | {key: text[:200] for key, text in details.items() if text}
+    return {"place": row.place, "reason": one_line(reason)} | {key: text[:CUT] for key, text in details.items() if text}
 
 
 def index_of(place: str, value: Any, name: str) -> int | None:

@@ -50,6 +50,7 @@ def gather(wanted: Comparison) -> dict[str, Any]:
         "methods": methods,
         "correlation": _correlation(methods),
         "runs": runs,
+        "settings": wanted.recipe.to_yaml(defaults=False),
         "warnings": _warnings(wanted, runs),
     }
 

@@ -2,24 +2,29 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aftune.common.errors import DataError
 from aftune.common.seeds import derive_seed
 from aftune.common.text_files import text_lines, write_lines
 from aftune.interchange.importers import import_candidates
+from aftune.interchange.importers.responses import CUT, NO_PROBLEM
 from aftune.pipeline import processes
 from aftune.pipeline.context import Context, Summary
 from aftune.pipeline.engines import engine_of
+from aftune.pipeline.recipe_task import SPLITS
 from aftune.pipeline.registry import in_round
 from aftune.pipeline.stages.drift import drift
 from aftune.recipe import EngineSection, SampleSection, SamplingSection
 from aftune.records import Candidate, Problem, iter_records, write_records
+from aftune.records.questions import normalised
 from aftune.sampling.collect import Asked, Draw, collect_candidates
 
 NOT_IMPORTED = "not_imported.jsonl"
+ANOTHER_SPLIT = "a problem of another split"
 _MANY = 8  # problems whose candidates are all alike: no chance any more
 
 
@@ -35,7 +40,9 @@ def sample(context: Context) -> Summary:
         summary |= drift(context, context.latest, problems, [candidate for candidate in candidates if candidate.source is None])
     not_imported = path.parent / NOT_IMPORTED
     if not_imported.exists():
-        summary["not_imported"] = sum(1 for _ in text_lines(not_imported))
+        reasons = [json.loads(line)["reason"] for _, _, line in text_lines(not_imported)]
+        elsewhere = sum(reason.startswith(ANOTHER_SPLIT) for reason in reasons)
+        summary |= {"not_imported": len(reasons) - elsewhere} | ({"of_other_splits": elsewhere} if elsewhere else {})
     return summary
 
 
@@ -58,11 +65,25 @@ def candidates_of(
     recipe = context.recipe
     if recipe.candidates is not None and stage == "sft":
         imported = import_candidates(recipe.candidates, recipe.data, problems)
-        write_lines(path.parent / NOT_IMPORTED, (json.dumps(row, ensure_ascii=False) for row in imported.left_out))
+        left_out = _with_splits(context, problems, imported.left_out)
+        write_lines(path.parent / NOT_IMPORTED, (json.dumps(row, ensure_ascii=False) for row in left_out))
         write_records(path, imported.candidates)
         return imported.candidates
     draw = Draw(context.settings(section, problems), section.num_candidates, derive_seed(recipe.seed, purpose))
     return sampled(context, Sampling(stage, problems, section, draw, path, f"{purpose}: candidates"))
+
+
+def _with_splits(context: Context, problems: Sequence[Problem], left_out: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What was not imported; of candidates for problems of another split that is said, since nothing is wrong with them."""
+    ours = {problem.id for problem in problems}
+    splits: dict[str | None, str] = {}
+    for split in SPLITS:
+        for problem in context.problems(split):
+            if problem.id not in ours:
+                splits |= {problem.id: split, normalised(problem.question[:CUT]): split}
+    for row in left_out:
+        found = splits.get(row.get("problem_id")) or splits.get(normalised(row.get("question", "")))
+        yield row | {"reason": f"{ANOTHER_SPLIT} ({found})"} if row["reason"] == NO_PROBLEM and found else row
 
 
 def with_sources(context: Context, problems: Sequence[Problem], path: Path, purpose: str) -> list[Candidate]:
