@@ -1,5 +1,6 @@
 """The cards of a run's models: what each says beside the figures, and a README.md in each model's folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import ModelCard
@@ -13,6 +14,7 @@ from aftune.pipeline.directory.inputs import recorded_commit
 from aftune.pipeline.recipe_task import used
 from aftune.pipeline.registry import PREPARE, policies
 from aftune.recipe import BUNDLED, Recipe
+from aftune.recipe.names import model_names
 from aftune.reporting import ReportData
 from aftune.reporting.run.card import Published, model_card
 
@@ -23,6 +25,8 @@ def write_cards(context: Context, data: ReportData) -> None:
         folder = context.run.path / stage / "model"
         if stage != "base" and folder.is_dir():
             said = published(context, model, str(folder), adapter=has_adapter(folder))
+            [name] = model_names([model], context.recipe)
+            said = replace(said, heading=f"{context.recipe.title}, {name.label}")
             model_card(data, said).save(folder / "README.md")
 
 

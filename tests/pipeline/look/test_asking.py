@@ -73,6 +73,11 @@ def test_any_model_can_be_asked() -> None:
     ("overrides", "question", "message"),
     [
         (["task.name=aqua"], Question("Which?"), "task aqua asks with options; give them, each with --option"),
+        (
+            ["task.name=jsonl", "task.options={answer_kind: choice, options: [a, b]}"],
+            Question("Which?"),
+            "task jsonl asks with options",
+        ),
         ([], Question("  "), "the question is empty"),
         ([], Question("why " * 5000), "does not fit into the model's context of"),
     ],

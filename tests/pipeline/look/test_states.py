@@ -189,7 +189,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(UsageError, match="no such folder"):
         state_of(tmp_path / "missing")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="runs: holds no run"):
+    with pytest.raises(UsageError, match="runs: no such folder here"):
         state_of(None)
 
 

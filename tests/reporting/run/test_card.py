@@ -190,3 +190,13 @@ def test_hostile_text_in_every_field_hides_nothing_and_stays_text(data: ReportDa
     assert kinds(tokens).isdisjoint({"html_block", "html_inline", "image"})
     links = [part.attrs["href"] for token in tokens for part in token.children or () if part.type == "link_open"]
     assert links == ["https://arxiv.org/abs/2309.02144"]
+
+
+def test_own_questions_are_called_by_their_file_and_the_model_by_the_run(data: ReportData) -> None:
+    recipe = Recipe.model_validate({"run_dir": "runs/shop", "data": "shop.csv", "task": {"name": "jsonl", "test": "all[80%:]"}})
+    card = model_card(replace(data, recipe=recipe), replace(PUBLISHED, title="runs/shop/align/model", heading="shop, AFT-BC"))
+    [result, *_] = card.data.eval_results or []
+    assert (result.dataset_name, result.dataset_type, result.dataset_split) == ("shop", "shop", "all[80%:]")
+    assert card.data.model_name == "shop, AFT-BC"
+    assert "\n# shop, AFT-BC\n" in card.text
+    assert "name = 'runs/shop/align/model'" in card.text

@@ -26,7 +26,7 @@ from aftune.recipe.names import model_names
 from aftune.records import Candidate, Group, Problem
 from aftune.sampling import Request, SamplingSettings, TransformersEngine
 from aftune.scoring import group_logprobs
-from aftune.tasks import ChoiceTask, find
+from aftune.tasks import Mixture, Task, find
 
 _UNKNOWN = "?"  # stands for a gold answer where none is given
 
@@ -96,7 +96,7 @@ class Asker:
         context = self._context
         if not question.text.strip():
             raise UsageError("the question is empty; write one")
-        if issubclass(find(self._task), ChoiceTask) and len(question.options) < 2:
+        if _asks_for_letters(context.task, self._task) and len(question.options) < 2:
             raise UsageError(f"task {self._task} asks with options; give them, each with --option TEXT")
         gold = question.gold or _UNKNOWN
         options = list(question.options) or None
@@ -220,6 +220,12 @@ def _task_name(recipe: Recipe, wanted: str | None) -> str:
     if wanted is not None and wanted not in names:
         raise UsageError(f"--task is {wanted!r}, expected one of {', '.join(names)}, the tasks of this recipe")
     return wanted or names[0]
+
+
+def _asks_for_letters(task: Task, name: str) -> bool:
+    """Whether the answers of a task, or of that part of a mixture, are letters of options."""
+    parts = {part.task.name: part.task for part in task.parts} if isinstance(task, Mixture) else {name: task}
+    return parts[name].answer_kind.name == "choice"
 
 
 def _voted(samples: Sequence[Response]) -> tuple[str | None, list[tuple[str, int]]]:

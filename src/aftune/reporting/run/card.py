@@ -28,7 +28,7 @@ class Published:
     whether the adapter is published alone; on_hub: whether the base model is on the Hub, there at `revision` and `commit`, where
     these are known.
 
-    licence: that of the base model, as the Hub calls it, where it is known.
+    heading: what the model is called, if not by the title. licence: that of the base model, as the Hub calls it, where it is known.
 
     prompt: a training problem as the model saw it; asked: the same before the tokenizer, a text or messages. data_sets: the data
     sets of the Hub that were read, by task.
@@ -44,6 +44,7 @@ class Published:
     commit: str | None = None
     data_sets: Mapping[str, str] = field(default_factory=dict)
     licence: str | None = None
+    heading: str | None = None
 
 
 def model_card(data: ReportData, published: Published) -> ModelCard:
@@ -56,7 +57,7 @@ def model_card(data: ReportData, published: Published) -> ModelCard:
     text = render(
         "run/card.md.j2",
         metadata=Markup(_metadata(data, published, name).to_yaml()),  # YAML quotes what needs it
-        title=published.title,
+        title=published.heading or published.title,
         label=name.label,
         model=published.model,
         adapter=published.adapter,
@@ -122,7 +123,7 @@ def _metadata(data: ReportData, published: Published, name: ModelName) -> ModelC
         eval_results=results or None,
         license=published.licence,
         library_name="peft" if published.adapter else "transformers",
-        model_name=published.title if results else None,
+        model_name=published.heading or published.title if results else None,
         pipeline_tag="text-generation",
         tags=tags if recipe.adapter.kind == "none" else [*tags, recipe.adapter.kind],
     )
@@ -136,11 +137,12 @@ def _results(data: ReportData, published: Published) -> list[EvalResult]:
     if section.parts:
         by_task = {metric: found.get(f"{metric}_by_task", {}) for metric in metrics}
     tests = {part.name: part.test for part in section.parts} or {section.name: section.test}
+    called = {} if section.parts else {section.name: data.recipe.task_title}  # of one's own questions, by their file
     return [
         EvalResult(
             task_type="text-generation",
-            dataset_type=published.data_sets.get(task, task),
-            dataset_name=task,
+            dataset_type=published.data_sets.get(task, called.get(task, task)),
+            dataset_name=called.get(task, task),
             dataset_split=tests.get(task),
             metric_type=metric,
             metric_name=metric.replace("_", " "),
