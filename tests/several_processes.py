@@ -32,7 +32,7 @@ def train(specification: dict[str, Any], folder: Path, name: str) -> None:
     torch.manual_seed(0)
     trainer = AlignmentTrainer(
         model if adapter is None else add_adapter(model, AdapterSection(**adapter)),
-        AlignmentConfig(output_dir=str(folder / name), **settings),
+        AlignmentConfig(output_dir=str(folder / name), **{"beta": 0.15, **settings}),
         groups,
         AutoTokenizer.from_pretrained(specification["tokenizer"]),
     )

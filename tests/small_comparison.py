@@ -14,7 +14,7 @@ SETTINGS: dict[str, Any] = {
     "task": {"train": "train[:8]", "validation": "validation[:4]", "test": "test[6:12]"},
     "sft": {"learning_rate": 3e-4, "num_epochs": 1, "batch_size": 4},
     "sample": {"num_candidates": 3, "max_new_tokens": 64, "batch_size": 4},  # blocks of 18 of 24 candidates
-    "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 4},
+    "align": {"beta": 0.15, "learning_rate": 1e-3, "num_epochs": 2, "batch_size": 4},
     "evaluate": {"num_candidates": 3, "num_votes": 2, "temperature": 0.7, "max_new_tokens": 64, "batch_size": 8},
 }
 

@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
     "task": {"options": {"operations": [2]}, "train": "train[12:24]", "validation": "validation[:4]", "test": "test[6:12]"},
     "sft": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 4},
     "sample": {"num_candidates": 3, "max_new_tokens": 40, "batch_size": 6},  # blocks of 24 of 36 candidates
-    "align": {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 4},
+    "align": {"beta": 0.15, "learning_rate": 1e-3, "num_epochs": 2, "batch_size": 4},
     "evaluate": {"num_candidates": 4, "temperature": 1.2, "max_new_tokens": 40, "batch_size": 3},  # blocks of 12 of 24 candidates
     "report": {"num_groups": 3},
 }

@@ -89,7 +89,9 @@ def test_without_detaching_the_boundary_the_better_response_is_pushed_down() -> 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_extreme_scores(dtype: torch.dtype) -> None:
     """b = 0.1, 8e4 nats: 8e3 out of order, or b (2B - h_w - h_l) = 0.1 (8e4 - 0.3) below the boundary."""
-    high, low = (DpoLoss()(inputs_of(torch.tensor([row], dtype=dtype), [[1, 0]])).losses_P for row in ([-1e4, 0.0], [0.0, -1e4]))
+    high, low = (
+        DpoLoss(beta=0.15)(inputs_of(torch.tensor([row], dtype=dtype), [[1, 0]])).losses_P for row in ([-1e4, 0.0], [0.0, -1e4])
+    )
     assert high.item() == pytest.approx(8e3, rel=1e-6)
     assert low.item() == pytest.approx(8e3 - 0.03, rel=1e-6)
 

@@ -82,7 +82,9 @@ def test_pairs_of_equal_quality_are_skipped() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_extreme_scores(dtype: torch.dtype) -> None:
     """Gap 1: 1e4 out of order, or 2 B - s_j - s_i = -0.3 + 1e4 below the boundary."""
-    high, low = (ProLoss()(inputs_of(torch.tensor([row], dtype=dtype), [[1, 0]])).losses_P for row in ([-1e4, 0.0], [0.0, -1e4]))
+    high, low = (
+        ProLoss(beta=0.15)(inputs_of(torch.tensor([row], dtype=dtype), [[1, 0]])).losses_P for row in ([-1e4, 0.0], [0.0, -1e4])
+    )
     assert high.item() == pytest.approx(1e4, rel=1e-6)
     assert low.item() == pytest.approx(1e4 - 0.3, rel=1e-6)
 

@@ -53,7 +53,7 @@ def test_without_detaching_the_boundary_the_worst_better_one_is_pushed_down() ->
 def test_extreme_scores() -> None:
     """0 - (-1e4) out of order, or 1e4 - 0.15 below the boundary."""
     assert RrhfLoss()(inputs_of([[-1e4, 0.0]], [[1, 0]])).losses_P.item() == 1e4
-    assert RrhfLoss()(inputs_of([[0.0, -1e4]], [[1, 0]])).losses_P.item() == pytest.approx(1e4 - 0.15, rel=1e-12)
+    assert RrhfLoss(beta=0.15)(inputs_of([[0.0, -1e4]], [[1, 0]])).losses_P.item() == pytest.approx(1e4 - 0.15, rel=1e-12)
 
 
 def test_padded_length_normalisation_divides_sums_by_the_row_of_the_group() -> None:

@@ -70,7 +70,7 @@ def test_values_and_defaults(load: Callable[..., Any]) -> None:
     assert recipe.sft.learning_rate == 1e-4
     assert recipe.sft.num_epochs == 2.0
     assert recipe.align.constraint == "none"
-    assert (recipe.align.beta, recipe.seed, recipe.data, recipe.candidates) == (0.15, 0, None, None)
+    assert (recipe.align.beta, recipe.seed, recipe.data, recipe.candidates) == ("auto", 0, None, None)
 
 
 def test_resolved_recipe_loads_again(load: Callable[..., Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aftune.recipe import Recipe
+from aftune.recipe import AlignSection, Recipe
 from aftune.records import Candidate, Feedback, Group, GroupScores, JudgedResponse, Problem
 from aftune.reporting import ReportData, render_page
 
@@ -143,7 +143,7 @@ def make_logs() -> dict[str, list[dict[str, float]]]:
 @pytest.fixture(scope="session")
 def data() -> ReportData:
     return ReportData(
-        recipe=Recipe(run_dir=Path("runs/made-up"), seed=3),
+        recipe=Recipe(run_dir=Path("runs/made-up"), seed=3, align=AlignSection(beta=0.15)),
         stages=make_stages(),
         metrics=make_metrics(),
         versions={"aftune": "0.1.0", "torch": "9.8.7"},

@@ -417,7 +417,7 @@ class AlignSection(TrainingSection):
     constraint: Literal["none", "detached", "boundary"] = "boundary"
     """What ends the push on worse candidates: nothing; their scores are detached; or a boundary, to which they are pushed from
     both sides."""
-    beta: Positive | Literal["auto"] = 0.15
+    beta: Positive | Literal["auto"] = "auto"
     """How far the boundary lies below the lowest better candidate: nats per token (nats for a loss with a reference policy),
     or auto: such that worse candidates are pushed, at the start, by `auto_beta_push` of what pushes them without constraint
     (our derivation)."""

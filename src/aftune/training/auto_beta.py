@@ -14,8 +14,7 @@ from typing import cast
 
 import torch
 
-from aftune.common.errors import DataError
-from aftune.losses import Loss, LossInputs
+from aftune.losses import AftLoss, Loss, LossInputs
 from aftune.losses.constrained import ConstrainedLoss
 from aftune.prompts.encoding import EncodedGroup
 from aftune.records import GroupLogprobs
@@ -32,18 +31,32 @@ def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs],
     groups: as they are trained on, so that feedback, number of candidates and reference count as they do there; `logprobs`: those
     of the same groups under the model that training starts from, which is also the reference policy. share: above 0, below 1.
     The push is the sum over candidates that are better than none of the loss's derivative by their summed log-probability; pulls
-    count against it. Between 0.0001 and 1,000,000, with a warning where the share cannot be reached: hinges have
-    steps. Raises DataError where no worse candidate is pushed, and where groups and `logprobs` do not match.
+    count against it. Where the share cannot be reached (no worse candidate is pushed, nearly all of them lie far above their
+    boundary, or the loss is a hinge, which has steps), it is reached for a pair with equal scores instead, with a warning. Raises
+    DataError where groups and `logprobs` do not match.
     """
     constrained = cast(ConstrainedLoss, loss)
     members = list(_members(zip(groups, logprobs, strict=True)))
-    chunks = [_padded(members[start : start + _CHUNK]) for start in range(0, len(members), _CHUNK)]
-    whole = sum(_push(replace(constrained, constraint="none"), chunk) for chunk in chunks)
+    found = _found(constrained, [_padded(members[start : start + _CHUNK]) for start in range(0, len(members), _CHUNK)], share)
+    if found is None:
+        equal = [_padded([_EQUAL])]
+        found = _found(constrained, equal, share) or _found(AftLoss(), equal, share) or AftLoss().beta
+        warnings.warn(
+            f"align.beta: in these groups no beta leaves {100 * share:.0f} % of the push; auto took {found:.3g}, which does so for "
+            "a pair with equal scores. A number may serve better",
+            stacklevel=2,
+        )
+    return found
+
+
+def _found(loss: ConstrainedLoss, chunks: Sequence[LossInputs], share: float) -> float | None:
+    """None where no beta comes near the share."""
+    whole = sum(_push(replace(loss, constraint="none"), chunk) for chunk in chunks)
     if not whole > 0:
-        raise DataError("align.beta: auto needs worse candidates that the loss pushes down, and there are none; give a number")
+        return None
 
     def reached(beta: float) -> float:
-        return sum(_push(replace(constrained, beta=beta), chunk) for chunk in chunks) / whole
+        return sum(_push(replace(loss, beta=beta), chunk) for chunk in chunks) / whole
 
     low, high = _SMALLEST, _LARGEST
     while high / low > 1 + _PRECISION:
@@ -52,16 +65,11 @@ def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs],
             low = middle
         else:
             high = middle
-    if abs(reached(high) - share) > _TOLERANCE:
-        warnings.warn(
-            f"align.beta: auto found {high:.3g}, with which {100 * reached(high):.0f} % of the push is left instead of "
-            f"{100 * share:.0f} %, as near as this loss comes; a number may serve better",
-            stacklevel=2,
-        )
-    return high
+    return high if abs(reached(high) - share) <= _TOLERANCE else None
 
 
 Member = tuple[float, float, int]  # quality, summed log-probability, tokens
+_EQUAL: tuple[int, list[Member]] = (1, [(1.0, -1.0, 1), (0.0, -1.0, 1)])  # of a group: the tokens of its prompt, its candidates
 
 
 def _members(pairs: Iterable[tuple[EncodedGroup, GroupLogprobs]]) -> Iterator[tuple[int, list[Member]]]:

@@ -124,7 +124,7 @@ def test_a_recipe_that_is_there_stays() -> None:
         (
             [{"question": "q", "answer": "a"}],
             {},
-            r"no column looks like the rationales; VFT imitates .* --rationale COLUMN",
+            r"no column looks like the rationales; name it with --rationale COLUMN\. .*: aftune benchmark MODEL jsonl data=",
         ),
         ([{"q": "q", "solution": "s"}], {"answer": "b"}, r"--answer: own\.jsonl has no column 'b', only q, solution"),
         (rows_of("choice"), {"options": "A,D"}, r"--options: own\.jsonl has no column 'D', only question, A, B, C, answer"),

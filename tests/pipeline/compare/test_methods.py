@@ -9,10 +9,10 @@ from aftune.common.errors import UsageError
 from aftune.pipeline.compare.methods import METHODS, parse
 from aftune.pipeline.compare.runs import comparison
 from aftune.pipeline.registry import needs_reference
-from aftune.recipe import Recipe, with_settings
+from aftune.recipe import AlignSection, Recipe, with_settings
 
 BOUNDED = ("aft", "rrhf", "pro", "dpo", "simpo", "dpop", "nca", "infonca")
-RECIPE = Recipe(run_dir=Path("runs/x"), seed=3)
+RECIPE = Recipe(run_dir=Path("runs/x"), seed=3, align=AlignSection(beta=0.15))
 
 
 def complaint(text: str) -> str:

@@ -24,7 +24,9 @@ STAGES = ["prepare", "sft", "sample", "label", "align", "control", "evaluate", "
 
 
 def recipe(folder: Path, **sections: Any) -> Recipe:
-    return Recipe.model_validate({"run_dir": str(folder / "run"), "model": {"precision": "float32"}, **sections})
+    """With a beta of its own: an automatic one has a stage more."""
+    align = {"beta": 0.15, **sections.pop("align", {})}
+    return Recipe.model_validate({"run_dir": str(folder / "run"), "model": {"precision": "float32"}, "align": align, **sections})
 
 
 def with_model(**settings: Any) -> dict[str, Any]:

@@ -57,8 +57,8 @@ def test_each_model_of_a_run_is_measured(tmp_path: Path) -> None:
 
 def test_votes_and_the_reference_cost_too(tmp_path: Path) -> None:
     """Two votes are two responses more a model, and their scores."""
-    plain = tokens_by_stage(recipe(tmp_path))
-    more = tokens_by_stage(recipe(tmp_path, evaluate={"num_votes": 2}, align={"beta": "auto"}))
+    plain = tokens_by_stage(recipe(tmp_path, align={"beta": 0.15}))
+    more = tokens_by_stage(recipe(tmp_path, evaluate={"num_votes": 2}))
     assert "reference" not in plain
     assert more["reference"] == pytest.approx(plain["align"] / recipe(tmp_path).align.num_epochs)
     assert more["evaluate"] > 1.3 * plain["evaluate"]

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -75,6 +76,7 @@ def align(context: Context) -> Summary:
     groups = trained_on(labelled, recipe)
     validate = assessment_while_training(context, labelled)
     summary: Summary = {}
+    doubts: list[str] = []
     logprobs: Sequence[GroupLogprobs] | None = None
     if needs_reference(recipe):
         logprobs = trained_on(RecordFile(context.folder("reference") / "logprobs.jsonl", GroupLogprobs), recipe)
@@ -83,10 +85,13 @@ def align(context: Context) -> Summary:
         if logprobs is not None and section.constraint == "boundary":
             args = training_arguments(_with_beta(section, 1.0), Path(), recipe, validated=False)
             encoded = (_encode(context, args, group) for group in groups)
-            beta = summary["beta"] = auto_beta(encoded, logprobs, args.alignment_loss(), section.auto_beta_push)
+            with warnings.catch_warnings(record=True, action="always") as caught:
+                beta = summary["beta"] = auto_beta(encoded, logprobs, args.alignment_loss(), section.auto_beta_push)
+            doubts = [str(warning.message) for warning in caught]
         section = _with_beta(section, beta)
     reference = logprobs if LOSSES[section.loss].needs_reference else None
-    return _train(context, "align", context.start, section, groups, validate=validate, reference_logprobs=reference) | summary
+    trained = _train(context, "align", context.start, section, groups, validate=validate, reference_logprobs=reference)
+    return trained | summary | {"warnings": [*doubts, *trained["warnings"]]}
 
 
 def control(context: Context) -> Summary:

@@ -133,7 +133,7 @@ def _beta(data: ReportData) -> str:
     rounds = [data.summary(name).get("beta") for name in data.stages if name.partition("-")[0] == "align"]
     found = [f"{value:.3g}" for value in rounds if value is not None]
     values = f" = {', then '.join(found)} {unit}" if found else ""
-    return f"beta auto{values} ({setting(100 * align.auto_beta_push)} % of the push)"
+    return f"beta auto{values} ({setting(100 * align.auto_beta_push)} % of the push stays)"
 
 
 def _training(section: TrainingSection, summary: Any) -> str:

@@ -51,7 +51,7 @@ def terms(data: ReportData) -> dict[str, Term]:
         found["boundary"] = Term(
             "Boundary, beta",
             "Wrong candidates are pushed down until their score is beta below that of the worst right one, and no further. Beta is "
-            f"in {beta_unit(align.loss, align.rrhf_length_normalisation)}.",
+            f"in {beta_unit(align.loss, align.rrhf_length_normalisation)}.{_found(align)}",
         )
     found["interval"] = Term(
         f"95{PER_CENT} interval",
@@ -70,3 +70,10 @@ def _learnt_from(align: AlignSection) -> str:
     if not align.reference_is_candidate:
         return "only mixed ones teach alignment anything."
     return "alignment learns from these and, since the reference joins the candidates, from those whose candidates are all wrong."
+
+
+def _found(align: AlignSection) -> str:
+    if align.beta != "auto":
+        return ""
+    share = f"{100 * align.auto_beta_push:g}{PER_CENT}"
+    return f" An automatic beta lets training begin to push them with {share} of the strength that it has without one."
