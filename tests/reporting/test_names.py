@@ -50,7 +50,7 @@ def test_a_control_for_the_same_compute_is_nowhere_called_same_steps(data: Repor
         ({"loss": "dpo", "beta": 5.0}, "DPO-BC: constraint boundary (BC), beta 5 nats, dpo_beta 0.1, weight 1"),
         (
             {"beta": "auto"},
-            "AFT-BC: constraint boundary (BC), beta auto = 0.213 nats per token (75 % of the push stays), weight 1",
+            "AFT-BC: constraint boundary (BC), beta auto = 0.213 nats per token (40 % of the push stays), weight 1",
         ),
         ({"loss": "dpo", "constraint": "none"}, "DPO: constraint none, dpo_beta 0.1, weight 1"),
         (
@@ -79,8 +79,8 @@ def test_an_automatic_beta_of_each_round(data: ReportData) -> None:
     entry = data.stages["align"]
     stages = {**data.stages, "align": {**entry, "summary": {"beta": 0.2}}, "align-2": {**entry, "summary": {"beta": 0.3}}}
     made = with_recipe(replace(data, stages=stages), align={"beta": "auto"}, rounds=2)
-    assert "beta auto = 0.2, then 0.3 nats per token (75 % of the push stays)" in fact(made, "Alignment")
-    assert "beta auto (75 % of the push stays)" in fact(with_recipe(data, align={"beta": "auto"}), "Alignment")
+    assert "beta auto = 0.2, then 0.3 nats per token (40 % of the push stays)" in fact(made, "Alignment")
+    assert "beta auto (40 % of the push stays)" in fact(with_recipe(data, align={"beta": "auto"}), "Alignment")
 
 
 def test_another_method_is_called_by_its_name(data: ReportData) -> None:

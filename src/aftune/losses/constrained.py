@@ -28,7 +28,7 @@ class ConstrainedLoss:
     needs_reference: ClassVar[bool] = False
 
     constraint: Literal["none", "detached", "boundary"] = "boundary"
-    beta: float = 0.7
+    beta: float = 0.4
     detach_boundary: bool = True
 
     def __post_init__(self) -> None:

@@ -421,7 +421,7 @@ class AlignSection(TrainingSection):
     """How far the boundary lies below the lowest better candidate: nats per token (nats for a loss with a reference policy),
     or auto: such that worse candidates are pushed, at the start, by `auto_beta_push` of what pushes them without constraint
     (our derivation)."""
-    auto_beta_push: Annotated[float, Field(gt=0, lt=1)] = 0.75
+    auto_beta_push: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """The share of the push that an automatic beta keeps."""
     detach_boundary: bool = True
     """Whether the boundary is a constant for the gradient; otherwise it would push the worst of the better candidates down."""

@@ -71,7 +71,7 @@ class AlignmentConfig(TrainingArguments):
     output_dir: str | None = field(default="aftune-output")
     loss: str = "aft"
     constraint: str = "boundary"
-    beta: float = 0.7
+    beta: float = 0.4
     detach_boundary: bool = True
     dpo_beta: float = 0.1
     rrhf_length_normalisation: str = "response"
