@@ -18,7 +18,9 @@ from aftune.recipe import Recipe
 _NOT_COUNTED = (
     "?: what a pass holds cannot be counted for this model, since numbers decide what it computes; it is left out of the sums."
 )
-_HOLES = "On a CPU a process takes more, with LoRA up to half as much again: holes between tensors (docs/real-models.md)."
+_HOLES = (
+    "These are tensors. A process on a CPU takes more, with LoRA up to half as much again: memory between them that stays unused."
+)
 _STAND_IN = "The model's configuration is not on this machine: a Llama of its size is counted."
 
 
@@ -110,10 +112,10 @@ def _rows(recipe: Recipe, memory: RunMemory) -> str:
     row = next(row for row in memory.rows if row.stage == "align")
     budget = recipe.align.token_budget
     if row.num_parts == 1:
-        how = f"about {row.at_once} at a time (token_budget {budget:,})"
+        how = f"of which {row.at_once} are computed at once (align.token_budget {budget:,})"
     else:
         how = f"more than token_budget {budget:,}: each in {row.num_parts} parts, computed twice, one at a time in memory"
-    return f"align: a group has about {row.group:,} tokens, {how}"
+    return f"align: a problem with its candidates has about {row.group:,} tokens, {how}"
 
 
 def _told(memory: RunMemory) -> list[Moment]:

@@ -114,6 +114,9 @@ def _print_costs(
         operations = "-" if parameters is None else f"{row.teraflops(parameters):,.1f}"
         taken = duration([row])
         table.add_row(row.stage, row.what, f"{row.num_tokens:,.2f}", operations, "-" if taken is None else format_duration(taken))
+    if not costs:
+        console.print(f"Nothing would be computed: every stage is finished. {load}Nothing was run or written.", soft_wrap=True)
+        return
     console.print(table)
     total = duration(costs)
     if parameters is None:

@@ -44,6 +44,10 @@ def test_rare_kinds_and_published_verdicts_show_when_they_happen() -> None:
     assert {"Contradiction", "Timed out", "Too long", "Empty", "Unknown problem"} <= {row.name for row in tables.candidates}
     assert tables.readings is not None
     assert tables.readings.endswith("the strict reading finds 41 right and the flexible one 1,044; they differ on 1,003.")
+    alike = labelling_tables({"right": 2, "right_strict": 2, "right_flexible": 2, "readings_differ": 0})
+    assert alike is not None
+    assert alike.readings is not None
+    assert alike.readings.endswith("the strict reading finds 2 right; the flexible one finds the same.")
     assert "Empty" in {row.name for row in tables.groups}
     assert tables.published == "Published verdicts that agree with ours: 5,275 of 5,276."
 

@@ -120,7 +120,9 @@ def _readings(summary: Mapping[str, Any]) -> str | None:
     if "readings_differ" not in summary:
         return None
     strict, flexible, differ = (count(summary[key]) for key in ("right_strict", "right_flexible", "readings_differ"))
-    return (
-        f"Among the complete candidates, the strict reading finds {strict} right and the flexible one {flexible}; "
-        f"they differ on {differ}."
+    found = (
+        f"Among the complete candidates, equal ones counted as often as they were given, the strict reading finds {strict} right"
     )
+    if not summary["readings_differ"]:
+        return f"{found}; the flexible one finds the same."
+    return f"{found} and the flexible one {flexible}; they differ on {differ}."
