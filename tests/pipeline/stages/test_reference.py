@@ -130,7 +130,7 @@ def share_of_the_push(beta: float, groups: list[list[tuple[float, float, int]]])
 
 
 def test_the_automatic_beta_is_that_of_the_files(comparison: Any) -> None:
-    """Three quarters of the push, from the qualities and the written sums; the reference is right."""
+    """Two fifths of the push, from the qualities and the written sums; the reference is right."""
     groups = read_records(comparison.shared / "label" / "groups.jsonl", Group)
     written = read_records(comparison.shared / "reference" / "logprobs.jsonl", GroupLogprobs)
     members = [
@@ -138,7 +138,7 @@ def test_the_automatic_beta_is_that_of_the_files(comparison: Any) -> None:
     ]
     chosen = RunDirectory(comparison.method("aft-bc:beta=auto")).entry("align")["summary"]["beta"]
     assert share_of_the_push(chosen, members) == pytest.approx(0.4, abs=1e-3)
-    assert 0.3 < chosen < 3
+    assert 0.1 < chosen < 1  # 0.35 for equal scores
 
 
 def test_the_automatic_beta_is_of_what_is_trained_on(comparison: Any, tmp_path: Path) -> None:
