@@ -96,6 +96,8 @@ def test_the_toy_is_named_where_it_cannot_do_better(model: str, task: str, said:
     texts = [*of_vft(log((0, 3.0), (0, 1.0)), ours, 200), *of_labelling({"candidates": 60, "groups_all_wrong": 9}, ours, "sample")]
     texts += of_results({"vft": {"accuracy": 0.0, "num_problems": 12, "num_truncated": 0}}, ours)
     assert len(texts) == 3
+    [easy] = of_labelling({"candidates": 60, "groups_all_right": 9}, ours, "sample")
+    assert easy.endswith("or take harder problems.")
     assert [text.endswith("take a real model (model.name) for other questions.") for text in texts] == [said] * 3
 
 

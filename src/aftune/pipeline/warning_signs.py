@@ -102,7 +102,7 @@ def _without_pairs(counts: Mapping[str, int], recipe: Recipe, section: str, *, b
         remedy = ", or ".join([", ".join(ways[:-1]), ways[-1]])
     return (
         f"No group has both right and wrong candidates ({right:,} all right, {wrong:,} all wrong, {empty:,} empty): {use}. "
-        f"{remedy}{', or import other candidates' if imported else ''}.{_toy(recipe)}"
+        f"{remedy}{', or import other candidates' if imported else ''}.{'' if right > wrong + empty else _toy(recipe)}"
     )
 
 
