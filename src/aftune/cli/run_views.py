@@ -104,6 +104,9 @@ def _print_costs(
     load: str = "",
 ) -> None:
     """Prints the cost of the stages that would run, of each and of all."""
+    if not costs:
+        console.print(f"Nothing would be computed: every stage is finished. {load}Nothing was run or written.", soft_wrap=True)
+        return
     parameters = num_parameters(recipe)
     table = Table(title="Estimated cost of what would run", title_justify="left", box=None, pad_edge=False)
     table.add_column("stage")
@@ -114,9 +117,6 @@ def _print_costs(
         operations = "-" if parameters is None else f"{row.teraflops(parameters):,.1f}"
         taken = duration([row])
         table.add_row(row.stage, row.what, f"{row.num_tokens:,.2f}", operations, "-" if taken is None else format_duration(taken))
-    if not costs:
-        console.print(f"Nothing would be computed: every stage is finished. {load}Nothing was run or written.", soft_wrap=True)
-        return
     console.print(table)
     total = duration(costs)
     if parameters is None:

@@ -40,7 +40,7 @@ def auto_beta(groups: Iterable[EncodedGroup], logprobs: Iterable[GroupLogprobs],
     found = _found(constrained, [_padded(members[start : start + _CHUNK]) for start in range(0, len(members), _CHUNK)], share)
     if found is None:
         equal = [_padded([_EQUAL])]
-        found = _found(constrained, equal, share) or _found(AftLoss(), equal, share) or AftLoss().beta
+        found = _found(constrained, equal, share) or cast(float, _found(AftLoss(), equal, share))  # AFT reaches any share
         warnings.warn(
             f"align.beta: in these groups no beta leaves {100 * share:.0f} % of the push; auto took {found:.3g}, which does so for "
             "a pair with equal scores. A number may serve better",
