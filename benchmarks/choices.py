@@ -2,12 +2,14 @@
 
     python benchmarks/choices.py [--threads 2] [--rounds 7]
 
-Forms take turns; it prints medians in milliseconds, and each as a multiple of the form that aftune uses (the first).
+Forms take turns; it prints medians in milliseconds, and each as a multiple of the form that aftune uses (the first). In bfloat16
+the heads have float32 weights under autocast, as in training.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from statistics import median
 
@@ -23,7 +25,7 @@ from aftune.models.kernels.shared_prefix import Segment
 
 PROMPT, RESPONSES = 70, (105, 60, 180, 90, 130, 75, 95)  # tokens, as in GSM8K
 HEADS, SIZE = 6, 64
-TOKENS, WIDTH, WORDS = 735, 384, 32_000
+HEAD_SHAPES = {"head": (735, 384, 32_000), "head of Gemma 3 270M": (512, 640, 262_144)}  # response tokens, width, words
 MODULE = torch.nn.Identity()
 
 
@@ -77,13 +79,21 @@ def of_torch(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     return -linear_cross_entropy(hidden, weight, targets, reduction="none", options=options)
 
 
-def compare(title: str, forms: list[Callable[..., Tensor]], make: Callable[[], tuple[Tensor, ...]], rounds: int) -> None:
+def compare(
+    title: str,
+    forms: list[Callable[..., Tensor]],
+    make: Callable[[], tuple[Tensor, ...]],
+    rounds: int,
+    autocast: torch.autocast | None = None,
+) -> None:
     times: dict[str, list[float]] = {form.__name__: [] for form in forms}
     for number in range(rounds + 1):
         for form in forms:
             inputs = make()
             started = time.perf_counter()
-            form(*inputs).float().sum().backward()
+            with autocast or nullcontext():
+                summed = form(*inputs).float().sum()
+            summed.backward()
             if number:  # the first round warms up
                 times[form.__name__].append(1000 * (time.perf_counter() - started))
     print(f"\n{title}")
@@ -105,19 +115,23 @@ def main() -> None:
             shape = (1, HEADS, PROMPT + sum(RESPONSES), SIZE)
             return tuple(torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(3))
 
-        def head_inputs(dtype: torch.dtype = dtype, *, frozen: bool = False) -> tuple[Tensor, ...]:
-            hidden = torch.randn(TOKENS, WIDTH, dtype=dtype, requires_grad=True)
-            weight = torch.randn(WORDS, WIDTH, dtype=dtype).mul_(0.02)  # logits of a size that models have
-            return hidden, weight.requires_grad_(not frozen), torch.randint(WORDS, (TOKENS,))
+        def head_inputs(
+            tokens: int, width: int, words: int, dtype: torch.dtype = dtype, *, frozen: bool = False
+        ) -> tuple[Tensor, ...]:
+            hidden = torch.randn(tokens, width, dtype=dtype, requires_grad=True)
+            weight = torch.randn(words, width).mul_(0.02)  # logits of a size that models have
+            return hidden, weight.requires_grad_(not frozen), torch.randint(words, (tokens,))
 
         name = str(dtype).removeprefix("torch.")
         forms = [segments, segments_fused, dense_mask, padded_rows]
         compare(f"attention of one group, {name}", forms, attention_inputs, arguments.rounds)
-        heads = [chunked, chunked_and_kept, whole, checkpointed, of_torch]
-        compare(f"head, {TOKENS} tokens of {WORDS:,} words, {name}", heads, head_inputs, arguments.rounds)
-        compare(
-            f"the same head, frozen, {name}", [chunked, whole, checkpointed], partial(head_inputs, frozen=True), arguments.rounds
-        )
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+        for title, shape in HEAD_SHAPES.items():
+            title = f"{title}, {shape[0]} tokens of {shape[2]:,} words, {name}"
+            heads = [chunked, chunked_and_kept, whole, checkpointed, of_torch]
+            compare(title, heads, partial(head_inputs, *shape), arguments.rounds, autocast)
+            heads = [chunked, whole, checkpointed]
+            compare(f"{title}, frozen", heads, partial(head_inputs, *shape, frozen=True), arguments.rounds, autocast)
 
 
 if __name__ == "__main__":

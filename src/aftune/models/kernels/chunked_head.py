@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aftune.models.precision import compute_dtype, score_dtype
 
-CHUNK_ELEMENTS = 2**24  # logits computed at once: 64 MiB in float32
+CHUNK_ELEMENTS = 2**24  # logits computed at once, at least: 64 MiB in float32
 
 _comes_again: ContextVar[bool] = ContextVar("_comes_again", default=False)
 
@@ -34,44 +34,47 @@ class _ChunkedLogprobs(torch.autograd.Function):
         needs_hidden, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         ctx.frozen = needs_hidden and not (needs_weight or needs_bias)
         ctx.kept = keep and (needs_weight or needs_bias)
-        made: list[Tensor] = []  # for the backward pass, by chunk
-        for chunk in _chunks(len(hidden_M_D), len(weight)):
+        made: Tensor | None = None  # for the backward pass
+        if ctx.frozen or ctx.kept:
+            # In a forward pass that comes again before the backward pass, a tensor that only says its shape.
+            rows = hidden_M_D.new_empty((len(hidden_M_D) if final else 1, weight.shape[1 if ctx.frozen else 0]), dtype=ctx.dtype)
+            made = rows.expand(len(hidden_M_D), -1)
+        for chunk in _chunks(len(hidden_M_D), weight):
             hidden, targets = hidden_M_D[chunk].to(ctx.dtype), targets_M[chunk]
             everything = torch.nn.functional.linear(hidden, weight, bias).log_softmax(-1, dtype=logprobs_M.dtype)
             logprobs_M[chunk] = everything.gather(1, targets[:, None])[:, 0]
-            if not (ctx.frozen or ctx.kept):
-                continue
-            if final:
-                residual = _residual_(everything, targets).to(ctx.dtype)
-                made.append(residual @ weight if ctx.frozen else residual)
-            else:
-                made.append(_promised(hidden, len(hidden), weight.shape[1 if ctx.frozen else 0]))
-        ctx.save_for_backward(hidden_M_D, weight_V_D, bias_V, targets_M, *made)
+            if made is not None and final:
+                residual = _residual_(everything, targets)
+                made[chunk] = residual.to(ctx.dtype) @ weight if ctx.frozen else residual
+        ctx.save_for_backward(hidden_M_D, weight_V_D, bias_V, targets_M, made)
         return logprobs_M
 
     @staticmethod
     def backward(ctx: Any, gradient_M: Tensor) -> tuple[Tensor | None, ...]:
-        hidden_M_D, weight_V_D, bias_V, targets_M, *made = ctx.saved_tensors
+        hidden_M_D, weight_V_D, bias_V, targets_M, made = ctx.saved_tensors
         scale_M1 = -gradient_M[:, None]
         if ctx.frozen:
-            return (torch.cat(made) * scale_M1).to(hidden_M_D.dtype), None, None, None, None, None
+            return (made * scale_M1).to(hidden_M_D.dtype), None, None, None, None, None
         needs_hidden, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         weight, bias = weight_V_D.to(ctx.dtype), None if bias_V is None else bias_V.to(ctx.dtype)
         hidden_gradient = torch.empty_like(hidden_M_D) if needs_hidden else None
-        weight_gradient = torch.zeros_like(weight_V_D, dtype=gradient_M.dtype) if needs_weight else None
+        weight_gradient: Tensor | None = None
         bias_gradient = torch.zeros_like(bias_V, dtype=gradient_M.dtype) if needs_bias else None
-        for number, chunk in enumerate(_chunks(len(hidden_M_D), len(weight))):
+        # Kept residuals are one chunk: each chunk more is a pass over the gradient of the weights.
+        for chunk in [slice(None)] if ctx.kept else _chunks(len(hidden_M_D), weight):
             hidden, scale = hidden_M_D[chunk].to(ctx.dtype), scale_M1[chunk]
-            if made:
-                residual = made[number]
+            if ctx.kept:
+                residual = made
             else:
                 everything = torch.nn.functional.linear(hidden, weight, bias).log_softmax(-1, dtype=gradient_M.dtype)
                 residual = _residual_(everything, targets_M[chunk]).to(ctx.dtype)
             if hidden_gradient is not None:
                 hidden_gradient[chunk] = (residual @ weight) * scale
-            if weight_gradient is not None:
+            if needs_weight:
                 scaled = (hidden * scale).to(ctx.dtype)
-                if weight_gradient.dtype == ctx.dtype:
+                if weight_gradient is None:
+                    weight_gradient = (residual.T @ scaled).to(gradient_M.dtype)
+                elif weight_gradient.dtype == ctx.dtype:
                     weight_gradient.addmm_(residual.T, scaled)
                 else:
                     weight_gradient += residual.T @ scaled
@@ -91,11 +94,6 @@ def _residual_(logprobs_M_V: Tensor, targets_M: Tensor) -> Tensor:
     """softmax - onehot of each token, [M, V], in place of the log-probabilities of all words."""
     minus_one = torch.full_like(targets_M[:, None], -1, dtype=logprobs_M_V.dtype)
     return logprobs_M_V.exp_().scatter_add_(1, targets_M[:, None], minus_one)
-
-
-def _promised(like: Tensor, *shape: int) -> Tensor:
-    """A tensor that only says its shape, in a forward pass that comes again before the backward pass."""
-    return like.new_empty(()).expand(shape)
 
 
 def chunked_logprobs(
@@ -141,7 +139,13 @@ def replaced_head(model: Any, function: Callable[[Tensor, torch.nn.Linear], Tens
             head.forward = replaced
 
 
-def _chunks(num_tokens: int, num_words: int) -> Iterator[slice]:
-    size = max(16, CHUNK_ELEMENTS // num_words)
+def chunk_tokens(num_words: int, width: int) -> int:
+    """Of how many tokens the logits are computed at once: as CHUNK_ELEMENTS says, or as many numbers as a fourth of the head's
+    weights where that is more, since each chunk is a pass over the gradient of those."""
+    return max(16, CHUNK_ELEMENTS // num_words, width // 4)
+
+
+def _chunks(num_tokens: int, weight_V_D: Tensor) -> Iterator[slice]:
+    size = chunk_tokens(*weight_V_D.shape)
     for start in range(0, num_tokens, size):
         yield slice(start, start + size)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from aftune.models.kernels.chunked_head import CHUNK_ELEMENTS
+from aftune.models.kernels.chunked_head import chunk_tokens
 from aftune.pipeline.estimate.rows import TrainingRows, training_rows
 from aftune.pipeline.estimate.sizes import Sizes
 from aftune.pipeline.estimate.tracing import pass_memory
@@ -177,7 +177,7 @@ class _Moments:
     def scoring(self) -> Moment:
         """Scores in `evaluate`, which are computed in float32."""
         text = self.config.get_text_config(decoder=True)
-        logits = 2 * 4 * min(CHUNK_ELEMENTS, _SCORING_TOKENS * text.vocab_size)
+        logits = 2 * 4 * min(chunk_tokens(text.vocab_size, text.hidden_size), _SCORING_TOKENS) * text.vocab_size
         weights = self.weights.size("float32", four_bit=self.four_bit)
         return Moment("scores", {"weights": weights, "activations": 4 * self._wide(_SCORING_TOKENS), "logits": float(logits)})
 
