@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+KEPT_BELOW = 2**28  # bytes of a tensor whose memory is kept when it is freed
 
 
 def _glibc() -> ctypes.CDLL | None:
@@ -19,11 +20,14 @@ def keep_freed_memory() -> None:
     """Lets glibc keep freed memory instead of giving it back to the system after every large tensor.
 
     A training step allocates and frees the same large tensors again and again; without this, a fifth or more of its time on a CPU
-    goes into page faults (benchmarks/allocator.py). Does nothing with another C library.
+    goes into page faults (benchmarks/allocator.py). Tensors of 256 MiB and more are given back all the same: with sizes that differ
+    from pass to pass, such as those of the logits of 262,144 words, each would leave a hole that the next one does not fit into
+    (benchmarks/holes.py). torch takes large pages for what it allocates. Does nothing with another C library.
     """
     if libc := _glibc():
-        libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(_M_MMAP_THRESHOLD, KEPT_BELOW)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch looks at its first large tensor
 
 
 def give_back_freed_memory() -> None:
