@@ -29,3 +29,10 @@ def test_ordinary_aliases_are_not() -> None:
 def test_tags_make_no_objects(tag: str) -> None:
     with pytest.raises(yaml.YAMLError, match="could not determine a constructor"):
         parse_yaml(f"a: {tag}\n")
+
+
+def test_whole_numbers_are_written_as_people_do() -> None:
+    values = {"epochs": 10.0, "rate": 0.5, "small": 1e-5, "large": 1e20, "negative": -2.0, "count": 3}
+    text = to_yaml(values)
+    assert text == "epochs: 10\nrate: 0.5\nsmall: 1.0e-05\nlarge: 1.0e+20\nnegative: -2\ncount: 3\n"
+    assert parse_yaml(text) == values

@@ -42,6 +42,14 @@ class _Dumper(yaml.SafeDumper):
     pass
 
 
+def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    """10 epochs, not 10.0."""
+    if value.is_integer() and abs(value) < 1e6:
+        return dumper.represent_int(int(value))
+    return dumper.represent_float(value)
+
+
+_Dumper.add_representer(float, _represent_float)
 _Loader.add_constructor(_TEXT, _Loader.construct_text)
 for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver(_FLOAT, _EXPONENT, _STARTS)
