@@ -139,7 +139,7 @@ def claims() -> list[Claim]:
 
 
 def questions() -> list[Claim]:
-    """Our own: what right samples in the VFT loss add to a loss, and a loss to them; constraints over newer losses; RL."""
+    """Our own: what right samples in the VFT loss add to a loss, and a loss to them; newer losses, their constraints and RL."""
     rows = [Claim("AFT-BC orders candidates better than VFT", "assessment accuracy", 1, "aft-bc", "vft-steps")]
     both = ("aft", "aft-dc", "aft-bc", "rrhf", "rrhf-bc", "pro", "pro-bc", "dpo-bc:beta=20", "simpo-bc")
     pairs = [(f"{name}:sft_on=positives", name) for name in both] + [("rpo", "dpo")]
@@ -150,6 +150,9 @@ def questions() -> list[Claim]:
     rows += [Claim("a loss adds to RFT", "assessment accuracy", 1, ours, "rft") for ours in ("aft-bc:sft_on=positives", "rpo")]
     rows.append(Claim("constraints repair newer losses", "accuracy", 1, "simpo-bc", "simpo"))
     rows.append(Claim("constraints repair newer losses", "accuracy", 1, "nca-bc:beta=20", "nca"))
+    newer = ("simpo", "ipo", "dpop", "minor-dpo", "bdpo", "sppo", "nca", "infonca", "apo-zero")
+    for what in ("accuracy", "assessment accuracy"):
+        rows += [Claim("AFT-BC is at least equal to newer losses", what, 2, "aft-bc", name) for name in newer]
     rows += [Claim("AFT-BC is at least equal to RL", "accuracy", 2, "aft-bc", name) for name in ("grpo", "rloo")]
     return rows
 
