@@ -79,7 +79,7 @@ def _first_rows(path: Path) -> list[dict[str, Any]]:
     if path.is_dir():
         raise UsageError(
             f"{path}: is a folder, expected one file, which is split by slices; a folder with train.jsonl, validation.jsonl "
-            "and test.jsonl needs a recipe with data: FOLDER (docs/tasks.md)"
+            "and test.jsonl needs a recipe with `data: FOLDER` and `task: {name: jsonl}`"
         )
     rows: list[dict[str, Any]] = []
     first: DataError | None = None
