@@ -131,11 +131,22 @@ def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_uncounted")
-def test_candidates_that_are_not_there_show_in_a_dry_run(tmp_path: Path) -> None:
-    given = ["candidates.format=json_lines", "candidates.path=nowhere.jsonl"]
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "no such file or folder; check the path"),
+        ('{"text": "2"}\n', "1: neither 'problem_id' nor 'question' says which problem this is"),
+    ],
+)
+def test_candidates_that_cannot_be_read_show_in_a_dry_run(tmp_path: Path, text: str | None, said: str) -> None:
+    path = tmp_path / "candidates.jsonl"
+    if text is not None:
+        path.write_text(text)
+    given = ["candidates.format=json_lines", f"candidates.path={path}"]
     result = aftune("run", ROOT / "recipes" / "quickstart.yaml", f"run_dir={tmp_path / 'run'}", *given, "--dry-run")
     assert result.status == 0, result.stderr
-    assert "candidates.path: nowhere.jsonl: no such file or folder; check the path" in result.stdout
+    assert f"{path}:" in result.stdout
+    assert said in result.stdout
 
 
 @pytest.mark.usefixtures("_uncounted")

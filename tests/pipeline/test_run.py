@@ -321,6 +321,15 @@ def test_imported_candidates_need_no_training(tmp_path: Path) -> None:
     reads = {item.stage.name: [earlier.stage.name for earlier in item.upstream] for item in plan(recipe, RunDirectory(tmp_path))}
     assert reads["sample"] == ["prepare"]
     assert reads["evaluate"] == ["prepare", "sft", "align", "control"]
+    assert list(reads)[:5] == ["prepare", "sample", "label", "sft", "align"]
+
+
+def test_bad_candidates_stop_a_run_before_it_trains(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"problem_id": "a", "text": "2"}\n{"problem_id": "a", "txt": "3"}\n')
+    given = small_run.recipe(tmp_path / "run", candidates={"format": "json_lines", "path": str(tmp_path / "bad.jsonl")})
+    with pytest.raises(DataError, match=r"bad.jsonl:2: there is no text in column 'text'"):
+        runner.run_stages(given, report=lambda line: None)
+    assert not (tmp_path / "run" / "sft").exists()
 
 
 def test_stage_before_its_inputs_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from aftune.cli import memory_views
 from aftune.cli.durations import format_duration
 from aftune.common.errors import DataError
 from aftune.common.wording import counted
-from aftune.interchange.importers import find_source
+from aftune.interchange.importers import check_source
 from aftune.pipeline import runner
 from aftune.pipeline.directory import claim
 from aftune.pipeline.directory.metrics_file import read_metrics
@@ -50,7 +50,7 @@ def print_plan(
         console.print(f"[yellow]{escape(obstacle)} (--for estimates a run on another machine)[/yellow]", soft_wrap=True)
     if recipe.candidates is not None:
         try:
-            find_source(recipe.candidates, recipe.data)
+            check_source(recipe.candidates, recipe.data)
         except DataError as error:
             console.print(f"[yellow]{escape(str(error))}[/yellow]", soft_wrap=True)
     if machine_name is None:

@@ -252,7 +252,19 @@ def enabled_stages(recipe: Recipe) -> list[Stage]:
     rounds = [stage for number in range(1, recipe.rounds + 1) for stage in round_stages(recipe, number)]
     models = tuple(stage.name for stage in rounds if stage.kind == ALIGN.kind and stage.round > 1)
     last = [replace(stage, reads=(*stage.reads, *models)) for stage in (EVALUATE, REPORT)]
-    return [stage for stage in (PREPARE, SFT, *rounds, CONTROL, *last) if stage.enabled(recipe)]
+    first = first_stages(recipe)
+    return [stage for stage in (*first, *(one for one in rounds if one not in first), CONTROL, *last) if stage.enabled(recipe)]
+
+
+def first_stages(recipe: Recipe) -> list[Stage]:
+    """The VFT model, candidates and groups. Imported candidates need no VFT model and come first: what is wrong with them is said
+    before anything is trained."""
+    return [PREPARE, SFT, SAMPLE, LABEL] if recipe.candidates is None else [PREPARE, SAMPLE, LABEL, SFT]
+
+
+def shared_stages(recipe: Recipe, *, with_reference: bool) -> list[Stage]:
+    """What the methods of a comparison build on."""
+    return [*first_stages(recipe), *([REFERENCE] if with_reference else []), HELD_OUT]
 
 
 def policies(recipe: Recipe) -> dict[str, str]:

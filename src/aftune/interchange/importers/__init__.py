@@ -46,14 +46,24 @@ def source_files(section: ImportSection, data: Path | None) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
+def check_source(section: ImportSection, data: Path | None) -> None:
+    """Reads the file, or all files of the folder; raises DataError if there is none, with the line of what is no record."""
+    find_source(section, data)
+    for _ in _rows(section, data):
+        pass
+
+
+def _rows(section: ImportSection, data: Path | None) -> Iterator[Row]:
+    return chain.from_iterable(FORMATS[section.format](file, section.columns) for file in source_files(section, data))
+
+
 def import_candidates(section: ImportSection, data: Path | None, problems: Sequence[Problem]) -> Imported:
     """The candidates of a file, or of all files of a folder in the order of their names, for the given problems.
 
     Raises DataError if there is no such file, or no candidate for any of the problems in it.
     """
     path = find_source(section, data)
-    files = source_files(section, data)
-    imported = match(chain.from_iterable(FORMATS[section.format](file, section.columns) for file in files), problems)
+    imported = match(_rows(section, data), problems)
     if not imported.candidates:
         raise DataError(
             f"{path}: holds no candidate for any of the problems ({len(problems):,} in all); check task.train and task.test"

@@ -49,10 +49,8 @@ class Comparison:
     def shared(self, seed: int) -> Shared:
         """A seed's run of the shared stages, which its methods build on."""
         recipe = with_settings(self.recipe, {"seed": seed, "run_dir": str(_seed_folder(self.recipe, seed))}, "compare")
-        chosen = [registry.PREPARE, registry.SFT, registry.SAMPLE, registry.LABEL]
-        if any(registry.needs_reference(method.recipe(recipe)) for method in self.methods):
-            chosen.append(registry.REFERENCE)
-        return Shared(recipe, [*chosen, registry.HELD_OUT])
+        with_reference = any(registry.needs_reference(method.recipe(recipe)) for method in self.methods)
+        return Shared(recipe, registry.shared_stages(recipe, with_reference=with_reference))
 
     def method_recipe(self, method: Method, seed: int) -> Recipe:
         recipe = method.recipe(self.shared(seed).recipe)

@@ -10,7 +10,7 @@ from aftune.pipeline.compare import methods
 from aftune.pipeline.directory.run_directory import PROGRESS, RunDirectory
 from aftune.pipeline.look.places import check_run, is_comparison, is_method, newest, seed_folders
 from aftune.pipeline.plans import Plan, recorded_plan
-from aftune.pipeline.registry import HELD_OUT, LABEL, PREPARE, REFERENCE, SAMPLE, SFT, Stage, needs_reference
+from aftune.pipeline.registry import HELD_OUT, REFERENCE, Stage, needs_reference, shared_stages
 from aftune.recipe import Recipe, load_recipe
 
 State = Literal["finished", "running", "to do", "again", "waiting", "failed", "interrupted", "killed"]
@@ -109,7 +109,7 @@ def _shared_stages(path: Path, recipe: Recipe) -> list[Stage]:
     chosen = (methods.parse(name) for name in _method_names(path.parent, recipe))
     needed = REFERENCE.name in RunDirectory(path).manifest()["stages"]
     needed = needed or any(needs_reference(method.recipe(recipe)) for method in chosen)
-    return [PREPARE, SFT, SAMPLE, LABEL, *([REFERENCE] if needed else []), HELD_OUT]
+    return shared_stages(recipe, with_reference=needed)
 
 
 def _stage(item: Plan, entry: Mapping[str, Any], now: str | None, *, in_use: bool) -> StageState:
