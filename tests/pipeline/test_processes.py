@@ -197,8 +197,8 @@ def test_two_processes_give_the_figures_of_one(runs: dict[str, Run], kind: str) 
         for name in names:
             wanted, found = ([entry[name] for entry in log if name in entry] for log in logs)
             assert len(wanted) > 1
-            # To rounding, which depends on the processor: 9e-6 of a loss of 1.8 on one with AMX.
-            assert found == (wanted if name in COUNTED else pytest.approx(wanted, rel=1e-4, abs=1e-5)), (stage, name)
+            # Rounding grows with a value and depends on the processor: 1.5e-5 in a loss of 1.8 on one with AMX.
+            assert found == (wanted if name in COUNTED else pytest.approx(wanted, rel=1e-5, abs=1e-5)), (stage, name)
 
 
 def test_a_fault_is_told_once(tmp_path: Path) -> None:
