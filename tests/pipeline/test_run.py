@@ -15,14 +15,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import own_processes
 import small_run
-from aftune.common import progress_record
+from aftune.common import interrupts, progress_record
 from aftune.common.errors import DataError, StageError
+from aftune.models import loading
 from aftune.pipeline import runner
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.plans import plan
 from aftune.pipeline.verify import verify
 from aftune.pipeline.workers import jobs_for
-from aftune.recipe import load_recipe
+from aftune.recipe import BUNDLED, load_recipe
 from aftune.records import Candidate, Group, JudgedResponse, Problem, read_records
 from aftune.sampling import collect
 from aftune.training import AlignmentTrainer
@@ -238,6 +239,25 @@ def test_asked_to_end_a_run_ends_where_it_can_go_on(finished_run: Path, tmp_path
     for name in ("sample/candidates.jsonl", "evaluate/candidates.jsonl"):
         ours, theirs = ((folder / name).read_text().splitlines() for folder in (run, finished_run))
         assert sorted(ours) == sorted(theirs), name  # several processes write them in the order of the problems
+
+
+def test_a_signal_that_a_library_makes_an_error_of_is_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's C++ turned SIGTERM while a model was loaded into a RuntimeError, which was told as a damaged file."""
+
+    def load(*args: Any, **kwargs: Any) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except interrupts.Interrupted as error:
+            raise RuntimeError(repr(error)) from None
+
+    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", load)
+    recipe = small_run.recipe(tmp_path)
+    with pytest.raises(interrupts.Interrupted) as ended, interrupts.heard():
+        runner.run_stages(recipe, keep_going=True, report=lambda line: None)
+    assert ended.value.exit_status == 143
+    assert RunDirectory(tmp_path).entry("sft")["ended"] == {"how": "interrupted", "why": "SIGTERM"}
+    with pytest.raises(interrupts.Interrupted), interrupts.heard():  # outside a run too
+        loading.load_model(BUNDLED, recipe.model)
 
 
 def statuses(finished_run: Path, **sections: dict[str, Any]) -> dict[str, str]:

@@ -25,23 +25,37 @@ class Interrupted(KeyboardInterrupt):
 
 
 _asked: tuple[int, float] | None = None  # the first signal, and when it came
+_raised: int | None = None  # the signal that Interrupted has been raised for wherever the work was
 _waiting = [False]  # for each block within the others, whether it ends by itself
 
 
 @contextmanager
 def heard() -> Iterator[None]:
     """Within the block, the signals raise Interrupted. Python lets only the main thread hear signals."""
-    global _asked
+    global _asked, _raised
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.signal(number, _hear) for number in HEARD}
     try:
-        yield
+        with kept():
+            yield
     finally:
-        _asked = None
+        _asked = _raised = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Interrupted leaves the block as what it is, where a library has made an error of its own of it: torch's C++ makes a
+    RuntimeError of any exception of Python, and whoever loads a model takes that for a damaged file."""
+    try:
+        yield
+    except Exception as error:
+        if _raised is not None:
+            raise Interrupted(_raised) from error
+        raise
 
 
 @contextmanager
@@ -77,7 +91,7 @@ def end() -> None:
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
-    global _asked
+    global _asked, _raised
     now = time.monotonic()
     if _asked is None:
         _asked = number, now
@@ -85,4 +99,5 @@ def _hear(number: int, frame: FrameType | None) -> None:
             return
     elif now - _asked[1] < _TWICE:
         return
+    _raised = number
     raise Interrupted(number)

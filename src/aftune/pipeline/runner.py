@@ -11,7 +11,7 @@ from typing import Any
 from rich.markup import escape
 
 import aftune
-from aftune.common import checksums
+from aftune.common import checksums, interrupts
 from aftune.common.diagnosis import diagnose
 from aftune.common.errors import AftuneError, StageError, UsageError
 from aftune.common.process import release_memory
@@ -195,7 +195,7 @@ def _run_one(context: Any, item: Plan, report: Callable[[str], None]) -> None:
         context = replace(context, round=stage.round)
     started = time.monotonic()
     try:
-        with recording(context.run.path / PROGRESS, stage.name), _noted(stage.name, report) as noted:
+        with recording(context.run.path / PROGRESS, stage.name), _noted(stage.name, report) as noted, interrupts.kept():
             summary = processes.everywhere(function, context) if stage.kind in TRAIN else function(context)
     except BaseException as error:
         with contextlib.suppress(OSError):
