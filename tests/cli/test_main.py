@@ -131,6 +131,7 @@ def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_uncounted")
+@pytest.mark.parametrize("command", ["run", "compare"])
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -138,14 +139,14 @@ def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"text": "2"}\n', "1: neither 'problem_id' nor 'question' says which problem this is"),
     ],
 )
-def test_candidates_that_cannot_be_read_show_in_a_dry_run(tmp_path: Path, text: str | None, said: str) -> None:
+def test_candidates_that_cannot_be_read_show_in_a_dry_run(tmp_path: Path, text: str | None, said: str, command: str) -> None:
     path = tmp_path / "candidates.jsonl"
     if text is not None:
         path.write_text(text)
     given = ["candidates.format=json_lines", f"candidates.path={path}"]
-    result = aftune("run", ROOT / "recipes" / "quickstart.yaml", f"run_dir={tmp_path / 'run'}", *given, "--dry-run")
+    result = aftune(command, ROOT / "recipes" / "quickstart.yaml", f"run_dir={tmp_path / 'run'}", *given, "--dry-run")
     assert result.status == 0, result.stderr
-    assert f"{path}:" in result.stdout
+    assert result.stdout.count(f"{path}:") == 1
     assert said in result.stdout
 
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from aftune.cli.durations import format_duration
+from aftune.cli.run_views import print_obstacle
 from aftune.common.wording import counted
 from aftune.pipeline.compare.methods import METHODS
 from aftune.pipeline.compare.runs import Comparison
@@ -27,6 +28,7 @@ def print_plan(wanted: Comparison, console: Console) -> None:
     for heading in ("method", "what it is", "changes in the recipe", *(f"seed {seed}" for seed in wanted.seeds)):
         table.add_column(heading, overflow="fold")
     shared = {seed: wanted.shared(seed).plan() for seed in wanted.seeds}
+    print_obstacle(wanted.recipe, [item for plans in shared.values() for item in plans], console)
     table.add_row("(shared)", "one VFT model, one set of candidates", "", *map(_state, shared.values()))
     planned = [(wanted.shared(seed).recipe, plans) for seed, plans in shared.items()]
     for method in wanted.methods:

@@ -24,9 +24,9 @@ from aftune.pipeline.estimate.kinds import kinds
 from aftune.pipeline.estimate.machines import Machine, busy, parse_machine, processes_on, this_machine
 from aftune.pipeline.estimate.weights import num_parameters
 from aftune.pipeline.machine_checks import engines, launch_obstacle
-from aftune.pipeline.plans import plan
+from aftune.pipeline.plans import Plan, plan
 from aftune.pipeline.precision_choice import settle, settle_elsewhere
-from aftune.pipeline.registry import enabled_stages, policies
+from aftune.pipeline.registry import SAMPLE, enabled_stages, policies
 from aftune.recipe import Recipe
 from aftune.recipe.names import CONTROLS, control_note, kept_epoch, model_names
 from aftune.reporting import ReportData
@@ -48,11 +48,6 @@ def print_plan(
         runner.check_recipe(recipe)
     if machine_name is None and number > 1 and (obstacle := launch_obstacle(recipe, number)):
         console.print(f"[yellow]{escape(obstacle)} (--for estimates a run on another machine)[/yellow]", soft_wrap=True)
-    if recipe.candidates is not None:
-        try:
-            check_source(recipe.candidates, recipe.data)
-        except DataError as error:
-            console.print(f"[yellow]{escape(str(error))}[/yellow]", soft_wrap=True)
     if machine_name is None:
         settled = settle(recipe, [RunDirectory(recipe.run_dir)])
         recipe = settled.recipe
@@ -62,6 +57,7 @@ def print_plan(
         recipe = settle_elsewhere(recipe, has_bfloat16=machine.has_bfloat16)
     run = RunDirectory(recipe.run_dir)
     items = plan(recipe, run, redo=redo)
+    print_obstacle(recipe, items, console)
     stages = cost.unfinished(items)
     costs = cost.estimate(recipe, stages)  # reads the data: what is wrong with that is said before anything else
     console.print("Settings" if all_settings else "Settings that are not the defaults (all of them: --settings)", style="italic")
@@ -93,6 +89,16 @@ def print_plan(
         found = kinds(recipe, machine)
         _print_costs(recipe, costs, next(one for one in found if one.own).duration, machine, console)
         memory_views.print_kinds(recipe, machine, found, stages, console)
+
+
+def print_obstacle(recipe: Recipe, items: Sequence[Plan], console: Console) -> None:
+    """What is wrong with candidates that are still to be imported."""
+    if recipe.candidates is None or not any(item.stage.kind == SAMPLE.kind and item.status != "finished" for item in items):
+        return
+    try:
+        check_source(recipe.candidates, recipe.data)
+    except DataError as error:
+        console.print(f"[yellow]{escape(str(error))}[/yellow]", soft_wrap=True)
 
 
 def _print_costs(
