@@ -27,7 +27,7 @@ from matplotlib.axes import Axes
 
 from aftune.common.progress import console
 from aftune.evaluation.assessment import assessment_accuracy
-from aftune.evaluation.statistics import Correlation, Interval, pearson, share_interval
+from aftune.evaluation.statistics import Correlation, Interval, mean_interval, pearson, share_interval
 from aftune.pipeline.directory.run_directory import RunDirectory
 from aftune.pipeline.plans import Shared
 from aftune.pipeline.precision_choice import settle
@@ -149,6 +149,18 @@ def rows(found: Mapping[Setting, Measured]) -> list[list[str]]:
     ]
 
 
+def judgement_rows(found: Mapping[Setting, Measured]) -> list[list[str]]:
+    """Assessment accuracy on common candidates minus that of the model they are from, question by question, in points."""
+    last = max(found)
+    result = []
+    for setting in list(found)[:-1]:
+        own, theirs = found[setting].common, found[last].common
+        gaps = [float(np.mean(own[key]) - np.mean(theirs[key])) for key in theirs]
+        low, high = mean_interval(gaps) if gaps else (np.nan, np.nan)
+        result.append([f"{setting.name} minus {last.name}", f"{100 * np.mean(gaps):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"])
+    return result
+
+
 def correlation(found: Mapping[Setting, Measured], kind: str) -> Correlation | None:
     """Pearson's r of accuracy and assessment accuracy over the models; None where there is none."""
     points = [(mean(own.right), mean(getattr(own, kind))) for own in found.values() if getattr(own, kind)]
@@ -224,6 +236,7 @@ def measure_grid(recipe: Recipe, settings: Sequence[Setting], num_seeds: int) ->
     header = ["problems", "epochs", "epoch kept", "accuracy, %", f"{of}: common", f"{of}: own", "problems with own pairs"]
     table(header, rows(found))
     table(["models", "number", "r, common candidates", "r, own candidates"], correlation_rows(found))
+    table(["models", "difference of assessment accuracy, common candidates, points"], judgement_rows(found))
     print(f"Common candidates: of {settings[0].name}; {len(found[settings[0]].common)} problems have pairs.")
     for kind in ("common", "own") if recipe.evaluate.num_votes > 1 else ("common",):
         path = recipe.run_dir / f"pilot-{kind}.svg"

@@ -65,6 +65,11 @@ def test_rows_and_correlations(pilot: Any) -> None:
         ["all", "3", "1.00 [-1.00, 1.00]", "0.50 [-1.00, 1.00]"],
         ["without 1 epoch", "2", "-", "-"],
     ]
+    differences = [[name, text.split()[0]] for name, text in pilot.judgement_rows(found)]
+    assert differences == [
+        ["train-100-epochs-1 minus train-200-epochs-2", "-100.0"],
+        ["train-100-epochs-2 minus train-200-epochs-2", "-50.0"],  # ((0 - 1) + (1 - 1)) / 2
+    ]
 
 
 def test_the_figure_is_a_file_of_its_own(pilot: Any) -> None:
