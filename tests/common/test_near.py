@@ -21,7 +21,5 @@ def test_a_file_that_is_not_there_names_one_that_is(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").touch()
     with pytest.raises(DataError, match=r"owm\.jsonl: no such file; did you mean '.*own\.jsonl'\?"):
         list(text_lines(tmp_path / "owm.jsonl"))
-    with pytest.raises(
-        DataError, match=r"other\.csv: no such file; check the path, or run the stage that writes it if a run should have"
-    ):
+    with pytest.raises(DataError, match=r"other\.csv: no such file; check the path; where a run writes it, run that stage"):
         list(text_lines(tmp_path / "other.csv"))

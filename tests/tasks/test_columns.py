@@ -69,6 +69,13 @@ def test_a_tenth_of_odd_rows_changes_nothing() -> None:
     assert guess(rows[:20] + 4 * odd).kind == "text"
 
 
+def test_numbers_with_units_beside_plain_ones_are_numbers() -> None:
+    """Half of them are plain; units alone could be anything, such as dates."""
+    answers = ["46", "2 pupils", "$5.50", "84", "7/13", "1,810"]
+    assert guess([{"question": "How many?", "answer": text, "solution": f"It is {text}."} for text in answers]).kind == "number"
+    assert guess([{"question": "When?", "answer": f"{day} May", "solution": "So it was."} for day in range(1, 9)]).kind == "text"
+
+
 def test_what_is_said_stays() -> None:
     rows = [{"question": "2 + 3?", "text": "Add.", "answer": 5, "solution": SOLVED}]
     assert guess(rows, Columns(question="text"), "text") == Columns("text", "answer", "solution", kind="text")

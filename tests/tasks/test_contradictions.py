@@ -27,6 +27,7 @@ def found(kind: AnswerKind, rationale: str, gold: str, options: list[str] | None
         (MATH, "8 + 8 = 16", "9999", "16"),
         (MATH, r"We get \boxed{16}.", "9999", "16"),
         (TEXT, "The answer is Rome.", "Paris", "Rome"),
+        (TEXT, "8 + 8 = 16", "9999", "16"),  # numbers among words
         (CHOICE, "The answer is (B).", "A", "B"),
     ],
 )

@@ -112,7 +112,7 @@ def _rows(recipe: Recipe, memory: RunMemory) -> str:
     row = next(row for row in memory.rows if row.stage == "align")
     budget = recipe.align.token_budget
     if row.num_parts == 1:
-        how = f"of which {row.at_once} are computed at once (align.token_budget {budget:,})"
+        how = f"computed {counted(row.at_once, 'problem')} at a time (align.token_budget {budget:,})"
     else:
         how = f"more than token_budget {budget:,}: each in {row.num_parts} parts, computed twice, one at a time in memory"
     return f"align: a problem with its candidates has about {row.group:,} tokens, {how}"

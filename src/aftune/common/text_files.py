@@ -52,7 +52,7 @@ def text_lines(path: Path, *, blank: bool = False, packed: bool = False) -> Iter
                     yield number, offset, text
                 offset += len(line)
     except FileNotFoundError as error:
-        hint = near(path) or "check the path, or run the stage that writes it if a run should have"
+        hint = near(path) or "check the path; where a run writes it, run that stage"
         raise MissingFileError(f"{path}: no such file; {hint}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a complete gzip archive ({error}); get it again") from error

@@ -9,7 +9,7 @@ down only part of a last step.
 import re
 from fractions import Fraction
 
-from aftune.answers import AnswerKind, judge, parse_number
+from aftune.answers import NUMBER, AnswerKind, judge, parse_number
 from aftune.answers.number_words import words_to_number
 from aftune.answers.statements import any_format, asked_for
 from aftune.records import Problem
@@ -32,6 +32,8 @@ def contradiction(kind: AnswerKind, problem: Problem, rationale: str) -> str | N
     verdict = judge(kind, rationale, problem.gold_answer, "strict", problem.options)
     if verdict.reason == "different":
         return _sentence(verdict.answer, problem)
+    if kind.name == "text" and parse_number(problem.gold_answer) is not None:  # also where other questions' answers are words
+        return contradiction(NUMBER, problem, rationale)
     final = asked_for(rationale, kind.form)
     if final is not None and kind.form != "hashes":
         return None

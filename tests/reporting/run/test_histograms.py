@@ -8,6 +8,7 @@ import pytest
 from aftune.records import Group, GroupScores
 from aftune.reporting import ReportData
 from aftune.reporting.run.histograms import histograms
+from aftune.reporting.run.plots import score_figures
 
 
 def test_counts_medians_and_axes(data: ReportData) -> None:
@@ -54,3 +55,11 @@ def test_equal_scores_have_an_axis(data: ReportData) -> None:
 def test_a_few_candidates_are_no_distribution(data: ReportData) -> None:
     scores = [GroupScores(problem_id="test/1", scores=[-0.5] * 3)]
     assert histograms(replace(data, groups=[large(data.groups[1], 3)], scores={"vft": scores, "aligned": scores})) is None
+
+
+def test_a_verdict_without_bars_is_told(data: ReportData) -> None:
+    scores = [GroupScores(problem_id="test/1", scores=[-0.5] * 4)]
+    few = replace(data, groups=[large(data.groups[1], 4)], scores={"vft": scores, "aligned": scores})
+    assert [figure.caption for figure in score_figures(few)] == [
+        "Medians: right −0.5000. Fewer than 4 wrong candidates: no bars."
+    ] * 2

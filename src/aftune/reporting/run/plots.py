@@ -26,7 +26,7 @@ from aftune.reporting.figures import (
 )
 from aftune.reporting.formatting import PER_CENT, number, percent, with_interval
 from aftune.reporting.run.data import ReportData
-from aftune.reporting.run.histograms import Histogram, histograms
+from aftune.reporting.run.histograms import FEWEST, Histogram, histograms
 from aftune.reporting.run.result_tables import operation_keys
 from aftune.reporting.svg import COLOURS, draw
 
@@ -142,7 +142,10 @@ def _histogram_figure(histogram: Histogram, top: float) -> Figure:
         legend_above(axes)
 
     medians = ", ".join(f"{verdict} {number(value, 4)}" for verdict, value in sorted(histogram.medians.items()))
-    return Figure(draw(f"scores-{histogram.model}", f"{histogram.title}; medians: {medians}", paint), f"Medians: {medians}.")
+    few = "".join(
+        f" Fewer than {FEWEST} {verdict} candidates: no bars." for verdict in ("right", "wrong") if verdict not in histogram.shares
+    )
+    return Figure(draw(f"scores-{histogram.model}", f"{histogram.title}; medians: {medians}", paint), f"Medians: {medians}.{few}")
 
 
 def vft_figures(data: ReportData) -> list[Figure]:
