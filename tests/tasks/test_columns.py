@@ -76,6 +76,17 @@ def test_numbers_with_units_beside_plain_ones_are_numbers() -> None:
     assert guess([{"question": "When?", "answer": f"{day} May", "solution": "So it was."} for day in range(1, 9)]).kind == "text"
 
 
+def test_names_of_another_language() -> None:
+    """The answer is what the solutions end in, not the row number or the level."""
+    rows = [
+        {"Nr": n, "Frage": f"Was ist 7 * {n}?", "Lösungsweg": f"7 * {n} = {7 * n}", "Ergebnis": 7 * n, "Stufe": 5}
+        for n in range(1, 9)
+    ]
+    assert guess(rows) == Columns("Frage", "Ergebnis", "Lösungsweg", kind="number")
+    bare = [{"Nr": row["Nr"], "Frage": row["Frage"], "Ergebnis": row["Ergebnis"]} for row in rows]
+    assert guess(bare) == Columns("Frage", "Ergebnis", None, kind="number")
+
+
 def test_what_is_said_stays() -> None:
     rows = [{"question": "2 + 3?", "text": "Add.", "answer": 5, "solution": SOLVED}]
     assert guess(rows, Columns(question="text"), "text") == Columns("text", "answer", "solution", kind="text")

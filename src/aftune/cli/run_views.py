@@ -126,7 +126,10 @@ def _print_costs(
     console.print(table)
     total = duration(costs)
     if parameters is None:
-        console.print("The model is not on this machine and its name does not tell its size: operations and time are not known.")
+        console.print(
+            "The model is not on this machine and its name does not tell its size: operations and time are not known, nor whether "
+            "the Hub has it."
+        )
     else:
         name = machine.name
         time = (

@@ -74,7 +74,7 @@ def guess(rows: Sequence[Mapping[str, Any]], given: Columns | None = None, kind:
     if question is None:
         question = _longest(rows, free(), asks=True)
         taken.add(question)
-    answer = answer or _shortest(rows, free()) or rationale
+    answer = answer or _stated(rows, free(), [name for name in texts if name != question]) or rationale
     if rationale is None and answer is not None:
         holds = [name for name in texts if name not in {*taken, answer} and _ends_in_answer(rows, name, answer)]
         rationale = _longest(rows, holds) or (answer if _form(rows, answer) else None)
@@ -118,9 +118,20 @@ def _longest(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, asks: b
     return max(asking or names, key=lambda name: _mean_length(rows, name), default=None)
 
 
-def _shortest(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str | None:
-    """The column with the shortest texts."""
-    return min(names, key=lambda name: _mean_length(rows, name), default=None)
+def _stated(rows: Sequence[Mapping[str, Any]], names: Sequence[str], others: Sequence[str]) -> str | None:
+    """The column with the shortest texts: one that texts of another column end in, where there is one, and the last resort is one
+    that numbers the rows."""
+    ending = {name for name in names if any(other != name and _ends_in_answer(rows, other, name) for other in others)}
+
+    def rank(name: str) -> tuple[bool, bool, float]:
+        return name not in ending, _numbers_rows(_texts(rows, name)), _mean_length(rows, name)
+
+    return min(names, key=rank, default=None)
+
+
+def _numbers_rows(texts: Sequence[str]) -> bool:
+    """Whether these are the numbers from 0 or 1 upwards, as they stand in a column of row numbers."""
+    return len(texts) > 2 and any(texts == [str(start + place) for place in range(len(texts))] for start in (0, 1))
 
 
 def _options(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str | list[str] | None:

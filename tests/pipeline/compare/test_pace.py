@@ -8,23 +8,25 @@ def seeds(number: int, *methods: str) -> dict[Run, float | None]:
 
 
 def test_time_left_is_known_when_each_kind_has_ended_once() -> None:
-    """Shared stages take 100 s, methods 20 and 40 s, 30 in the mean."""
+    """Shared stages take 100 s, the VFT model, which is not trained any more, 10 s, methods 20 and 40 s, 30 in the mean."""
     pace = Pace(seeds(2, "vft", "aft", "pro"), 1)
     assert pace.position() == "0 of 8 runs done"
     pace.ended(0, None, 100)
     assert pace.position() == "1 of 8 runs done"
-    pace.ended(0, "vft", 20)
-    assert pace.position() == "2 of 8 runs done, about 3 min left"  # 5 x 20 + 100 s
-    pace.ended(0, "aft", 40)
-    assert pace.position() == "3 of 8 runs done, about 4 min left"  # 4 x 30 + 100 s
+    pace.ended(0, "vft", 10)
+    assert pace.position() == "2 of 8 runs done"
+    pace.ended(0, "aft", 20)
+    assert pace.position() == "3 of 8 runs done, about 3 min left"  # 100 + 10 + 3 x 20 s
+    pace.ended(0, "pro", 40)
+    assert pace.position() == "4 of 8 runs done, about 3 min left"  # 100 + 10 + 2 x 30 s
     pace.ended(1, None, 300)
-    assert pace.position() == "4 of 8 runs done, about 2 min left"  # 4 x 30 s
+    assert pace.position() == "5 of 8 runs done, about 70 s left"  # 10 + 2 x 30 s
 
 
 def test_runs_that_finished_before_are_not_counted_but_tell_the_time() -> None:
-    pace = Pace(seeds(1, "vft", "aft") | {(0, None): 50.0, (0, "vft"): 20.0}, 1)
+    pace = Pace(seeds(1, "pro", "aft") | {(0, None): 50.0, (0, "pro"): 20.0}, 1)
     assert pace.position() == "0 of 1 run done, about 20 s left"
-    pace.ended(0, "vft", 20)
+    pace.ended(0, "pro", 20)
     assert pace.position() == "0 of 1 run done, about 20 s left"
 
 

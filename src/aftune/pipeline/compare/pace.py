@@ -33,12 +33,17 @@ class Pace:
         return done if left is None else f"{done}, about {time_left(left)} left"
 
     def _left(self) -> float | None:
-        """Seconds; None while a kind of run, shared stages or methods, has none that ended."""
+        """Seconds; None while a kind of run has none that ended. The VFT model is of its own kind, since it is only measured."""
         left = 0.0
-        for shared in (True, False):
-            ended = [taken for (_, name), taken in self.taken.items() if (name is None) == shared]
-            number = sum((name is None) == shared for _, name in self.to_do)
+        for kind in ("shared", "measured", "trained"):
+            ended = [taken for run, taken in self.taken.items() if _kind(run) == kind]
+            number = sum(_kind(run) == kind for run in self.to_do)
             if number and not ended:
                 return None
             left += number * fmean(ended or [0.0])
         return left / self.jobs
+
+
+def _kind(run: Run) -> str:
+    _, name = run
+    return "shared" if name is None else "measured" if name == "vft" else "trained"
