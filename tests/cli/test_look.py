@@ -66,7 +66,7 @@ def test_position_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     record = Record("sample", 1000.0, 1100.0, "sample: candidates", "candidates", 0, 1200, 4800)
     assert position(record) == "candidates: 1,200 of 4,800 candidates (25 %), 5 min left"
     assert position(Record("sft", 1000.0, 1100.0, "sft", "steps", 5, 5, 10)) == "5 of 10 steps (50 %)"
-    assert position(Record("sft", 1000.0, 1090.0, "sft", "steps", 0, 9, 18, "validation: 4 of 12 problems")) == (
+    assert position(Record("sft", 1000.0, 1090.0, "sft", "steps", 0, 9, 18, "sft: validation: 4 of 12 problems")) == (
         "9 of 18 steps (50 %), validation: 4 of 12 problems, 80 s left"
     )
     assert position(Record("report", 1060.0, 1060.0)) == "for 40 s"

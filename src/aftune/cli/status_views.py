@@ -80,7 +80,7 @@ def position(progress: Record, *, left: bool = True) -> str:
     name = "" if title == progress.stage else f"{_text(title)}: "
     text = f"{name}{progress.done:,} of {progress.total:,} {_text(progress.unit)} ({100 * progress.done / progress.total:.0f} %)"
     if progress.part:
-        text += f", {_text(progress.part)}"
+        text += f", {_text(progress.part.removeprefix(f'{progress.stage}: '))}"
     remaining = progress.left if left else None
     return text if remaining is None else f"{text}, {time_left(remaining)} left"
 
