@@ -152,14 +152,14 @@ def test_second_call_skips_everything_and_changes_no_file(comparison: Any) -> No
 
 
 def test_each_run_that_begins_is_named_with_the_time_left(comparison: Any, tmp_path: Path) -> None:
-    """What the runs that are there took is known, so it is before the first."""
-    comparison.clone(tmp_path, ["vft"])
-    wanted, lines = runs.comparison(small_comparison.recipe(tmp_path), ["vft", "dpo", "aft"]), list[str]()
+    """What the runs that are there took is known, so it is before the first: methods that train are there."""
+    comparison.clone(tmp_path, ["aft"])
+    wanted, lines = runs.comparison(small_comparison.recipe(tmp_path), ["aft", "dpo", "pro"]), list[str]()
     assert runs.run(wanted, 1, lines.append) == []
     begun = [line for line in lines if line.startswith("[bold]seed")]
     assert [line.partition(", about ")[0] for line in begun] == [
         "[bold]seed 0, dpo[/bold]  0 of 2 runs done",
-        "[bold]seed 0, aft[/bold]  1 of 2 runs done",
+        "[bold]seed 0, pro[/bold]  1 of 2 runs done",
     ]
     assert all(re.search(r"about \d+ s left$", line) for line in begun)
 
