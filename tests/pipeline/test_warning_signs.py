@@ -148,6 +148,9 @@ def test_responses_that_cannot_be_read() -> None:
     results = {"vft": result(0.3) | {"reasons": {"no answer": 49}}, "aligned": result(0.3) | {"reasons": {"no answer": 50}}}
     (text,) = of_results(results, recipe())
     assert text.startswith("No answer is found in many greedy responses: AFT-BC 50.0\N{NO-BREAK SPACE}%. ")
+    assert text.endswith("(prompt.instruction, prompt.few_shot), or train VFT longer.")
+    (text,) = of_results({"base": results["aligned"], "aligned": result(0.3)}, recipe())  # which no training changes
+    assert text.endswith("(prompt.instruction, prompt.few_shot); before training a model may not know it.")
 
 
 def test_a_model_that_alignment_has_made_worse() -> None:

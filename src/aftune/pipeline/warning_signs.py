@@ -174,9 +174,10 @@ def of_results(results: Mapping[str, Mapping[str, Any]], recipe: Recipe) -> list
     }
     if unread := {label: share for label, share in unread.items() if share >= _MANY and label not in cut_off}:
         shares = ", ".join(f"{label} {percent(share)}" for label, share in unread.items())
+        trained = ", or train VFT longer" if unread.keys() - {labels.get("base")} else "; before training a model may not know it"
         found.append(
             f"No answer is found in many greedy responses: {shares}. Read evaluate/*/verdicts.jsonl: ask for the format "
-            "(prompt.instruction, prompt.few_shot), or train VFT longer."
+            f"(prompt.instruction, prompt.few_shot){trained}."
         )
     found += _ruined(results, labels)
     by_reading = {labels[key]: result["accuracy_by_reading"] for key, result in results.items() if "accuracy_by_reading" in result}
