@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from claims import table
+from claims import figures, table
 from matplotlib.axes import Axes
 
 from aftune.common.progress import console
@@ -156,8 +156,8 @@ def judgement_rows(found: Mapping[Setting, Measured]) -> list[list[str]]:
     for setting in list(found)[:-1]:
         own, theirs = found[setting].common, found[last].common
         gaps = [float(np.mean(own[key]) - np.mean(theirs[key])) for key in theirs]
-        low, high = mean_interval(gaps) if gaps else (np.nan, np.nan)
-        result.append([f"{setting.name} minus {last.name}", f"{100 * np.mean(gaps):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"])
+        told = figures("assessment accuracy", (float(np.mean(gaps)), mean_interval(gaps))) if gaps else "-"
+        result.append([f"{setting.name} minus {last.name}", told])
     return result
 
 

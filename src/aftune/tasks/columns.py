@@ -183,7 +183,7 @@ def _kind(rows: Sequence[Mapping[str, Any]], columns: Columns, form: Format | No
         return "choice"
     plain = sum(parse_whole(text) is not None for text in answers)
     # Beside plain numbers, those with a unit or a currency count too; they alone may be dates or names.
-    if plain >= _MOST * len(answers) > 0 or (2 * plain >= len(answers) and _most(answers, lambda text: NUMBER.equal(text, text))):
+    if 2 * plain >= len(answers) and _most(answers, lambda text: NUMBER.equal(text, text)):
         return "number"
     return "math" if form == "boxed" or _is_mathematics(answers) else "text"
 
